@@ -1,0 +1,279 @@
+"""Messages between a gateway and its devices, over MQTT (topics.py says where, DESIGN section 5 says why).
+
+A command is never retained and carries a MAC under the device's own command key over all that decides what moves.
+A device reports until it is acknowledged; the acknowledgement follows the gateway's commit.
+"""
+
+import hashlib
+import hmac
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, TypeAdapter
+
+from shared.contract import Currency, Digest, Epoch, Instant, Message, Name, Nonce, Seq, SlotCode, Version, Watermark
+
+NONCE_LIFE_S = 20
+"""A device accepts its current and its previous nonce; it renews them at least this often (every 10 s)."""
+
+HEARTBEAT_S = 10
+MAX_MESSAGE_BYTES = 4096
+
+
+class DeviceMessage(Message):
+    """The base of everything on the device link."""
+
+    v: Literal[1] = 1
+
+
+class Dispense(DeviceMessage):
+    """Run `slot` once, for this vend. A device starts at most one motor for a (epoch, seq)."""
+
+    type: Literal["dispense"] = "dispense"
+    epoch: Epoch
+    seq: Seq
+    vend_id: UUID
+    slot: SlotCode
+    nonce: Nonce
+    mac: Digest
+
+
+class Cancel(DeviceMessage):
+    """Burn this seq if its motor has not started. Safe however late it comes: it can only prevent."""
+
+    type: Literal["cancel"] = "cancel"
+    epoch: Epoch
+    seq: Seq
+    vend_id: UUID
+    mac: Digest
+
+
+class Query(DeviceMessage):
+    """Tell what the journal holds on this vend."""
+
+    type: Literal["query"] = "query"
+    epoch: Epoch
+    seq: Seq
+    vend_id: UUID
+    mac: Digest
+
+
+class Acknowledge(DeviceMessage):
+    """The outcome is committed; the device may forget the vend."""
+
+    type: Literal["acknowledge"] = "acknowledge"
+    epoch: Epoch
+    seq: Seq
+    vend_id: UUID
+    mac: Digest
+
+
+class AcknowledgeCredit(DeviceMessage):
+    """The credit is committed; the device may forget it."""
+
+    type: Literal["acknowledge_credit"] = "acknowledge_credit"
+    credit_id: UUID
+    mac: Digest
+
+
+class Claimed(DeviceMessage):
+    """The device's token and command key are registered: connect again with the token."""
+
+    type: Literal["claimed"] = "claimed"
+    mac: Digest
+
+
+Command = Annotated[
+    Dispense | Cancel | Query | Acknowledge | AcknowledgeCredit | Claimed,
+    Field(discriminator="type"),
+]
+COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
+
+
+def mac_of(key: bytes, machine_id: UUID, device_id: UUID, command: Command) -> str:
+    """HMAC-SHA256 (RFC 2104) in hex over the command's deciding fields, one a line, in this order:
+
+    type, machine id, device id, epoch, seq, vend id, slot, nonce, credit id; a field the command lacks is "-".
+    """
+    names = ("epoch", "seq", "vend_id", "slot", "nonce", "credit_id")
+    fields = [command.type, str(machine_id), str(device_id), *(str(getattr(command, name, "-")) for name in names)]
+    return hmac.new(key, "\n".join(fields).encode(), hashlib.sha256).hexdigest()
+
+
+class VendState(StrEnum):
+    """What a device's journal says of a vend it was asked about."""
+
+    UNSEEN = "unseen"
+    """No record, and the seq is above the highest ever seen: it may still come."""
+    FORGOTTEN = "forgotten"
+    """No record, but the seq is not above the highest: it will never start; what became of it is not known here."""
+    ACCEPTED = "accepted"
+    STARTED = "started"
+    REFUSED = "refused"
+    """This copy of the command was refused and left no trace; `reason` says why."""
+
+
+class Refusal(StrEnum):
+    """Why a device refused one copy of a command."""
+
+    STALE_NONCE = "stale_nonce"
+    UNKNOWN_SLOT = "unknown_slot"
+    BUSY = "busy"
+    OLD_EPOCH = "old_epoch"
+    JOURNAL_FULL = "journal_full"
+
+
+class VendAnswer(DeviceMessage):
+    """Channel `state`: the answer to a dispense, cancel or query of a vend that has no result yet. Not acknowledged."""
+
+    boot_id: UUID
+    epoch: Epoch
+    seq: Seq
+    vend_id: UUID
+    state: VendState
+    reason: Refusal | None = None
+    nonce: Nonce
+
+
+class Evidence(Message):
+    """What a device saw of a motion. None means "no such sensor" or "not known"."""
+
+    drop: bool | None
+    """The drop sensor saw a product fall."""
+    left_home: bool | None
+    """The home switch opened after the motor started (journalled when it happened)."""
+    home_before: bool | None
+    home_after: bool | None
+    motor_ms: Annotated[int, Field(ge=0, le=600_000)] | None
+
+
+class VendResult(StrEnum):
+    """How a vend ended, as the device tells it. What it means for money is judged by the gateway."""
+
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    """The device lost power between start and end."""
+    NOT_STARTED = "not_started"
+    CANCELLED = "cancelled"
+
+
+class VendReport(DeviceMessage):
+    """Channel `outcome`: the end of a vend, repeated until acknowledged."""
+
+    boot_id: UUID
+    epoch: Epoch
+    seq: Seq
+    vend_id: UUID
+    slot: SlotCode | None
+    """None on a tombstone for a seq whose dispense never arrived."""
+    result: VendResult
+    evidence: Evidence | None
+    """None exactly when no motor ever started."""
+
+
+class Drop(DeviceMessage):
+    """Channel `drop`: the sensor saw a product fall during this vend, told at once and once."""
+
+    boot_id: UUID
+    epoch: Epoch
+    seq: Seq
+    vend_id: UUID
+
+
+class OpenVend(DeviceMessage):
+    """One unacknowledged vend in a hello."""
+
+    epoch: Epoch
+    seq: Seq
+    vend_id: UUID
+    state: Literal["accepted", "started", "ended"]
+
+
+class Hello(DeviceMessage):
+    """Channel `hello`: sent once the command subscription stands; opens reconciliation."""
+
+    boot_id: UUID
+    firmware: Version
+    epoch: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    """Highest (epoch, seq) in the journal; (0, 0) when it is empty."""
+    seq: Watermark
+    nonce: Nonce
+    open: Annotated[tuple[OpenVend, ...], Field(max_length=16)]
+
+
+class Heartbeat(DeviceMessage):
+    """Channel `heartbeat`, every 10 s: the fresh nonce, and the device's health."""
+
+    boot_id: UUID
+    nonce: Nonce
+    uptime_s: Annotated[int, Field(ge=0)]
+    free_bytes: Annotated[int, Field(ge=0)] | None = None
+    rssi_dbm: Annotated[int, Field(ge=-127, le=0)] | None = None
+    journal_bytes: Annotated[int, Field(ge=0)] | None = None
+
+
+class Claim(DeviceMessage):
+    """Channel `claim`: the credentials the device has made. The token itself never leaves it but at login."""
+
+    token_sha256: Digest
+    command_key: Digest
+
+
+class Credit(DeviceMessage):
+    """Channel `credit`: a coin or note; journalled, then told until acknowledged, counted once by id."""
+
+    boot_id: UUID
+    credit_id: UUID
+    amount_minor: Annotated[int, Field(ge=1, le=10**8)]
+    currency: Currency
+
+
+class StockSensed(DeviceMessage):
+    """Channel `stock`: the slot's own sensor changed its mind."""
+
+    boot_id: UUID
+    slot: SlotCode
+    empty: bool
+
+
+class ExpectedDevice(Message):
+    """Change from the cloud: a device that may claim itself at this gateway with a code of this SHA-256."""
+
+    kind: Literal["expected_device"] = "expected_device"
+    device_id: UUID
+    machine_id: UUID
+    name: Name
+    claim_code_sha256: Digest
+    claim_expires_at: Instant
+
+
+class DeviceClaimed(Message):
+    """Fact: the device registered its credentials at the gateway."""
+
+    event: Literal["device_claimed"] = "device_claimed"
+    device_id: UUID
+    machine_id: UUID
+
+
+class DeviceLinkChanged(Message):
+    """Fact: the device came or went."""
+
+    event: Literal["device_link_changed"] = "device_link_changed"
+    device_id: UUID
+    machine_id: UUID
+    online: bool
+    reason: Annotated[str, StringConstraints(max_length=60)]
+
+
+class DeviceHealth(Message):
+    """Telemetry sample: the last heartbeat of a device within its minute."""
+
+    device_id: UUID
+    machine_id: UUID
+    at: Instant
+    firmware: Version | None
+    uptime_s: Annotated[int, Field(ge=0)]
+    free_bytes: int | None
+    rssi_dbm: int | None
+    journal_bytes: int | None

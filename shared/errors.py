@@ -1,0 +1,66 @@
+"""What goes wrong, as it crosses the wire: RFC 9457 problem details with a stable code."""
+
+from enum import StrEnum
+
+from pydantic import ConfigDict
+
+from shared.contract import Message
+
+
+class Code(StrEnum):
+    """Stable words a program may act on. The `detail` beside them is for people and may change."""
+
+    VALIDATION_FAILED = "validation_failed"
+    MALFORMED_BODY = "malformed_body"
+    UNKNOWN_VERSION = "unknown_version"
+    TOO_LARGE = "too_large"
+    TIMEOUT = "timeout"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    TOO_MANY_REQUESTS = "too_many_requests"
+    INTERNAL = "internal"
+    UNAVAILABLE = "unavailable"
+
+    UNKNOWN_MACHINE = "unknown_machine"
+    UNKNOWN_SLOT = "unknown_slot"
+    UNKNOWN_ORDER = "unknown_order"
+    SOLD_OUT = "sold_out"
+    SLOT_SUSPECT = "slot_suspect"
+    PRICE_CHANGED = "price_changed"
+    MACHINE_OFFLINE = "machine_offline"
+    OUT_OF_SERVICE = "out_of_service"
+    STORAGE_FULL = "storage_full"
+
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    GATEWAY_REVOKED = "gateway_revoked"
+    CLAIM_CODE_UNKNOWN = "claim_code_unknown"
+    CLAIM_CODE_USED = "claim_code_used"
+    CLAIM_CODE_EXPIRED = "claim_code_expired"
+    FACT_CONFLICT = "fact_conflict"
+    EPOCH_SUPERSEDED = "epoch_superseded"
+    CHAIN_BROKEN = "chain_broken"
+
+
+class FieldError(Message):
+    """One thing wrong with one field. `path` is dotted: `lines.0.quantity`."""
+
+    path: str
+    message: str
+
+
+class Problem(Message):
+    """The body of every HTTP error (media type application/problem+json)."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: Code
+    detail: str
+    request_id: str
+    errors: tuple[FieldError, ...] = ()

@@ -1,0 +1,28 @@
+"""Claim: the first contact of a gateway with a one-time code, at which it registers the public key it made."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import StringConstraints
+
+from shared.contract import Currency, Digest, Instant, Message, Name, Version
+
+
+class ClaimGateway(Message):
+    """What a gateway sends. `code` has at least 128 random bits; `public_key` is a raw Ed25519 key as hex."""
+
+    v: Literal[1] = 1
+    code: Annotated[str, StringConstraints(min_length=26, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
+    public_key: Digest
+    software: Version
+
+
+class GatewayClaimed(Message):
+    """What it gets: its place in the world. Repeating the claim with the same code and key gives the same answer."""
+
+    gateway_id: UUID
+    tenant_id: UUID
+    site_id: UUID
+    site_name: Name
+    currency: Currency
+    server_time: Instant
