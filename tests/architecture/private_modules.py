@@ -1,10 +1,11 @@
 """An import-linter contract: some modules of a feature are for that feature alone."""
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from grimp import ImportGraph
 from importlinter import Contract, ContractCheck, fields, output
 from importlinter.domain.helpers import module_expressions_to_modules
+from importlinter.domain.imports import ModuleExpression
 
 
 class PrivateModulesContract(Contract):
@@ -20,9 +21,11 @@ class PrivateModulesContract(Contract):
     modules = fields.ListField(subfield=fields.ModuleExpressionField())
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
+        # The class holds the field, an instance its parsed value.
+        expressions = cast(list[ModuleExpression], self.modules)
         intruders = [
             f"{importer} imports {private.name}"
-            for private in sorted(module_expressions_to_modules(graph, self.modules), key=lambda module: module.name)
+            for private in sorted(module_expressions_to_modules(graph, expressions), key=lambda module: module.name)
             for importer in sorted(graph.find_modules_that_directly_import(private.name))
             if not importer.startswith(private.name.rpartition(".")[0] + ".")
         ]
