@@ -120,7 +120,6 @@ class Refusal(StrEnum):
     STALE_NONCE = "stale_nonce"
     UNKNOWN_SLOT = "unknown_slot"
     BUSY = "busy"
-    OLD_EPOCH = "old_epoch"
     JOURNAL_FULL = "journal_full"
 
 

@@ -1,0 +1,140 @@
+"""The outbox: every fact of the gateway, in order, chained, and kept until the cloud has acknowledged it."""
+
+from dataclasses import dataclass
+
+from edge.clock import Clock
+from edge.database import Transaction
+from shared.contract import Message
+from shared.sync import CHAIN_START, Ack, BatchHeader, Fact, FactBody, link
+
+OUTBOX_KEY = "outbox"
+"""Touched whenever a fact is added (watch.py)."""
+
+
+class ChainMismatch(Exception):
+    """The cloud acknowledged facts that are not the ones we wrote. A person must look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The next batch to send: a header, and the fact lines exactly as they were hashed."""
+
+    header: BatchHeader
+    lines: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far facts are written and acknowledged."""
+
+    epoch: int
+    seq: int
+    chain: bytes
+    acked_epoch: int
+    acked_seq: int
+    acked_chain: bytes
+    waiting: int
+
+
+class Outbox:
+    """Writes facts inside their feature's transaction; the sync agent reads and frees them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def append(self, tx: Transaction, *bodies: FactBody) -> None:
+        """Add facts, in this order, to the transaction under way."""
+        head = tx.one("SELECT epoch, seq, chain FROM outbox_head")
+        assert head is not None  # noqa: S101 - the migration inserts the only row
+        seq, chain, rows = head["seq"], head["chain"], []
+        for body in bodies:
+            seq += 1
+            line = self._fact(seq, body).to_line()
+            chain = link(chain, line)
+            rows.append((head["epoch"], seq, line, chain))
+        tx.run_many("INSERT INTO outbox (epoch, seq, line, chain) VALUES (?, ?, ?, ?)", rows)
+        tx.run("UPDATE outbox_head SET seq = ?, chain = ?", seq, chain)
+        tx.touch(OUTBOX_KEY)
+
+    def begin_epoch(self, tx: Transaction, epoch: int) -> bool:
+        """Start a new epoch if `epoch` is above the ledger's; whether it did."""
+        sql = "UPDATE outbox_head SET epoch = ?, seq = 0, chain = ? WHERE epoch < ?"
+        return tx.run(sql, epoch, CHAIN_START, epoch) > 0
+
+    def pending(self, tx: Transaction, limit: int, max_bytes: int) -> Pending | None:
+        """The oldest unacknowledged facts of one epoch, at least one and within both bounds, or None."""
+        sql = "SELECT epoch, seq, line FROM outbox ORDER BY epoch, seq LIMIT ?"
+        lines: list[bytes] = []
+        first: tuple[int, int] | None = None
+        size = 0
+        for epoch, seq, line in tx.all(sql, limit):
+            first = first or (epoch, seq)
+            size += len(line) + 1
+            if epoch != first[0] or (lines and size > max_bytes):
+                break
+            lines.append(line)
+        if first is None:
+            return None
+        previous = self._chain_before(tx, *first)
+        header = BatchHeader(epoch=first[0], first_seq=first[1], count=len(lines), previous=previous.hex())
+        return Pending(header, tuple(lines))
+
+    def free(self, tx: Transaction, ack: Ack) -> int:
+        """Forget what the cloud has; how many facts that were. An old acknowledgement frees nothing.
+
+        Raises ChainMismatch when the cloud holds other facts under these numbers: then nothing is freed.
+        """
+        ours = tx.one("SELECT chain FROM outbox WHERE epoch = ? AND seq = ?", ack.epoch, ack.seq)
+        if ours is not None and ours["chain"].hex() != ack.chain:
+            raise ChainMismatch(f"the cloud's chain differs from ours at ({ack.epoch}, {ack.seq})")
+        acked = "UPDATE outbox_head SET acked_epoch = ?1, acked_seq = ?2, acked_chain = ?3 "
+        tx.run(acked + "WHERE (acked_epoch, acked_seq) < (?1, ?2)", ack.epoch, ack.seq, bytes.fromhex(ack.chain))
+        return tx.run("DELETE FROM outbox WHERE (epoch, seq) <= (?, ?)", ack.epoch, ack.seq)
+
+    def position(self, tx: Transaction) -> Position:
+        """Where writing and acknowledging stand."""
+        head = tx.one("SELECT *, (SELECT count(*) FROM outbox) AS waiting FROM outbox_head")
+        assert head is not None  # noqa: S101 - the migration inserts the only row
+        names = ("epoch", "seq", "chain", "acked_epoch", "acked_seq", "acked_chain", "waiting")
+        return Position(*(head[name] for name in names))
+
+    def _chain_before(self, tx: Transaction, epoch: int, seq: int) -> bytes:
+        head = self.position(tx)
+        if seq == 1:
+            return CHAIN_START
+        if (head.acked_epoch, head.acked_seq) != (epoch, seq - 1):
+            raise AssertionError(f"fact ({epoch}, {seq - 1}) is neither in the outbox nor acknowledged")
+        return head.acked_chain
+
+    def _fact(self, seq: int, body: FactBody) -> Fact:
+        clock = self._clock
+        mono_ms = int(clock.monotonic() * 1000)
+        return Fact(seq=seq, at=clock.now(), mono_ms=mono_ms, boot_id=clock.boot_id, clock=clock.quality, body=body)
+
+
+class TelemetryBuffer:
+    """The other lane: the newest sample of each subject and minute, bounded; the oldest give way."""
+
+    MAX_SAMPLES = 20_000
+
+    def keep(self, tx: Transaction, subject: str, minute: int, sample: Message) -> None:
+        """Remember `sample`, replacing an earlier one of the same subject in the same minute."""
+        tx.run(
+            "INSERT OR REPLACE INTO telemetry (minute, subject, line) VALUES (?, ?, ?)",
+            minute,
+            subject,
+            sample.to_line(),
+        )
+        excess = (
+            "DELETE FROM telemetry WHERE rowid IN (SELECT rowid FROM telemetry ORDER BY rowid DESC LIMIT -1 OFFSET ?)"
+        )
+        tx.run(excess, self.MAX_SAMPLES)
+
+    def oldest(self, tx: Transaction, limit: int) -> tuple[int, tuple[bytes, ...]]:
+        """Up to `limit` samples, oldest first, and the mark to `forget` them by."""
+        rows = tx.all("SELECT rowid, line FROM telemetry ORDER BY rowid LIMIT ?", limit)
+        return (rows[-1]["rowid"] if rows else 0), tuple(row["line"] for row in rows)
+
+    def forget(self, tx: Transaction, mark: int) -> None:
+        """Drop the samples up to a mark."""
+        tx.run("DELETE FROM telemetry WHERE rowid <= ?", mark)
