@@ -1,0 +1,135 @@
+"""Who this gateway is: the Ed25519 key it made itself, its claimed place in the world, and the tokens it signs.
+
+Both are small files beside the ledger, not in it: a lost or restored ledger loses neither.
+"""
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+from pydantic import ValidationError
+
+from edge.clock import Clock, new_id
+from shared.onboarding import GatewayClaimed
+
+AUDIENCE = "larder-cloud"
+ALGORITHM: Final = "Ed25519"
+"""EdDSA over Ed25519 by its own name (RFC 9864)."""
+
+TOKEN_LIFE = timedelta(minutes=5)
+RENEW_BEFORE = timedelta(seconds=60)
+
+log = structlog.get_logger()
+
+
+class NotClaimed(Exception):
+    """The gateway has no place in the world yet, so it has nothing to sign."""
+
+
+class Identity:
+    """The key and the claim of this gateway, kept in `folder`."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._clock = clock
+        self._claim_file = folder / "identity.json"
+        self._key = _load_key(folder / "gateway.key")
+        self._claim = _load_claim(self._claim_file)
+        self._token = ""
+        self._token_ends = clock.monotonic()
+
+    @property
+    def public_key(self) -> str:
+        """The raw public key as hex."""
+        return self._key.public_key.public_bytes_raw().hex()
+
+    @property
+    def claim(self) -> GatewayClaimed | None:
+        """What the cloud said at the claim, or None before it."""
+        return self._claim
+
+    def keep(self, claim: GatewayClaimed) -> None:
+        """Remember the claim; on the disk when this returns."""
+        _write(self._claim_file, claim.to_line())
+        self._claim = claim
+        self.forget_token()
+
+    def token(self) -> str:
+        """A JWT for the cloud: EdDSA, five minutes at most, used again until its last minute. Raises NotClaimed."""
+        if self._claim is None:
+            raise NotClaimed
+        if not self._token or self._clock.monotonic() >= self._token_ends:
+            self._token = self._sign(self._claim)
+            self._token_ends = self._clock.monotonic() + (TOKEN_LIFE - RENEW_BEFORE).total_seconds()
+        return self._token
+
+    def forget_token(self) -> None:
+        """Sign a new one next time: the clock has moved, or the cloud did not like this one."""
+        self._token = ""
+
+    def _sign(self, claim: GatewayClaimed) -> str:
+        issued = int(self._clock.now().timestamp())
+        claims: dict[str, Any] = {
+            "iss": str(claim.gateway_id),
+            "tenant": str(claim.tenant_id),
+            "aud": AUDIENCE,
+            "jti": str(new_id()),
+            "iat": issued,
+            "exp": issued + int(TOKEN_LIFE.total_seconds()),
+        }
+        header = {"alg": ALGORITHM, "kid": self._key.thumbprint()}
+        return jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
+
+
+def _load_key(path: Path) -> OKPKey:
+    if path.exists():
+        try:
+            key = OKPKey.import_key(path.read_bytes())
+            if key.is_private and key.curve_name == ALGORITHM:
+                return key
+        except (JoseError, ValueError, TypeError) as error:
+            log.error("gateway_key_unreadable", error=str(error))
+        # Selling goes on; the cloud refuses the new key until an operator has the gateway claimed again.
+        _put_aside(path)
+    fresh = OKPKey.generate_key(ALGORITHM)
+    _write(path, fresh.as_pem(private=True))
+    return fresh
+
+
+def _load_claim(path: Path) -> GatewayClaimed | None:
+    if not path.exists():
+        return None
+    try:
+        return GatewayClaimed.model_validate_json(path.read_bytes())
+    except ValidationError:
+        _put_aside(path)
+        return None
+
+
+def _put_aside(path: Path) -> None:
+    aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+    path.replace(aside)
+    log.error("identity_file_damaged", file=path.name, kept_as=aside.name)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace the file at once and for good; readable by its owner only."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
