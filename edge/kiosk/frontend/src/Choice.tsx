@@ -3,6 +3,7 @@ import type { Catalogue, PlaceOrder, Refusal, Slot } from "./api";
 import { amount, price } from "./money";
 import { Notice } from "./parts";
 import { refusalText, slotText } from "./words";
+import "./choice.css";
 
 const MOST_OF_ONE = 10;
 const MOST_LINES = 20;
@@ -93,11 +94,11 @@ function Product({ slot, currency, quantity, full, set }: ProductProps) {
       </button>
       {quantity > 0 && (
         <div class="stepper" role="group" aria-label={`How many ${slot.name}`}>
-          <button aria-label="One less" onClick={() => set(quantity - 1)}>
+          <button aria-label={`One less ${slot.name}`} onClick={() => set(quantity - 1)}>
             −
           </button>
           <output>{quantity}</output>
-          <button aria-label="One more" disabled={quantity >= most(slot)} onClick={() => set(quantity + 1)}>
+          <button aria-label={`One more ${slot.name}`} disabled={quantity >= most(slot)} onClick={() => set(quantity + 1)}>
             +
           </button>
         </div>

@@ -54,9 +54,10 @@ function useCatalogue(machineId: string): { catalogue: Catalogue | null; connect
   const [catalogue, setCatalogue] = useState<Catalogue | null>(null);
   const [connected, setConnected] = useState(true);
   const [gone, setGone] = useState<Refusal | null>(null);
-  useEffect(
-    () => follow<Catalogue>(machineUrl(machineId), "catalogue", { value: setCatalogue, connected: setConnected, gone: setGone }),
-    [machineId],
-  );
+  useEffect(() => {
+    const machine = machineUrl(machineId);
+    const follower = { value: setCatalogue, connected: setConnected, gone: setGone };
+    return follow<Catalogue>(`${machine}/events`, `${machine}/catalogue`, "catalogue", follower);
+  }, [machineId]);
   return { catalogue, connected, gone };
 }

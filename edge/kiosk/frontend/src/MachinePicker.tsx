@@ -1,4 +1,5 @@
 import type { MachineSummary } from "./api";
+import "./picker.css";
 
 export function MachinePicker({ machines, choose }: { machines: MachineSummary[]; choose(machineId: string): void }) {
   return (

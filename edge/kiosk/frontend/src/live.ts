@@ -12,18 +12,18 @@ export interface Follower<T> {
 }
 
 /**
- * Follows `${url}/events`; each event called `name` carries the same body as `url` itself. Returns how to stop.
+ * Follows `events`; each event called `name` carries the same body as the plain `resource`. Returns how to stop.
  *
  * The browser reconnects a broken stream by itself but gives up for good on an HTTP error, and does not say which: then
  * the plain resource is asked, and unless it is refused the stream is opened again.
  */
-export function follow<T>(url: string, name: string, follower: Follower<T>): () => void {
+export function follow<T>(events: string, resource: string, name: string, follower: Follower<T>): () => void {
   const pause = backoff();
   let source: EventSource;
   let stopped = false;
 
   const open = (): void => {
-    source = new EventSource(`${url}/events`);
+    source = new EventSource(events);
     source.addEventListener(name, (event: MessageEvent<string>) => {
       pause.reset();
       follower.connected(true);
@@ -37,7 +37,7 @@ export function follow<T>(url: string, name: string, follower: Follower<T>): () 
 
   const reopen = async (): Promise<void> => {
     await pause.wait();
-    const refusal = await ask<T>(url).then(
+    const refusal = await ask<T>(resource).then(
       () => null,
       (error: unknown) => (error instanceof Refusal ? error : null),
     );

@@ -1,3 +1,4 @@
+import "./ground.css";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { listMachines, type MachineSummary } from "./api";
@@ -5,7 +6,6 @@ import { backoff } from "./backoff";
 import { Machine } from "./Machine";
 import { MachinePicker } from "./MachinePicker";
 import { Loading } from "./parts";
-import "./styles.css";
 
 const machineInAddress = (): string | null => /^\/machines\/([^/]+)\/?$/.exec(location.pathname)?.[1] ?? null;
 

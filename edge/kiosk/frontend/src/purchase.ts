@@ -69,7 +69,7 @@ export function usePurchase(machineId: string): Purchase {
 
   useEffect(() => {
     if (stage.at !== "following" || !kept?.order_id) return undefined;
-    const stop = follow<Order>(orderUrl(kept.order_id), "order", {
+    const stop = follow<Order>(`${orderUrl(kept.order_id)}/events`, orderUrl(kept.order_id), "order", {
       value: (order) => {
         setStage({ at: "following", order, connected: true });
         if (isOver(order)) stop();
