@@ -98,6 +98,7 @@ CREATE TABLE devices (
     claim_expires_at TEXT NOT NULL,
     token_sha256 TEXT,
     command_key BLOB,
+    used_code_sha256 TEXT,
     epoch INTEGER NOT NULL DEFAULT 1,
     seq INTEGER NOT NULL DEFAULT 0,
     seen_epoch INTEGER NOT NULL DEFAULT 0,
@@ -115,6 +116,10 @@ CREATE TABLE dispenses (
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('requested', 'cancelling', 'ended')),
+    -- A moment on the monotonic clock, comparable only within the same boot of the machine.
+    requested_boot TEXT NOT NULL,
+    requested_ms INTEGER NOT NULL,
+    drop_seen INTEGER NOT NULL DEFAULT 0,
     outcome TEXT CHECK ((outcome IS NULL) = (state != 'ended')),
     UNIQUE (device_id, epoch, seq)
 ) STRICT;
@@ -130,8 +135,10 @@ CREATE TABLE orders (
     total_minor INTEGER NOT NULL,
     planogram_version INTEGER NOT NULL,
     state TEXT NOT NULL,
-    cancel_wanted INTEGER NOT NULL DEFAULT 0,
-    placed_at TEXT NOT NULL
+    placed_at TEXT NOT NULL,
+    -- When the customer last saw something happen; as requested_boot and requested_ms in dispenses.
+    window_boot TEXT NOT NULL,
+    window_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX orders_open ON orders (machine_id, order_id) WHERE state IN ('placed', 'authorised', 'dispensing');
 
@@ -145,11 +152,12 @@ CREATE TABLE vends (
     product_id TEXT NOT NULL,
     product_name TEXT NOT NULL,
     price_minor INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('waiting', 'requested', 'started', 'done')),
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'requested', 'done')),
     outcome TEXT CHECK ((outcome IS NULL) = (state != 'done')),
     unpaid_drop INTEGER NOT NULL DEFAULT 0,
     UNIQUE (order_id, position)
 ) STRICT;
+CREATE INDEX vends_waiting ON vends (device_id, order_id, position) WHERE state = 'waiting';
 
 CREATE TABLE payments (
     payment_id TEXT PRIMARY KEY,

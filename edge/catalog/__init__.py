@@ -1,0 +1,1 @@
+"""Machines, products and planograms as the cloud last told them."""

@@ -1,0 +1,100 @@
+"""Use cases of the catalogue: take versions from the cloud, say what is on offer now."""
+
+import sqlite3
+from dataclasses import dataclass
+from uuid import UUID
+
+from edge.catalog import rules, store
+from edge.clock import Clock
+from edge.database import Transaction
+from edge.errors import Refused
+from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
+from shared.contract import Rail
+from shared.errors import Code
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedSlot:
+    """One slot of the planogram in force."""
+
+    slot: str
+    product_id: UUID
+    name: str
+    device_id: UUID
+    price_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A vending cabinet as configured."""
+
+    machine_id: UUID
+    name: str
+    rail: Rail
+    currency: str
+    in_service: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a machine sells now. `version` is 0, and `slots` empty, while no planogram is known."""
+
+    machine: Machine
+    version: int
+    slots: dict[str, OfferedSlot]
+
+
+def machine_key(machine_id: UUID) -> str:
+    """Touched when anything a kiosk shows of this machine has changed (watch.py)."""
+    return f"machine:{machine_id}"
+
+
+class CatalogService:
+    """Everything works inside a transaction of the caller."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def apply_machine(self, tx: Transaction, change: MachineVersion) -> None:
+        """Take a machine's version unless a newer one is known."""
+        store.put_machine(tx, change)
+        tx.touch(machine_key(change.machine_id))
+
+    def apply_product(self, tx: Transaction, change: ProductVersion) -> None:
+        """Take a product's version unless a newer one is known."""
+        store.put_product(tx, change)
+        for row in store.machines(tx):
+            tx.touch(machine_key(UUID(row["machine_id"])))
+
+    def apply_planogram(self, tx: Transaction, change: PlanogramVersion) -> None:
+        """Take a planogram version; it comes into force at its time."""
+        store.put_planogram(tx, change)
+        tx.touch(machine_key(change.machine_id))
+
+    def machines(self, tx: Transaction) -> list[Machine]:
+        """All machines of the site."""
+        return [_machine(row) for row in store.machines(tx)]
+
+    def offer(self, tx: Transaction, machine_id: UUID) -> Offer:
+        """What the machine sells at this moment. Raises Refused (unknown_machine)."""
+        row = store.machine(tx, machine_id)
+        if row is None:
+            raise Refused(Code.UNKNOWN_MACHINE, "This machine is not known here.")
+        current = row["planogram_version"]
+        versions = store.versions_from(tx, machine_id, current)
+        version = rules.version_in_force(versions, current, self._clock.now())
+        slots = {
+            slot["slot"]: OfferedSlot(
+                slot["slot"], UUID(slot["product_id"]), slot["name"], UUID(slot["device_id"]), slot["price_minor"]
+            )
+            for slot in store.slots(tx, machine_id, version)
+        }
+        return Offer(_machine(row), version, slots)
+
+    def pin_version(self, tx: Transaction, offer: Offer) -> None:
+        """Note that customers have bought by this version, so that no clock can take its prices back."""
+        store.set_planogram_version(tx, offer.machine.machine_id, offer.version)
+
+
+def _machine(row: sqlite3.Row) -> Machine:
+    return Machine(UUID(row["machine_id"]), row["name"], Rail(row["rail"]), row["currency"], bool(row["in_service"]))

@@ -1,0 +1,189 @@
+"""Use cases of devices: claim, login, hello, heartbeat, and which of them are there."""
+
+import hashlib
+import hmac
+import sqlite3
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from edge.access import Identity, IdentityKind
+from edge.clock import Clock
+from edge.database import Database, Transaction
+from edge.devices import rules, store
+from edge.links import LINKS_KEY, UNSIGNED, Link, Links
+from edge.outbox import Outbox, TelemetryBuffer
+from edge.watch import Watch
+from shared.contract import ClockQuality
+from shared.devices import (
+    Claim,
+    Claimed,
+    DeviceClaimed,
+    DeviceHealth,
+    DeviceLinkChanged,
+    ExpectedDevice,
+    Heartbeat,
+    Hello,
+)
+from shared.topics import Topic
+
+CLAIM_PREFIX = b"claim:"
+
+log = structlog.get_logger()
+
+
+def link_key(machine_id: UUID) -> str:
+    """Touched when a device of this machine comes or goes (watch.py)."""
+    return f"link:{machine_id}"
+
+
+class DeviceService:
+    """Who the devices are, and whether they can be commanded."""
+
+    def __init__(
+        self,
+        database: Database,
+        links: Links,
+        outbox: Outbox,
+        telemetry: TelemetryBuffer,
+        clock: Clock,
+        watch: Watch,
+    ) -> None:
+        self._database = database
+        self._links = links
+        self._outbox = outbox
+        self._telemetry = telemetry
+        self._clock = clock
+        self._watch = watch
+
+    async def authenticate(self, client_id: str, username: str, password: bytes) -> Identity | None:
+        """Who logs in: a device by its token, or one that may claim by "claim:" + code. None for anyone else."""
+        try:
+            device_id = UUID(client_id)
+        except ValueError:
+            return None
+        row = await self._database.read(lambda tx: store.device(tx, device_id))
+        if row is None or client_id != username or str(device_id) != client_id:
+            return None
+        if password.startswith(CLAIM_PREFIX):
+            code = password.removeprefix(CLAIM_PREFIX)
+            kind, proven = IdentityKind.CLAIMING_DEVICE, self._may_claim(row, code)
+        else:
+            kind, proven = IdentityKind.DEVICE, _matches(password, row["token_sha256"])
+        return Identity(kind, UUID(row["machine_id"]), device_id) if proven else None
+
+    async def claim(self, topic: Topic, claim: Claim) -> None:
+        """Register a device's credentials, once a claim code; the same credentials again are confirmed again."""
+
+        def work(tx: Transaction) -> bool:
+            if store.add_claim(tx, topic.device_id, claim):
+                self._outbox.append(tx, DeviceClaimed(device_id=topic.device_id, machine_id=topic.machine_id))
+                return True
+            row = store.device(tx, topic.device_id)
+            return row is not None and row["token_sha256"] == claim.token_sha256
+
+        if not await self._database.unit("devices.claim", work):
+            log.warning("claim_refused", device_id=str(topic.device_id))
+            return
+        log.info("device_claimed", device_id=str(topic.device_id))
+        await self._links.send(
+            topic.machine_id, topic.device_id, Claimed(mac=UNSIGNED), bytes.fromhex(claim.command_key)
+        )
+
+    async def hello(self, topic: Topic, hello: Hello) -> bool:
+        """A device is there: compare its journal with the ledger; whether the journal was wiped since we last met."""
+
+        def work(tx: Transaction) -> tuple[sqlite3.Row, bool] | None:
+            row = store.device(tx, topic.device_id)
+            if row is None:
+                return None
+            if rules.is_ahead(hello, row["epoch"], row["seq"]):
+                store.start_epoch(tx, topic.device_id, hello.epoch + 1)
+            wiped = rules.is_wiped(hello, row["seen_epoch"], row["seen_seq"])
+            store.see(tx, topic.device_id, hello.epoch, hello.seq, hello.firmware)
+            self._set_online(tx, topic.device_id, topic.machine_id, online=True, reason="hello")
+            return row, wiped
+
+        found = await self._database.unit("devices.hello", work)
+        if found is None:
+            return False
+        row, wiped = found
+        link = self._links.of(topic)
+        link.nonce, link.key, link.firmware = hello.nonce, row["command_key"], hello.firmware
+        log.info("device_hello", device_id=str(topic.device_id), firmware=hello.firmware, seq=hello.seq, wiped=wiped)
+        self._watch.touch([LINKS_KEY, link_key(topic.machine_id)])
+        return wiped
+
+    async def heartbeat(self, topic: Topic, heartbeat: Heartbeat) -> None:
+        """Take the fresh nonce; keep one health sample a minute."""
+        link = self._links.of(topic)
+        if link.nonce is not None:
+            link.nonce = heartbeat.nonce
+        sample = _health(topic, heartbeat, link, self._clock.now())
+        minute = int(self._clock.monotonic() // 60)
+        await self._database.unit(
+            "devices.heartbeat", lambda tx: self._telemetry.keep(tx, str(topic.device_id), minute, sample)
+        )
+
+    def apply_expected(self, tx: Transaction, change: ExpectedDevice) -> None:
+        """Take a device the cloud expects here."""
+        store.put_expected(tx, change)
+
+    def begin_epoch(self, tx: Transaction) -> None:
+        """The ledger was restored: never again use a number that may have been used."""
+        store.raise_all_epochs(tx)
+
+    def online(self, device_id: UUID) -> bool:
+        """Whether the device can be commanded now."""
+        return self._links.online(device_id)
+
+    def next_number(self, tx: Transaction, device_id: UUID) -> tuple[int, int]:
+        """Take the device's next (epoch, seq): strictly rising, never twice."""
+        return store.next_number(tx, device_id)
+
+    async def run(self) -> None:
+        """Keep the ledger's word on who is online true: it says so only of devices that can be commanded now."""
+        with self._watch.on(LINKS_KEY) as changed:
+            while True:
+                changed.clear()
+                if await self._database.read(self._gone):
+                    await self._database.unit("devices.offline", self._note_departures)
+                await changed.wait()
+
+    def _gone(self, tx: Transaction) -> list[sqlite3.Row]:
+        return [row for row in store.online(tx) if not self._links.online(UUID(row["device_id"]))]
+
+    def _note_departures(self, tx: Transaction) -> None:
+        for row in self._gone(tx):
+            self._set_online(tx, UUID(row["device_id"]), UUID(row["machine_id"]), online=False, reason="disconnected")
+
+    def _set_online(self, tx: Transaction, device_id: UUID, machine_id: UUID, *, online: bool, reason: str) -> None:
+        if store.set_online(tx, device_id, online=online):
+            fact = DeviceLinkChanged(device_id=device_id, machine_id=machine_id, online=online, reason=reason)
+            self._outbox.append(tx, fact)
+        tx.touch(link_key(machine_id))
+
+    def _may_claim(self, row: sqlite3.Row, code: bytes) -> bool:
+        if row["used_code_sha256"] == row["claim_code_sha256"] or not _matches(code, row["claim_code_sha256"]):
+            return False
+        # A clock nobody has set cannot tell that a code is too old; the code still works only once.
+        believed = self._clock.quality is ClockQuality.SYNCED
+        return not believed or self._clock.now() < datetime.fromisoformat(row["claim_expires_at"])
+
+
+def _matches(secret: bytes, sha256: str | None) -> bool:
+    return hmac.compare_digest(hashlib.sha256(secret).hexdigest(), sha256 or "")
+
+
+def _health(topic: Topic, heartbeat: Heartbeat, link: Link, at: datetime) -> DeviceHealth:
+    return DeviceHealth(
+        device_id=topic.device_id,
+        machine_id=topic.machine_id,
+        at=at,
+        firmware=link.firmware,
+        uptime_s=heartbeat.uptime_s,
+        free_bytes=heartbeat.free_bytes,
+        rssi_dbm=heartbeat.rssi_dbm,
+        journal_bytes=heartbeat.journal_bytes,
+    )

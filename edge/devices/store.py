@@ -1,0 +1,70 @@
+"""SQL of devices."""
+
+import sqlite3
+from uuid import UUID
+
+from edge.database import Transaction
+from shared.devices import Claim, ExpectedDevice
+
+
+def put_expected(tx: Transaction, expected: ExpectedDevice) -> None:
+    """Insert or update; a claimed device keeps its credentials."""
+    tx.run(
+        "INSERT INTO devices (device_id, machine_id, name, claim_code_sha256, claim_expires_at) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (device_id) DO UPDATE SET machine_id = excluded.machine_id, name = excluded.name, "
+        "claim_code_sha256 = excluded.claim_code_sha256, claim_expires_at = excluded.claim_expires_at",
+        str(expected.device_id),
+        str(expected.machine_id),
+        expected.name,
+        expected.claim_code_sha256,
+        expected.claim_expires_at.isoformat(),
+    )
+
+
+def device(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:
+    """The device's row."""
+    return tx.one("SELECT * FROM devices WHERE device_id = ?", str(device_id))
+
+
+def add_claim(tx: Transaction, device_id: UUID, claim: Claim) -> bool:
+    """Register credentials under the current claim code; false if that code was used before."""
+    sql = (
+        "UPDATE devices SET token_sha256 = ?, command_key = ?, used_code_sha256 = claim_code_sha256 "
+        "WHERE device_id = ? AND used_code_sha256 IS NOT claim_code_sha256"
+    )
+    return tx.run(sql, claim.token_sha256, bytes.fromhex(claim.command_key), str(device_id)) > 0
+
+
+def set_online(tx: Transaction, device_id: UUID, *, online: bool) -> bool:
+    """Whether that was news."""
+    return tx.run("UPDATE devices SET online = ?2 WHERE device_id = ?1 AND online != ?2", str(device_id), online) > 0
+
+
+def online(tx: Transaction) -> list[sqlite3.Row]:
+    """Devices the ledger believes to be online."""
+    return tx.all("SELECT device_id, machine_id FROM devices WHERE online")
+
+
+def see(tx: Transaction, device_id: UUID, epoch: int, seq: int, firmware: str) -> None:
+    """Remember how far the device's journal goes, as it tells itself."""
+    sql = "UPDATE devices SET seen_epoch = ?, seen_seq = ?, firmware = ? WHERE device_id = ?"
+    tx.run(sql, epoch, seq, firmware, str(device_id))
+
+
+def start_epoch(tx: Transaction, device_id: UUID, epoch: int) -> None:
+    """Number the device's commands under a new epoch."""
+    tx.run("UPDATE devices SET epoch = ?, seq = 0 WHERE device_id = ?", epoch, str(device_id))
+
+
+def raise_all_epochs(tx: Transaction) -> None:
+    """Number every device's commands under a new epoch: the ledger was restored."""
+    tx.run("UPDATE devices SET epoch = epoch + 1, seq = 0")
+
+
+def next_number(tx: Transaction, device_id: UUID) -> tuple[int, int]:
+    """Take the next (epoch, seq) of the device."""
+    tx.run("UPDATE devices SET seq = seq + 1 WHERE device_id = ?", str(device_id))
+    row = device(tx, device_id)
+    if row is None:
+        raise LookupError(f"device {device_id} is not known")
+    return row["epoch"], row["seq"]

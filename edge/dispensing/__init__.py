@@ -1,0 +1,1 @@
+"""Vends on their way: one open dispense a device, from the committed request to its one outcome."""

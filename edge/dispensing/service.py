@@ -1,0 +1,228 @@
+"""Use cases of dispensing: ask for a vend, carry it to its end, judge what the device reports."""
+
+import asyncio
+import sqlite3
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from edge.clock import Clock, Moment
+from edge.database import Database, Transaction
+from edge.devices.service import DeviceService
+from edge.dispensing import rules, store
+from edge.dispensing.rules import Answer, OpenVend, Step
+from edge.failpoints import Failpoints
+from edge.links import LINKS_KEY, UNSIGNED, Links
+from edge.watch import Watch
+from shared.devices import Acknowledge, Cancel, Command, Dispense, Drop, Hello, Query, Refusal, VendAnswer, VendReport
+from shared.orders import VendOutcome
+from shared.topics import Topic
+
+IDLE_S = 60.0
+"""How long the conductor sleeps when nothing is open and nobody wakes it."""
+
+log = structlog.get_logger()
+
+
+def vend_key(vend_id: UUID) -> str:
+    """Touched when a device says something of this vend (watch.py)."""
+    return f"vend:{vend_id}"
+
+
+class VendOwner(Protocol):
+    """Who is told of what becomes of vends when the device itself does not tell (the orders feature)."""
+
+    async def cancel_overdue(self, vend_id: UUID) -> None:
+        """The device has not answered in time: commit the wish to cancel."""
+
+    async def end_unanswered(self, vend_id: UUID, outcome: VendOutcome) -> None:
+        """No report will settle this vend any more: commit this outcome."""
+
+
+class News(Enum):
+    """What a report changed."""
+
+    OUTCOME = "outcome"
+    REPEAT = "repeat"
+    UNPAID_DROP = "unpaid_drop"
+    """Proof of a drop after the vend had ended otherwise."""
+    UNKNOWN_VEND = "unknown_vend"
+
+
+@dataclass(slots=True)
+class Progress:
+    """An open vend's volatile side. Times are seconds on the monotonic clock."""
+
+    published: bool
+    quiet_since: float
+    """The last publish of the dispense, or the last answer."""
+    sent_at: float = float("-inf")
+    answer: Answer = Answer.NONE
+
+
+class DispenseService:
+    """Everything between a vend's request and its report."""
+
+    def __init__(
+        self,
+        database: Database,
+        devices: DeviceService,
+        links: Links,
+        clock: Clock,
+        watch: Watch,
+        failpoints: Failpoints,
+    ) -> None:
+        self._database = database
+        self._devices = devices
+        self._links = links
+        self._clock = clock
+        self._watch = watch
+        self._failpoints = failpoints
+        self._progress: dict[UUID, Progress] = {}
+
+    async def hello(self, topic: Topic, hello: Hello) -> None:
+        """Meet a device again: its open vend is taken up at once, or given up if its journal was wiped."""
+        wiped = await self._devices.hello(topic, hello)
+        row = await self._database.read(lambda tx: store.open_dispense(tx, topic.device_id))
+        progress = self._progress.get(UUID(row["vend_id"])) if row is not None else None
+        if progress is not None:
+            progress.sent_at = float("-inf")
+            if wiped and progress.published:
+                progress.answer = Answer.LOST
+            self._watch.touch([LINKS_KEY])
+
+    async def answer(self, topic: Topic, answer: VendAnswer) -> None:
+        """Take what a device says of a vend that has no outcome yet."""
+        progress = self._progress.get(answer.vend_id)
+        if progress is None:
+            return
+        progress.answer = rules.heard(answer, progress.answer)
+        progress.quiet_since = self._clock.monotonic()
+        link = self._links.of(topic)
+        if answer.reason is Refusal.STALE_NONCE and answer.nonce != link.nonce and link.nonce is not None:
+            link.nonce, progress.sent_at = answer.nonce, float("-inf")
+        elif answer.reason is not None:
+            log.warning("vend_refused", vend_id=str(answer.vend_id), reason=answer.reason)
+        self._watch.touch([LINKS_KEY, vend_key(answer.vend_id)])
+
+    async def record_drop(self, topic: Topic, drop: Drop) -> None:
+        """Keep the proof of a drop, in case the device's report never comes."""
+
+        def work(tx: Transaction) -> None:
+            store.set_drop_seen(tx, topic.device_id, drop.vend_id)
+
+        await self._database.unit("devices.record_drop", work)
+
+    def running(self, vend_id: UUID) -> bool:
+        """Whether the device has said that it is at this vend."""
+        progress = self._progress.get(vend_id)
+        return progress is not None and progress.answer is Answer.RUNNING
+
+    def is_free(self, tx: Transaction, device_id: UUID) -> bool:
+        """Whether the device has no open vend."""
+        return store.open_dispense(tx, device_id) is None
+
+    def request(self, tx: Transaction, vend_id: UUID, machine_id: UUID, device_id: UUID, slot: str) -> tuple[int, int]:
+        """Open a dispense (G3); its (epoch, seq). The conductor publishes it once this is committed."""
+        number = self._devices.next_number(tx, device_id)
+        store.add_dispense(tx, vend_id, machine_id, device_id, slot, number, self._clock.moment())
+        tx.touch(LINKS_KEY)
+        return number
+
+    def cancel(self, tx: Transaction, vend_id: UUID) -> bool:
+        """Ask for the seq to be burnt (G4), unless that is asked already or the vend has ended; whether it was news."""
+        tx.touch(LINKS_KEY)
+        return store.set_cancelling(tx, vend_id)
+
+    def settle(self, tx: Transaction, topic: Topic, report: VendReport) -> tuple[News, VendOutcome]:
+        """Take a device's report of a vend's end (G5); what is new, and the outcome the report proves."""
+        row = store.dispense(tx, report.vend_id)
+        outcome = rules.judge(report, drop_seen=row is not None and bool(row["drop_seen"]))
+        if row is None or row["device_id"] != str(topic.device_id):
+            return News.UNKNOWN_VEND, outcome
+        if store.end_dispense(tx, report.vend_id, outcome):
+            tx.touch(LINKS_KEY)
+            return News.OUTCOME, outcome
+        late = outcome is VendOutcome.DISPENSED and row["outcome"] != VendOutcome.DISPENSED
+        return (News.UNPAID_DROP if late else News.REPEAT), outcome
+
+    def end(self, tx: Transaction, vend_id: UUID, outcome: VendOutcome) -> bool:
+        """End an open vend without a report; false if it has ended meanwhile."""
+        return store.end_dispense(tx, vend_id, outcome)
+
+    async def acknowledge(self, topic: Topic, report: VendReport) -> None:
+        """Tell the device that its report is committed."""
+        self._failpoints.hit("devices.acknowledge.before")
+        acknowledge = Acknowledge(epoch=report.epoch, seq=report.seq, vend_id=report.vend_id, mac=UNSIGNED)
+        await self._links.send(topic.machine_id, topic.device_id, acknowledge)
+        self._failpoints.hit("devices.acknowledge.after")
+
+    async def run(self, owner: VendOwner) -> None:
+        """The conductor: carry every open vend one step further, sleep until something happens."""
+        for row in await self._database.read(store.open_dispenses):
+            self._progress[UUID(row["vend_id"])] = Progress(published=True, quiet_since=self._clock.monotonic())
+        with self._watch.on(LINKS_KEY) as changed:
+            while True:
+                changed.clear()
+                rows = await self._database.read(store.open_dispenses)
+                await self._carry_on(rows, owner)
+                try:
+                    async with asyncio.timeout(rules.RESEND_S / 4 if rows else IDLE_S):
+                        await changed.wait()
+                except TimeoutError:
+                    continue
+
+    async def _carry_on(self, rows: list[sqlite3.Row], owner: VendOwner) -> None:
+        still_open = {UUID(row["vend_id"]) for row in rows}
+        for vend_id in self._progress.keys() - still_open:
+            del self._progress[vend_id]
+        for row in rows:
+            now = self._clock.monotonic()
+            progress = self._progress.setdefault(UUID(row["vend_id"]), Progress(published=False, quiet_since=now))
+            await self._take_step(row, progress, owner)
+
+    async def _take_step(self, row: sqlite3.Row, progress: Progress, owner: VendOwner) -> None:
+        vend_id, now = UUID(row["vend_id"]), self._clock.monotonic()
+        requested = Moment(UUID(row["requested_boot"]), row["requested_ms"])
+        vend = OpenVend(
+            cancelling=row["state"] == "cancelling",
+            published=progress.published,
+            answer=progress.answer,
+            drop_seen=bool(row["drop_seen"]),
+        )
+        step = rules.next_step(
+            vend,
+            connected=self._links.online(UUID(row["device_id"])),
+            overdue=self._clock.age(requested) >= rules.ANSWER_WITHIN_S,
+            lapsed=now - progress.quiet_since >= rules.LAPSE_S,
+        )
+        if step in rules.ENDINGS:
+            log.warning("vend_unanswered", vend_id=str(vend_id), outcome=rules.ENDINGS[step])
+            await owner.end_unanswered(vend_id, rules.ENDINGS[step])
+        elif step is Step.BEGIN_CANCEL:
+            await owner.cancel_overdue(vend_id)
+        elif step is not Step.WAIT and now - progress.sent_at >= rules.RESEND_S:
+            await self._send(row, progress, step)
+
+    async def _send(self, row: sqlite3.Row, progress: Progress, step: Step) -> None:
+        device_id = UUID(row["device_id"])
+        nonce = self._links.nonce(device_id)
+        if nonce is None:
+            return
+        # Before the publish: whoever is interrupted in it must believe that it went out.
+        progress.sent_at = self._clock.monotonic()
+        if step is Step.DISPENSE:
+            progress.published, progress.quiet_since = True, progress.sent_at
+        self._failpoints.hit(f"devices.{step.value}.before_publish")
+        await self._links.send(UUID(row["machine_id"]), device_id, _command(step, row, nonce))
+        self._failpoints.hit(f"devices.{step.value}.after_publish")
+
+
+def _command(step: Step, row: sqlite3.Row, nonce: str) -> Command:
+    number = {"epoch": row["epoch"], "seq": row["seq"], "vend_id": UUID(row["vend_id"]), "mac": UNSIGNED}
+    if step is Step.DISPENSE:
+        return Dispense(**number, slot=row["slot"], nonce=nonce)
+    return Cancel(**number) if step is Step.CANCEL else Query(**number)

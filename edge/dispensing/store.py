@@ -1,0 +1,59 @@
+"""SQL of the commands that move metal."""
+
+import sqlite3
+from uuid import UUID
+
+from edge.clock import Moment
+from edge.database import Transaction
+from shared.orders import VendOutcome
+
+
+def add_dispense(
+    tx: Transaction, vend_id: UUID, machine_id: UUID, device_id: UUID, slot: str, number: tuple[int, int], at: Moment
+) -> None:
+    """Insert an open dispense. The database refuses a second open one of the same device."""
+    tx.run(
+        "INSERT INTO dispenses "
+        "(vend_id, machine_id, device_id, slot, epoch, seq, state, requested_boot, requested_ms) "
+        "VALUES (?, ?, ?, ?, ?, ?, 'requested', ?, ?)",
+        str(vend_id),
+        str(machine_id),
+        str(device_id),
+        slot,
+        *number,
+        str(at.boot_id),
+        at.ms,
+    )
+
+
+def dispense(tx: Transaction, vend_id: UUID) -> sqlite3.Row | None:
+    """The command behind a vend."""
+    return tx.one("SELECT * FROM dispenses WHERE vend_id = ?", str(vend_id))
+
+
+def open_dispenses(tx: Transaction) -> list[sqlite3.Row]:
+    """All dispenses without an outcome, at most one a device."""
+    return tx.all("SELECT * FROM dispenses WHERE state != 'ended'")
+
+
+def open_dispense(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:
+    """The device's dispense without an outcome."""
+    return tx.one("SELECT * FROM dispenses WHERE device_id = ? AND state != 'ended'", str(device_id))
+
+
+def set_cancelling(tx: Transaction, vend_id: UUID) -> bool:
+    """Whether that was news."""
+    sql = "UPDATE dispenses SET state = 'cancelling' WHERE vend_id = ? AND state = 'requested'"
+    return tx.run(sql, str(vend_id)) > 0
+
+
+def set_drop_seen(tx: Transaction, device_id: UUID, vend_id: UUID) -> None:
+    """Keep the proof of a drop beside the open dispense."""
+    sql = "UPDATE dispenses SET drop_seen = 1 WHERE vend_id = ? AND device_id = ? AND state != 'ended'"
+    tx.run(sql, str(vend_id), str(device_id))
+
+
+def end_dispense(tx: Transaction, vend_id: UUID, outcome: VendOutcome) -> bool:
+    """Give the dispense its one outcome; false if it has one."""
+    sql = "UPDATE dispenses SET state = 'ended', outcome = ? WHERE vend_id = ? AND state != 'ended'"
+    return tx.run(sql, outcome, str(vend_id)) > 0

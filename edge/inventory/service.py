@@ -1,0 +1,104 @@
+"""Use cases of stock. Everything but `sense` works inside a transaction of the caller."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from edge.clock import new_id
+from edge.database import Database, Transaction
+from edge.errors import Refused
+from edge.inventory import rules, store
+from edge.outbox import Outbox
+from shared.errors import Code
+from shared.inventory import Reason, SlotSensed, SlotSuspected, StockInstruction, StockMoved
+from shared.topics import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The stock of a slot. `available` is what may still be sold."""
+
+    slot: str
+    on_hand: int
+    reserved: int
+    available: int
+    suspect: bool
+
+
+def stock_key(machine_id: UUID) -> str:
+    """Touched when stock of the machine has changed (watch.py)."""
+    return f"stock:{machine_id}"
+
+
+class InventoryService:
+    """Reservations, movements and suspicion."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    def levels(self, tx: Transaction, machine_id: UUID) -> dict[str, Level]:
+        """The stock of each slot of a machine, by slot."""
+        levels = {}
+        for row in store.levels(tx, machine_id):
+            units = rules.available(row["on_hand"], row["reserved"], sensed_empty=bool(row["sensed_empty"]))
+            levels[row["slot"]] = Level(row["slot"], row["on_hand"], row["reserved"], units, bool(row["suspect"]))
+        return levels
+
+    def reserve(self, tx: Transaction, machine_id: UUID, slot: str, quantity: int) -> None:
+        """Keep units for an order. Raises Refused (sold_out, slot_suspect)."""
+        row = store.level(tx, machine_id, slot)
+        if row is not None and row["suspect"]:
+            raise Refused(Code.SLOT_SUSPECT, f"Slot {slot} is out of service until a technician has looked at it.")
+        sensed_empty = row is not None and bool(row["sensed_empty"])
+        units = rules.available(row["on_hand"], row["reserved"], sensed_empty=sensed_empty) if row else 0
+        if units < quantity:
+            raise Refused(Code.SOLD_OUT, f"Slot {slot} has {units} left." if units else f"Slot {slot} is sold out.")
+        store.reserve(tx, machine_id, slot, quantity)
+        tx.touch(stock_key(machine_id))
+
+    def release(self, tx: Transaction, machine_id: UUID, slot: str) -> None:
+        """Give one reserved unit back to the slot."""
+        store.reserve(tx, machine_id, slot, -1)
+        tx.touch(stock_key(machine_id))
+
+    def take(self, tx: Transaction, machine_id: UUID, slot: str, vend_id: UUID) -> None:
+        """Book the unit that this vend dropped, once for a vend. A reservation is released by `release`."""
+        moved = StockMoved(
+            movement_id=new_id(), machine_id=machine_id, slot=slot, delta=-1, reason=Reason.VEND, vend_id=vend_id
+        )
+        self._book(tx, moved)
+
+    def suspect(self, tx: Transaction, machine_id: UUID, slot: str, vend_id: UUID) -> None:
+        """Take the slot out of sale until a person has looked."""
+        if store.set_suspect(tx, machine_id, slot, suspect=True):
+            self._outbox.append(tx, SlotSuspected(machine_id=machine_id, slot=slot, vend_id=vend_id))
+            tx.touch(stock_key(machine_id))
+
+    def apply_instruction(self, tx: Transaction, change: StockInstruction) -> None:
+        """Carry out a stock movement the cloud asks for, once for a movement id."""
+        moved = StockMoved(
+            movement_id=change.movement_id,
+            machine_id=change.machine_id,
+            slot=change.slot,
+            delta=change.delta,
+            reason=change.reason,
+        )
+        if self._book(tx, moved) and rules.clears_suspicion(change.reason):
+            store.set_suspect(tx, change.machine_id, change.slot, suspect=False)
+
+    async def sense(self, topic: Topic, slot: str, *, empty: bool) -> None:
+        """Take what a slot's own sensor says."""
+
+        def work(tx: Transaction) -> None:
+            if store.set_sensed_empty(tx, topic.machine_id, slot, empty=empty):
+                self._outbox.append(tx, SlotSensed(machine_id=topic.machine_id, slot=slot, empty=empty))
+                tx.touch(stock_key(topic.machine_id))
+
+        await self._database.unit("inventory.sense", work)
+
+    def _book(self, tx: Transaction, moved: StockMoved) -> bool:
+        if not store.add_movement(tx, moved):
+            return False
+        self._outbox.append(tx, moved)
+        tx.touch(stock_key(moved.machine_id))
+        return True

@@ -1,0 +1,80 @@
+"""The gateway's end of each device's link: who is connected, which nonce and key commands need, how they are sent.
+
+All of it lives only as long as the process; a device tells it anew with each hello.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from edge.access import Identity, IdentityKind
+from edge.mqtt import LocalMqtt
+from edge.watch import Watch
+from shared.devices import Command, mac_of
+from shared.topics import Channel, Topic
+
+LINKS_KEY = "links"
+"""Touched when a device comes, goes or says something (watch.py)."""
+
+UNSIGNED = "0" * 64
+"""Stands in a command's `mac` until it is sent."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Link:
+    """One device's connection."""
+
+    machine_id: UUID
+    connected: bool = False
+    nonce: str | None = None
+    """The device's newest; None until it has said hello on this connection."""
+    key: bytes | None = None
+    firmware: str | None = None
+
+
+class Links:
+    """All devices of the site."""
+
+    def __init__(self, mqtt: LocalMqtt, watch: Watch) -> None:
+        self._mqtt = mqtt
+        self._watch = watch
+        self._links: dict[UUID, Link] = {}
+
+    def of(self, topic: Topic) -> Link:
+        """The link a message came over."""
+        return self._links.setdefault(topic.device_id, Link(topic.machine_id))
+
+    def nonce(self, device_id: UUID) -> str | None:
+        """What a command to the device must quote now; None while it cannot be commanded."""
+        link = self._links.get(device_id)
+        return link.nonce if link is not None and link.connected else None
+
+    def online(self, device_id: UUID) -> bool:
+        """Whether the device can be commanded."""
+        return self.nonce(device_id) is not None
+
+    def connected(self, identity: Identity) -> None:
+        """A device has logged in; it is of use once it has said hello."""
+        if identity.kind is IdentityKind.DEVICE:
+            self._links[identity.device_id] = Link(identity.machine_id, connected=True)
+            self._watch.touch([LINKS_KEY])
+
+    def disconnected(self, identity: Identity, reason: str) -> None:
+        """A device's connection has ended."""
+        if identity.kind is IdentityKind.DEVICE and identity.device_id in self._links:
+            self._links[identity.device_id].connected = False
+            log.warning("device_disconnected", device_id=str(identity.device_id), reason=reason)
+            self._watch.touch([LINKS_KEY])
+
+    async def send(self, machine_id: UUID, device_id: UUID, command: Command, key: bytes | None = None) -> None:
+        """Sign and publish a command, by the device's key unless another is given. Nobody learns whether it arrives."""
+        link = self._links.get(device_id)
+        key = key or (link.key if link is not None else None)
+        if key is None:
+            log.warning("command_without_key", device_id=str(device_id), type=command.type)
+            return
+        signed = command.model_copy(update={"mac": mac_of(key, machine_id, device_id, command)})
+        await self._mqtt.publish(str(Topic(machine_id, device_id, Channel.COMMAND)), signed.to_line())

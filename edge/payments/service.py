@@ -1,0 +1,152 @@
+"""Use cases of money. Everything but `record_credit` works inside a transaction of the caller."""
+
+from uuid import UUID
+
+import structlog
+
+from edge.clock import new_id
+from edge.database import Database, Transaction
+from edge.failpoints import Failpoints
+from edge.links import UNSIGNED, Links
+from edge.outbox import Outbox
+from edge.payments import rules, store
+from shared.contract import Rail
+from shared.devices import AcknowledgeCredit, Credit
+from shared.payments import (
+    CreditInserted,
+    PaymentAttempted,
+    PaymentAuthorised,
+    PaymentCaptured,
+    PaymentGivenBack,
+    PaymentState,
+    PaymentVoided,
+)
+from shared.topics import Topic
+
+log = structlog.get_logger()
+
+
+def credit_key(machine_id: UUID) -> str:
+    """Touched when the machine's cash credit has changed (watch.py)."""
+    return f"credit:{machine_id}"
+
+
+class PaymentService:
+    """One payment an order; every authorised amount ends captured or given back, vend by vend."""
+
+    def __init__(self, database: Database, outbox: Outbox, links: Links, failpoints: Failpoints) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._links = links
+        self._failpoints = failpoints
+
+    def attempt(
+        self, tx: Transaction, order_id: UUID, machine_id: UUID, rail: Rail, amount_minor: int, currency: str
+    ) -> bool:
+        """Open the order's payment (G1) and authorise it if that can be done at once (G2); whether it is authorised."""
+        attempted = PaymentAttempted(
+            payment_id=new_id(), order_id=order_id, rail=rail, amount_minor=amount_minor, currency=currency
+        )
+        store.add_payment(tx, machine_id, attempted)
+        self._outbox.append(tx, attempted)
+        return self.authorise(tx, order_id)
+
+    def authorise(self, tx: Transaction, order_id: UUID) -> bool:
+        """Hold the money of a pending payment (cash: take it from the credit); whether there was enough."""
+        row = store.payment(tx, order_id)
+        machine_id = UUID(row["machine_id"])
+        needed = rules.needed_credit(Rail(row["rail"]), row["amount_minor"])
+        if store.balance(tx, machine_id) < needed:
+            return False
+        if needed:
+            self._change_credit(tx, machine_id, -needed)
+        store.set_state(tx, row["payment_id"], PaymentState.AUTHORISED)
+        self._outbox.append(
+            tx,
+            PaymentAuthorised(
+                payment_id=UUID(row["payment_id"]),
+                order_id=order_id,
+                amount_minor=row["amount_minor"],
+                currency=row["currency"],
+            ),
+        )
+        return True
+
+    def settle_vend(self, tx: Transaction, order_id: UUID, vend_id: UUID, price_minor: int, *, earned: bool) -> None:
+        """End the money of one vend of an authorised payment: earned, or given back (cash: to the machine's credit)."""
+        row = store.payment(tx, order_id)
+        if earned:
+            store.add_captured(tx, row["payment_id"], price_minor)
+        else:
+            store.add_given_back(tx, row["payment_id"], price_minor)
+            refund = rules.needed_credit(Rail(row["rail"]), price_minor)
+            if refund:
+                self._change_credit(tx, UUID(row["machine_id"]), refund)
+        fact = PaymentCaptured if earned else PaymentGivenBack
+        self._outbox.append(
+            tx,
+            fact(
+                payment_id=UUID(row["payment_id"]),
+                order_id=order_id,
+                vend_id=vend_id,
+                amount_minor=price_minor,
+                currency=row["currency"],
+            ),
+        )
+
+    def close(self, tx: Transaction, order_id: UUID) -> tuple[int, int]:
+        """Settle the payment once all its vends are; (captured, given back) in minor units."""
+        row = store.payment(tx, order_id)
+        if row["captured_minor"] + row["given_back_minor"] != row["amount_minor"]:
+            raise AssertionError(f"payment {row['payment_id']} does not add up")
+        store.set_state(tx, row["payment_id"], PaymentState.SETTLED)
+        return row["captured_minor"], row["given_back_minor"]
+
+    def void(self, tx: Transaction, order_id: UUID) -> None:
+        """End a payment that was never authorised."""
+        row = store.payment(tx, order_id)
+        store.set_state(tx, row["payment_id"], PaymentState.VOIDED)
+        self._outbox.append(
+            tx,
+            PaymentVoided(
+                payment_id=UUID(row["payment_id"]),
+                order_id=order_id,
+                amount_minor=row["amount_minor"],
+                currency=row["currency"],
+            ),
+        )
+
+    def credit(self, tx: Transaction, machine_id: UUID) -> int:
+        """Cash inserted into the machine and not yet spent, in minor units."""
+        return store.balance(tx, machine_id)
+
+    def given_back(self, tx: Transaction, order_id: UUID) -> int:
+        """What has been given back of an order so far, in minor units."""
+        given_back: int = store.payment(tx, order_id)["given_back_minor"]
+        return given_back
+
+    async def record_credit(self, topic: Topic, credit: Credit) -> None:
+        """Count a coin or note once, then acknowledge it to the device."""
+
+        inserted = CreditInserted(
+            credit_id=credit.credit_id,
+            machine_id=topic.machine_id,
+            device_id=topic.device_id,
+            amount_minor=credit.amount_minor,
+            currency=credit.currency,
+        )
+
+        def work(tx: Transaction) -> None:
+            if store.add_credit(tx, inserted):
+                self._change_credit(tx, topic.machine_id, credit.amount_minor)
+                self._outbox.append(tx, inserted)
+
+        await self._database.unit("payments.record_credit", work)
+        log.info("credit_recorded", machine_id=str(topic.machine_id), credit_id=str(credit.credit_id))
+        self._failpoints.hit("payments.acknowledge_credit.before")
+        acknowledge = AcknowledgeCredit(credit_id=credit.credit_id, mac=UNSIGNED)
+        await self._links.send(topic.machine_id, topic.device_id, acknowledge)
+
+    def _change_credit(self, tx: Transaction, machine_id: UUID, amount_minor: int) -> None:
+        store.add_balance(tx, machine_id, amount_minor)
+        tx.touch(credit_key(machine_id))

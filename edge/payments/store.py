@@ -1,0 +1,76 @@
+"""SQL of payments and cash credit."""
+
+import sqlite3
+from uuid import UUID
+
+from edge.database import Transaction
+from shared.payments import CreditInserted, PaymentAttempted, PaymentState
+
+
+def add_payment(tx: Transaction, machine_id: UUID, attempted: PaymentAttempted) -> None:
+    """Insert a pending payment."""
+    tx.run(
+        "INSERT INTO payments (payment_id, order_id, machine_id, rail, currency, amount_minor, state) "
+        "VALUES (?, ?, ?, ?, ?, ?, 'pending')",
+        str(attempted.payment_id),
+        str(attempted.order_id),
+        str(machine_id),
+        attempted.rail,
+        attempted.currency,
+        attempted.amount_minor,
+    )
+
+
+def payment(tx: Transaction, order_id: UUID) -> sqlite3.Row:
+    """The payment of an order; each order has one."""
+    row = tx.one("SELECT * FROM payments WHERE order_id = ?", str(order_id))
+    if row is None:
+        raise LookupError(f"order {order_id} has no payment")
+    return row
+
+
+def set_state(tx: Transaction, payment_id: str, state: PaymentState) -> None:
+    """Move the payment on."""
+    tx.run("UPDATE payments SET state = ? WHERE payment_id = ?", state, payment_id)
+
+
+def add_captured(tx: Transaction, payment_id: str, amount_minor: int) -> None:
+    """Earn a part of the payment."""
+    tx.run("UPDATE payments SET captured_minor = captured_minor + ? WHERE payment_id = ?", amount_minor, payment_id)
+
+
+def add_given_back(tx: Transaction, payment_id: str, amount_minor: int) -> None:
+    """Give a part of the payment back."""
+    tx.run("UPDATE payments SET given_back_minor = given_back_minor + ? WHERE payment_id = ?", amount_minor, payment_id)
+
+
+def add_credit(tx: Transaction, inserted: CreditInserted) -> bool:
+    """Count a coin or note; false if it was counted before."""
+    return (
+        tx.run(
+            "INSERT OR IGNORE INTO credits (credit_id, machine_id, device_id, amount_minor, currency) "
+            "VALUES (?, ?, ?, ?, ?)",
+            str(inserted.credit_id),
+            str(inserted.machine_id),
+            str(inserted.device_id),
+            inserted.amount_minor,
+            inserted.currency,
+        )
+        > 0
+    )
+
+
+def balance(tx: Transaction, machine_id: UUID) -> int:
+    """Cash credit of the machine, in minor units."""
+    row = tx.one("SELECT amount_minor FROM credit_balances WHERE machine_id = ?", str(machine_id))
+    return row["amount_minor"] if row else 0
+
+
+def add_balance(tx: Transaction, machine_id: UUID, amount_minor: int) -> None:
+    """Change the machine's credit; the database refuses a negative one."""
+    tx.run(
+        "INSERT INTO credit_balances (machine_id, amount_minor) VALUES (?1, max(?2, 0)) "
+        "ON CONFLICT (machine_id) DO UPDATE SET amount_minor = amount_minor + ?2",
+        str(machine_id),
+        amount_minor,
+    )
