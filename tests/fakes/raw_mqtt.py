@@ -136,6 +136,12 @@ class RawMqtt:
             return True
         return True
 
+    def stop_reading(self) -> None:
+        """From now on the kernel's buffers fill up."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
+
     async def close(self) -> None:
         self.writer.transport.abort()
         await asyncio.sleep(0)

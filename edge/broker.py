@@ -1,0 +1,311 @@
+"""amqtt 0.12.1, embedded: a pipe, not a memory.
+
+Nothing can reach it but a Pipe, which the guard opens for a client that has already proved who it is. What amqtt gets
+wrong (section 6 of the design) is kept away from it rather than patched:
+
+- every connection has a session of its own under a name never used again, so there is no session to take over,
+- sessions are clean, without a will, without keep-alive, and QoS 0 both ways: the guard answers for the rest,
+- what devices publish goes to the gateway alone and is never routed to another client, nor retained,
+- a Pipe takes only as many messages ahead as amqtt has worked off, and waits for them before it closes.
+"""
+
+import asyncio
+import itertools
+from _collections_abc import dict_items
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from amqtt.adapters import ReaderAdapter, WriterAdapter
+from amqtt.broker import Broker
+from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
+from amqtt.plugins.base import BaseAuthPlugin
+from amqtt.session import ApplicationMessage, Session
+
+from edge import packets
+from edge.packets import PacketType
+
+WINDOW = 64
+"""Messages one client may have inside amqtt."""
+OUTGOING = 1024
+"""Messages of the gateway that may wait for amqtt."""
+PATIENCE = 2.0
+"""Seconds that anything here waits for amqtt."""
+
+
+class BrokerUnavailable(TimeoutError):
+    """amqtt did not do its part in time, or is not running. The same call may work later."""
+
+
+class BrokerDied(Exception):
+    """One of amqtt's own loops ended. The program cannot go on."""
+
+
+class EmbeddedBroker:
+    """Owns the amqtt broker. `on_message(topic, payload)` is called in order for everything clients publish."""
+
+    def __init__(self, on_message: Callable[[str, bytes], None]) -> None:
+        self._on_message = on_message
+        self._amqtt: _Amqtt | None = None
+        self._pipes: dict[str, Pipe] = {}
+        self._names = itertools.count(1)
+
+    async def start(self) -> None:
+        """Start amqtt. Opens no socket."""
+        self._amqtt = _Amqtt(_config(self))
+        await self._amqtt.start()
+
+    async def watch(self) -> None:
+        """Returns after `stop`; raises BrokerDied when amqtt's loops end before. Run it as a task of the program."""
+        amqtt = self._running()
+        await asyncio.wait(amqtt.loops(), return_when=asyncio.FIRST_COMPLETED)
+        if self._amqtt is amqtt:
+            raise BrokerDied("a loop of amqtt ended")
+
+    async def stop(self) -> None:
+        """Close all pipes and stop amqtt, in twice PATIENCE at most."""
+        amqtt, self._amqtt = self._running(), None
+        await asyncio.gather(*(pipe.close() for pipe in list(self._pipes.values())))
+        async with asyncio.timeout(PATIENCE):
+            await amqtt.shutdown()
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Hand a message of QoS 0, not retained, to whoever is subscribed. Raises BrokerUnavailable."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._running().internal_message_broadcast(topic, payload, 0)
+        except TimeoutError as error:
+            raise BrokerUnavailable("amqtt does not take messages") from error
+
+    async def open_pipe(self, send: Callable[[bytes], None], on_closed: Callable[[], None]) -> "Pipe":
+        """A new client's way in. `send` gets each packet meant for the client; `on_closed` tells that amqtt hung up.
+
+        Raises BrokerUnavailable.
+        """
+        pipe = Pipe(self._running(), f"pipe-{next(self._names)}", send, on_closed, self._pipes)
+        try:
+            await pipe.open()
+        except BaseException:
+            await pipe.close()
+            raise
+        return pipe
+
+    def delivered(self, name: str, topic: str, payload: bytes) -> None:
+        """amqtt has brought a client's message this far."""
+        if (pipe := self._pipes.get(name)) is not None:
+            pipe.delivered()
+        self._on_message(topic, payload)
+
+    def knows(self, name: str | None) -> bool:
+        """Whether this session belongs to an open pipe."""
+        return name in self._pipes
+
+    def _running(self) -> "_Amqtt":
+        if self._amqtt is None:
+            raise BrokerUnavailable("the broker is not running")
+        return self._amqtt
+
+
+class Pipe:
+    """One authenticated client's session in amqtt. Made by EmbeddedBroker.open_pipe."""
+
+    def __init__(
+        self,
+        amqtt: "_Amqtt",
+        name: str,
+        send: Callable[[bytes], None],
+        on_closed: Callable[[], None],
+        pipes: "dict[str, Pipe]",
+    ) -> None:
+        self._amqtt = amqtt
+        self._name = name
+        self._send = send
+        self._on_closed = on_closed
+        self._pipes = pipes
+        self._reader = _PipeReader()
+        self._accepted = asyncio.Event()
+        self._undelivered = 0
+        self._progress = asyncio.Event()
+        self._session: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Start the session and wait until amqtt has accepted it. Raises BrokerUnavailable."""
+        self._pipes[self._name] = self
+        self._reader.push(packets.connect(self._name))
+        writer = _PipeWriter(self._name, self._receive)
+        session = self._amqtt.external_connected(self._reader, writer, "default")
+        self._session = asyncio.create_task(session, name=f"amqtt {self._name}")
+        self._session.add_done_callback(lambda _: self._on_closed())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._accepted.wait()
+        except TimeoutError as error:
+            raise BrokerUnavailable("amqtt did not accept the session") from error
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Take a message of the client. Call `room` afterwards."""
+        self._undelivered += 1
+        self._reader.push(packets.publish(topic, payload))
+
+    async def room(self) -> None:
+        """Wait until amqtt has worked off enough for the next message. Raises BrokerUnavailable after PATIENCE."""
+        if self._undelivered >= WINDOW:
+            await self._wait_until_fewer_than(WINDOW)
+
+    def subscribe(self, packet_id: int, filters: list[str]) -> None:
+        """Subscribe with QoS 0; the answer goes to `send`."""
+        self._reader.push(packets.subscribe(packet_id, filters))
+
+    def unsubscribe(self, packet_id: int, filters: list[str]) -> None:
+        """The answer goes to `send`."""
+        self._reader.push(packets.unsubscribe(packet_id, filters))
+
+    async def close(self) -> None:
+        """Let amqtt work off what it has, then end the session without a trace. Takes three times PATIENCE at most."""
+        if self._pipes.get(self._name) is not self or self._session is None:
+            return
+        try:
+            await self._wait_until_fewer_than(1)
+        except BrokerUnavailable:
+            self._session.cancel()
+        self._reader.push(packets.DISCONNECT)
+        self._reader.feed_eof()
+        _, late = await asyncio.wait({self._session}, timeout=PATIENCE)
+        if late:
+            self._session.cancel()
+            await asyncio.wait({self._session}, timeout=PATIENCE)
+        self._pipes.pop(self._name, None)
+        await self._amqtt.forget(self._name)
+
+    def delivered(self) -> None:
+        """One message fewer on the way."""
+        self._undelivered -= 1
+        self._progress.set()
+
+    async def _wait_until_fewer_than(self, limit: int) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while self._undelivered >= limit and self._session and not self._session.done():
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError as error:
+            raise BrokerUnavailable(f"{self._undelivered} messages are stuck in amqtt") from error
+
+    def _receive(self, packet: bytes) -> None:
+        if packet[0] >> 4 == PacketType.CONNACK:
+            if packet[3] == packets.ConnectCode.ACCEPTED:
+                self._accepted.set()
+        else:
+            self._send(packet)
+
+
+class GuardedSessions(BaseAuthPlugin):
+    """The one plugin: lets in open pipes and nobody else, and passes on what clients publish."""
+
+    @dataclass
+    class Config:
+        """Given by `_config`."""
+
+        broker: EmbeddedBroker
+
+    config: Config
+
+    async def authenticate(self, *, session: Session) -> bool:
+        """The guard has authenticated the client before it opened the pipe."""
+        return self.config.broker.knows(session.client_id)
+
+    async def on_broker_message_received(self, *, client_id: str, message: ApplicationMessage) -> None:
+        """Called as a task of its own for each message, in order; must not await."""
+        self.config.broker.delivered(client_id, message.topic, bytes(message.data))
+
+
+def _config(broker: EmbeddedBroker) -> BrokerConfig:
+    return BrokerConfig(
+        listeners={"default": ListenerConfig(type=ListenerType.EXTERNAL)},
+        plugins={f"{__name__}.{GuardedSessions.__name__}": {"broker": broker}},
+    )
+
+
+class _Subscriptions(dict[str, list[tuple[Session, int]]]):
+    """amqtt iterates its subscriptions over awaits, while others change them: give it a copy to iterate."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(super().__iter__()))
+
+    def items(self) -> "dict_items[str, list[tuple[Session, int]]]":
+        return {topic: list(sessions) for topic, sessions in super().items()}.items()
+
+
+class _Amqtt(Broker):
+    """amqtt's broker with bounded queues, and with its inside where it must be reached."""
+
+    def __init__(self, config: BrokerConfig) -> None:
+        super().__init__(config)
+        self._subscriptions = _Subscriptions()
+        self._broadcast_queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(OUTGOING)
+
+    def loops(self) -> list[asyncio.Task[Any]]:
+        """The tasks without which it does not work."""
+        return [task for task in (self._broadcast_task, self._session_monitor_task) if task is not None]
+
+    async def forget(self, client_id: str) -> None:
+        """Leave nothing of a session that has ended."""
+        await self._cleanup_session(client_id)
+
+    async def _broadcast_message(
+        self, session: Session | None, topic: str | None, data: bytes | bytearray | None, force_qos: int | None = None
+    ) -> None:
+        """Clients' messages have the gateway as their only reader, which gets them by the plugin."""
+        if session is None:
+            await super()._broadcast_message(session, topic, data, force_qos)
+
+
+class _PipeReader(ReaderAdapter):
+    """What amqtt reads. `push` never waits; the Pipe's window bounds it."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._more = asyncio.Event()
+        self._ended = False
+
+    def push(self, data: bytes) -> None:
+        self._buffer += data
+        self._more.set()
+
+    def feed_eof(self) -> None:
+        self._ended = True
+        self._more.set()
+
+    async def read(self, n: int = -1) -> bytes:
+        """`n` bytes, or fewer at the end."""
+        while len(self._buffer) < n and not self._ended:
+            self._more.clear()
+            await self._more.wait()
+        data = bytes(self._buffer[:n])
+        del self._buffer[:n]
+        return data
+
+
+class _PipeWriter(WriterAdapter):
+    """What amqtt writes: one whole packet a call. Never blocks; the guard bounds what leaves."""
+
+    def __init__(self, name: str, receive: Callable[[bytes], None]) -> None:
+        self._name = name
+        self._receive = receive
+        self._closed = False
+
+    def write(self, data: bytes) -> None:
+        if not self._closed:
+            self._receive(data)
+
+    async def drain(self) -> None:
+        """Nothing to wait for."""
+
+    def get_peer_info(self) -> tuple[str, int]:
+        return self._name, 0
+
+    def get_ssl_info(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        self._closed = True
