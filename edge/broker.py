@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from amqtt.adapters import ReaderAdapter, WriterAdapter
 from amqtt.broker import Broker
 from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
@@ -25,12 +26,12 @@ from amqtt.session import ApplicationMessage, Session
 from edge import packets
 from edge.packets import PacketType
 
+log = structlog.get_logger()
+
 WINDOW = 64
 """Messages one client may have inside amqtt."""
 OUTGOING = 1024
 """Messages of the gateway that may wait for amqtt."""
-PATIENCE = 2.0
-"""Seconds that anything here waits for amqtt."""
 
 
 class BrokerUnavailable(TimeoutError):
@@ -42,17 +43,20 @@ class BrokerDied(Exception):
 
 
 class EmbeddedBroker:
-    """Owns the amqtt broker. `on_message(topic, payload)` is called in order for everything clients publish."""
+    """Owns the amqtt broker. `on_message(topic, payload)` is called in order for everything clients publish.
 
-    def __init__(self, on_message: Callable[[str, bytes], None]) -> None:
+    Nothing waits for amqtt longer than `patience` seconds at a time.
+    """
+
+    def __init__(self, on_message: Callable[[str, bytes], None], patience: float = 2.0) -> None:
         self._on_message = on_message
+        self._patience = patience
         self._amqtt: _Amqtt | None = None
-        self._pipes: dict[str, Pipe] = {}
         self._names = itertools.count(1)
 
     async def start(self) -> None:
         """Start amqtt. Opens no socket."""
-        self._amqtt = _Amqtt(_config(self))
+        self._amqtt = _Amqtt(_config(self), self._patience)
         await self._amqtt.start()
 
     async def watch(self) -> None:
@@ -63,16 +67,17 @@ class EmbeddedBroker:
             raise BrokerDied("a loop of amqtt ended")
 
     async def stop(self) -> None:
-        """Close all pipes and stop amqtt, in twice PATIENCE at most."""
-        amqtt, self._amqtt = self._running(), None
-        await asyncio.gather(*(pipe.close() for pipe in list(self._pipes.values())))
-        async with asyncio.timeout(PATIENCE):
+        """Close all pipes and stop amqtt, within five times the patience."""
+        amqtt = self._running()
+        await asyncio.gather(*(pipe.close() for pipe in list(amqtt.pipes.values())))
+        self._amqtt = None
+        async with asyncio.timeout(self._patience):
             await amqtt.shutdown()
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """Hand a message of QoS 0, not retained, to whoever is subscribed. Raises BrokerUnavailable."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 await self._running().internal_message_broadcast(topic, payload, 0)
         except TimeoutError as error:
             raise BrokerUnavailable("amqtt does not take messages") from error
@@ -82,7 +87,7 @@ class EmbeddedBroker:
 
         Raises BrokerUnavailable.
         """
-        pipe = Pipe(self._running(), f"pipe-{next(self._names)}", send, on_closed, self._pipes)
+        pipe = Pipe(self._running(), f"pipe-{next(self._names)}", send, on_closed)
         try:
             await pipe.open()
         except BaseException:
@@ -92,13 +97,13 @@ class EmbeddedBroker:
 
     def delivered(self, name: str, topic: str, payload: bytes) -> None:
         """amqtt has brought a client's message this far."""
-        if (pipe := self._pipes.get(name)) is not None:
+        if self._amqtt is not None and (pipe := self._amqtt.pipes.get(name)) is not None:
             pipe.delivered()
         self._on_message(topic, payload)
 
     def knows(self, name: str | None) -> bool:
         """Whether this session belongs to an open pipe."""
-        return name in self._pipes
+        return self._amqtt is not None and name in self._amqtt.pipes
 
     def _running(self) -> "_Amqtt":
         if self._amqtt is None:
@@ -115,13 +120,11 @@ class Pipe:
         name: str,
         send: Callable[[bytes], None],
         on_closed: Callable[[], None],
-        pipes: "dict[str, Pipe]",
     ) -> None:
         self._amqtt = amqtt
         self._name = name
         self._send = send
         self._on_closed = on_closed
-        self._pipes = pipes
         self._reader = _PipeReader()
         self._accepted = asyncio.Event()
         self._undelivered = 0
@@ -130,14 +133,14 @@ class Pipe:
 
     async def open(self) -> None:
         """Start the session and wait until amqtt has accepted it. Raises BrokerUnavailable."""
-        self._pipes[self._name] = self
+        self._amqtt.pipes[self._name] = self
         self._reader.push(packets.connect(self._name))
         writer = _PipeWriter(self._name, self._receive)
         session = self._amqtt.external_connected(self._reader, writer, "default")
         self._session = asyncio.create_task(session, name=f"amqtt {self._name}")
-        self._session.add_done_callback(lambda _: self._on_closed())
+        self._session.add_done_callback(self._session_done)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._amqtt.patience):
                 await self._accepted.wait()
         except TimeoutError as error:
             raise BrokerUnavailable("amqtt did not accept the session") from error
@@ -148,7 +151,7 @@ class Pipe:
         self._reader.push(packets.publish(topic, payload))
 
     async def room(self) -> None:
-        """Wait until amqtt has worked off enough for the next message. Raises BrokerUnavailable after PATIENCE."""
+        """Wait until amqtt has worked off enough for the next message. Raises BrokerUnavailable."""
         if self._undelivered >= WINDOW:
             await self._wait_until_fewer_than(WINDOW)
 
@@ -161,8 +164,8 @@ class Pipe:
         self._reader.push(packets.unsubscribe(packet_id, filters))
 
     async def close(self) -> None:
-        """Let amqtt work off what it has, then end the session without a trace. Takes three times PATIENCE at most."""
-        if self._pipes.get(self._name) is not self or self._session is None:
+        """Let amqtt work off what it has, then end the session without a trace. Takes three patiences at most."""
+        if self._amqtt.pipes.get(self._name) is not self or self._session is None:
             return
         try:
             await self._wait_until_fewer_than(1)
@@ -170,11 +173,11 @@ class Pipe:
             self._session.cancel()
         self._reader.push(packets.DISCONNECT)
         self._reader.feed_eof()
-        _, late = await asyncio.wait({self._session}, timeout=PATIENCE)
+        _, late = await asyncio.wait({self._session}, timeout=self._amqtt.patience)
         if late:
             self._session.cancel()
-            await asyncio.wait({self._session}, timeout=PATIENCE)
-        self._pipes.pop(self._name, None)
+            await asyncio.wait({self._session}, timeout=self._amqtt.patience)
+        self._amqtt.pipes.pop(self._name, None)
         await self._amqtt.forget(self._name)
 
     def delivered(self) -> None:
@@ -182,9 +185,15 @@ class Pipe:
         self._undelivered -= 1
         self._progress.set()
 
+    def _session_done(self, session: asyncio.Task[None]) -> None:
+        if not session.cancelled() and (error := session.exception()) is not None:
+            log.error("amqtt_session_failed", pipe=self._name, exc_info=error)
+        self._progress.set()
+        self._on_closed()
+
     async def _wait_until_fewer_than(self, limit: int) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._amqtt.patience):
                 while self._undelivered >= limit and self._session and not self._session.done():
                     self._progress.clear()
                     await self._progress.wait()
@@ -239,8 +248,10 @@ class _Subscriptions(dict[str, list[tuple[Session, int]]]):
 class _Amqtt(Broker):
     """amqtt's broker with bounded queues, and with its inside where it must be reached."""
 
-    def __init__(self, config: BrokerConfig) -> None:
+    def __init__(self, config: BrokerConfig, patience: float) -> None:
         super().__init__(config)
+        self.patience = patience
+        self.pipes: dict[str, Pipe] = {}
         self._subscriptions = _Subscriptions()
         self._broadcast_queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(OUTGOING)
 

@@ -1,7 +1,7 @@
 """The gateway's own end of MQTT: in process, without a socket."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -67,7 +67,7 @@ class LocalMqtt:
             raise ValueError(f"the gateway does not publish on {topic!r}")
         await self._send(topic, payload)
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def messages(self) -> AsyncGenerator[Message, None]:
         """All messages of all devices, for ever. One consumer."""
         while True:
             yield await self._inbox.get()
