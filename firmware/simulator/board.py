@@ -1,0 +1,124 @@
+"""The fake board: what firmware/vending/board.py is on the ESP32."""
+
+import asyncio
+import random
+import socket
+import ssl
+import time
+from pathlib import Path
+
+from firmware.simulator.coil import Coil, Habits
+from firmware.simulator.world import WorldLog, read_world
+from firmware.vending.settings import Settings
+
+MDNS_GROUP = "224.0.0.251"
+LOOPBACK = "127.0.0.1"
+
+
+class SimulatedBoard:
+    """Motors, sensors, coin slot and network of one simulated device, in the world kept under `state`."""
+
+    def __init__(self, settings: Settings, state: Path, habits: Habits) -> None:
+        self._interface = settings.mdns_interface or LOOPBACK
+        self._log = WorldLog(state)
+        before = read_world(state)
+        chance = random.Random(f"{habits.seed}/{before.motor_starts.total()}")
+        self._coils: dict[str, Coil] = {}
+        for slot in settings.slots:
+            coil = Coil(slot, self._log, habits, chance)
+            coil.resume(before)
+            self._coils[slot] = coil
+            if slot not in before.restocked:
+                self.restock(slot, habits.opening_stock)
+        self._has_empty_sensor = {slot: wiring.empty is not None for slot, wiring in settings.slots.items()}
+        self._coins_minor = 0
+        self._streams: list[asyncio.StreamWriter] = []
+        self.link_is_up = True
+
+    def motor_on(self, slot: str, label: str) -> None:
+        self._coils[slot].start(label, time.monotonic())
+
+    def motor_off(self, slot: str) -> None:
+        self._coils[slot].stop()
+
+    def home(self, slot: str) -> bool | None:
+        return self._coils[slot].is_home(time.monotonic())
+
+    def drops(self) -> int | None:
+        return sum(coil.drops for coil in self._coils.values())
+
+    def is_empty(self, slot: str) -> bool | None:
+        return self._coils[slot].stock == 0 if self._has_empty_sensor[slot] else None
+
+    def take_coins(self) -> int:
+        amount, self._coins_minor = self._coins_minor, 0
+        return amount
+
+    def feed_watchdog(self) -> None:
+        """A process needs none: the simulator ends when the firmware does."""
+
+    def health(self) -> dict[str, int | None]:
+        return {"free_bytes": None, "rssi_dbm": None}
+
+    def address(self) -> str | None:
+        return self._interface if self.link_is_up else None
+
+    async def join_network(self) -> None:
+        self._need_link()
+
+    async def open_stream(
+        self, host: str, port: int, context: ssl.SSLContext, server_name: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """asyncio sets TCP_NODELAY by itself."""
+        self._need_link()
+        reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=server_name)
+        self._streams = [stream for stream in self._streams if not stream.is_closing()] + [writer]
+        return reader, writer
+
+    def open_udp(self, port: int) -> socket.socket:
+        """As the device's, but on one interface: loopback by default. On a PC several processes share the port."""
+        self._need_link()
+        wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        wire.setblocking(False)
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        wire.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(self._interface))
+        if port:
+            group = socket.inet_aton(MDNS_GROUP) + socket.inet_aton(self._interface)
+            wire.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+            # Bound to the group, it takes no unicast answer away from another process on the port.
+            wire.bind((MDNS_GROUP, port))
+        else:
+            wire.bind((self._interface, 0))
+        return wire
+
+    def insert_coin(self, amount_minor: int) -> None:
+        self._log.write("coin", amount=amount_minor)
+        self._coins_minor += amount_minor
+
+    def restock(self, slot: str, count: int) -> None:
+        self._log.write("restock", slot, amount=count)
+        self._coils[slot].stock += count
+
+    def jam(self, slot: str, jammed: bool) -> None:
+        self._log.write("jam" if jammed else "unjam", slot)
+        self._coils[slot].jammed = jammed
+
+    def set_link(self, up: bool) -> None:
+        """Down: what is connected breaks, and nothing more can be reached."""
+        self.link_is_up = up
+        if not up:
+            for stream in self._streams:
+                stream.transport.abort()
+
+    def stock(self) -> dict[str, int]:
+        return {slot: coil.stock for slot, coil in self._coils.items()}
+
+    def power_off(self) -> None:
+        """All pins low."""
+        for slot in self._coils:
+            self.motor_off(slot)
+        self._log.close()
+
+    def _need_link(self) -> None:
+        if not self.link_is_up:
+            raise OSError("the link is down")

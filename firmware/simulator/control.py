@@ -1,0 +1,82 @@
+"""A hand in the simulated world: `python -m firmware.simulator.control STATE coin 1000`.
+
+The simulator listens on STATE/control.sock; one line is one request, one line of JSON its answer:
+  coin MINOR · jam SLOT · unjam SLOT · restock SLOT COUNT · link down · link up · status
+"""
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from firmware.simulator.board import SimulatedBoard
+
+SOCKET = "control.sock"
+DEADLINE_S = 5
+MAX_COUNT = 1000
+
+
+class ControlServer:
+    """Takes requests for one board. `status` tells what the device itself knows."""
+
+    def __init__(self, board: SimulatedBoard, status: Callable[[], dict[str, object]]) -> None:
+        self._board = board
+        self._status = status
+
+    async def serve(self, state: Path) -> None:
+        """For ever."""
+        (state / SOCKET).unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(self._converse, state / SOCKET)
+        async with server:
+            await server.serve_forever()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await asyncio.wait_for(reader.readline(), DEADLINE_S)
+            writer.write(json.dumps(self._answer(line.decode().split())).encode() + b"\n")
+            await asyncio.wait_for(writer.drain(), DEADLINE_S)
+        except (OSError, ValueError, TimeoutError) as error:
+            print(json.dumps({"event": "control_failed", "error": str(error)}))
+        finally:
+            writer.close()
+
+    def _answer(self, words: list[str]) -> dict[str, object]:
+        try:
+            self._obey(words)
+        except (ValueError, KeyError) as error:
+            return {"ok": False, "error": f"not understood: {error}"}
+        return {"ok": True, **self._status(), "stock": self._board.stock(), "link_is_up": self._board.link_is_up}
+
+    def _obey(self, words: list[str]) -> None:
+        match words:
+            case ["coin", amount] if 0 < int(amount) <= 10**8:
+                self._board.insert_coin(int(amount))
+            case ["jam" | "unjam" as verb, slot]:
+                self._board.jam(slot, verb == "jam")
+            case ["restock", slot, count] if 0 < int(count) <= MAX_COUNT:
+                self._board.restock(slot, int(count))
+            case ["link", "up" | "down" as direction]:
+                self._board.set_link(direction == "up")
+            case ["status"]:
+                pass
+            case _:
+                raise ValueError(" ".join(words))
+
+
+def ask(state: Path | str, *words: str) -> dict[str, object]:
+    """Send one request to the simulator of this state folder. Raises OSError when it does not run."""
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.settimeout(DEADLINE_S)
+        wire.connect(str(Path(state) / SOCKET))
+        wire.sendall(" ".join(words).encode() + b"\n")
+        with wire.makefile("rb") as answer:
+            told: dict[str, object] = json.loads(answer.readline())
+    return told
+
+
+if __name__ == "__main__":
+    told = ask(sys.argv[1], *sys.argv[2:])
+    print(json.dumps(told))
+    sys.exit(0 if told["ok"] else 1)

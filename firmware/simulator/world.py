@@ -1,0 +1,86 @@
+"""The physical world of one simulated device, as an append-only file: what happened, happened.
+
+`read_world` is the oracle for tests, checks and crash labs: it knows what the motors did, whatever software believes.
+"""
+
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WORLD_FILE = "world.jsonl"
+MOVEMENTS = ("left_home", "drop", "no_drop", "home")
+
+
+@dataclass
+class Witness:
+    """What really happened in one world. `label` is the vend id that the dispenser gave with the motor start."""
+
+    motor_starts: Counter[str] = field(default_factory=Counter)
+    """Motor starts by label."""
+    drops: Counter[str] = field(default_factory=Counter)
+    """Products that fell, by label of the motion that let them fall."""
+    coins_minor: int = 0
+    """All coins ever inserted, in minor units."""
+    stock: dict[str, int] = field(default_factory=dict)
+    """Products left in the coil, by slot."""
+    restocked: dict[str, int] = field(default_factory=dict)
+    """Products ever put in, by slot, the opening stock included: restocked = stock + drops of that slot."""
+    coil: dict[str, str] = field(default_factory=dict)
+    """The last movement of each slot's coil: left_home, drop, no_drop or home."""
+    jammed: set[str] = field(default_factory=set)
+
+
+def read_world(state: Path | str) -> Witness:
+    """The witness of the simulator whose `--state` folder this is; an empty one if nothing has happened yet.
+
+    May be called while the simulator runs. A last line that is cut short is left out.
+    """
+    witness = Witness()
+    path = Path(state) / WORLD_FILE
+    if path.exists():
+        for line in path.read_bytes().splitlines(keepends=True):
+            if line.endswith(b"\n"):
+                _see(witness, json.loads(line))
+    return witness
+
+
+def _see(witness: Witness, event: dict[str, object]) -> None:
+    kind, slot, label = str(event["kind"]), str(event.get("slot")), str(event.get("label"))
+    amount = int(str(event.get("amount") or 0))
+    if kind == "coin":
+        witness.coins_minor += amount
+    elif kind == "restock":
+        witness.stock[slot] = witness.stock.get(slot, 0) + amount
+        witness.restocked[slot] = witness.restocked.get(slot, 0) + amount
+    elif kind == "jam":
+        witness.jammed.add(slot)
+    elif kind == "unjam":
+        witness.jammed.discard(slot)
+    elif kind == "motor_start":
+        witness.motor_starts[label] += 1
+    elif kind in MOVEMENTS:
+        witness.coil[slot] = kind
+    if kind == "drop":
+        witness.drops[label] += 1
+        witness.stock[slot] -= 1
+
+
+class WorldLog:
+    """Writes what happens. A line is in the kernel's hands, safe from kill -9, when `write` returns."""
+
+    def __init__(self, state: Path) -> None:
+        path = state / WORLD_FILE
+        whole = path.read_bytes().rpartition(b"\n")[0:2] if path.exists() else ()
+        path.write_bytes(b"".join(whole))
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, kind: str, slot: str | None = None, label: str | None = None, amount: int | None = None) -> None:
+        """`kind` is one of motor_start, left_home, drop, no_drop, home, motor_stop, coin, restock, jam, unjam."""
+        event = {"time": time.time(), "kind": kind, "slot": slot, "label": label, "amount": amount}
+        line = json.dumps({name: value for name, value in event.items() if value is not None})
+        self._file.write(line.encode() + b"\n")
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,79 @@
+"""The composition root: builds every part of the device and runs them together. `main.py` starts it."""
+
+import asyncio
+import ssl
+
+from . import VERSION, rules
+from .clock import Clock
+from .commands import Commands
+from .credentials import load_or_make
+from .discovery import Announcer
+from .dispenser import Dispenser
+from .ids import new_uuid
+from .journal import Journal
+from .link import Link
+from .log import log
+from .mqtt import MqttClient
+from .nonces import Nonces
+from .reports import Reports
+from .sensors import Sensors
+from .settings import SettingsError
+
+
+class Device:
+    """All parts of one device. `board` and `flash` are what the hardware is; `make_client` opens MQTT on a stream."""
+
+    def __init__(self, settings: object, board: object, flash: object, make_client: object = MqttClient) -> None:
+        context = site_context(settings.ca_der)
+        clock = Clock()
+        boot_id = new_uuid()
+        nonces = Nonces(clock)
+        journal = Journal(flash)
+        self._settings = settings
+        self._board = board
+        self._boot_id = boot_id
+        self.journal = journal
+        self.reports = Reports(journal, clock, nonces, boot_id, settings.currency)
+        self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock)
+        self.sensors = Sensors(board, journal, settings.slots, self.reports)
+        self.announcer = Announcer(board, clock, settings.device_id)
+        self.link = Link(
+            settings,
+            load_or_make(flash),
+            board,
+            flash,
+            clock,
+            nonces,
+            journal,
+            self.reports,
+            Commands(journal, settings.slots, nonces, self.dispenser),
+            context,
+            make_client,
+            boot_id,
+        )
+
+    async def run(self) -> None:
+        """For ever; the end of any part is the end of all."""
+        log("booted", device_id=self._settings.device_id, boot_id=self._boot_id, firmware=VERSION)
+        self._recover()
+        parts = [self.link.run(), self.dispenser.run(), self.sensors.run()]
+        if self._settings.mdns:
+            parts.append(self.announcer.run())
+        await asyncio.gather(*parts)
+
+    def _recover(self) -> None:
+        homes = {slot: self._board.home(slot) for slot in self._settings.slots}
+        for record in rules.recover(self.journal.state, homes):
+            log("vend_recovered", kind=record[0], epoch=record[1], seq=record[2])
+            self.journal.note(record)
+
+
+def site_context(ca_der: bytes) -> ssl.SSLContext:
+    """TLS that trusts the site's own CA and nobody else. Raises SettingsError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_verify_locations(cadata=ca_der)
+    except (OSError, ValueError):
+        raise SettingsError("ca_pem must be a PEM certificate") from None
+    return context

@@ -1,0 +1,154 @@
+"""The ESP32 and what is wired to it. The only file that imports `machine`; the simulator has one of its own instead."""
+
+import asyncio
+import gc
+import socket
+import time
+
+import machine
+import network
+
+WATCHDOG_MS = 30_000
+COIN_QUIET_MS = 200
+"""A coin is a burst of pulses; so long a pause ends it."""
+PULSE_DEBOUNCE_US = 20_000
+JOIN_S = 20
+MDNS_GROUP = b"\xe0\x00\x00\xfb"
+EINPROGRESS = 119
+
+
+class Board:
+    """Motors, switches, sensors, coin acceptor and radio, by the pin map of `settings`. Switches pull their pin low."""
+
+    def __init__(self, settings: object) -> None:
+        self._settings = settings
+        self._motors = {code: _output(slot.motor) for code, slot in settings.slots.items()}
+        self._homes = {code: _input(slot.home) for code, slot in settings.slots.items()}
+        self._empties = {code: _input(slot.empty) for code, slot in settings.slots.items()}
+        self._drop = _input(settings.drop_pin)
+        self._drops = 0
+        self._coin = _input(None if settings.coin is None else settings.coin.pin)
+        self._pulses = 0
+        self._pulse_us = time.ticks_us()
+        if self._drop is not None:
+            self._drop.irq(self._on_drop, machine.Pin.IRQ_FALLING)
+        if self._coin is not None:
+            self._coin.irq(self._on_pulse, machine.Pin.IRQ_FALLING)
+        self._radio = network.WLAN(network.STA_IF)
+        self._radio.active(True)
+        self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
+
+    def _on_drop(self, pin: object) -> None:
+        self._drops += 1
+
+    def _on_pulse(self, pin: object) -> None:
+        now = time.ticks_us()
+        if time.ticks_diff(now, self._pulse_us) > PULSE_DEBOUNCE_US:
+            self._pulses += 1
+        self._pulse_us = now
+
+    def motor_on(self, slot: str, label: str) -> None:
+        """`label` says for which vend; only the simulator's world writes it down."""
+        if self._motors[slot] is not None:
+            self._motors[slot].value(1)
+
+    def motor_off(self, slot: str) -> None:
+        if self._motors[slot] is not None:
+            self._motors[slot].value(0)
+
+    def home(self, slot: str) -> "bool | None":
+        """Whether the home switch is closed; None without one."""
+        return _is_low(self._homes[slot])
+
+    def drops(self) -> "int | None":
+        """How often the drop sensor has seen something since boot; None without one."""
+        return None if self._drop is None else self._drops
+
+    def is_empty(self, slot: str) -> "bool | None":
+        """What the slot's own sensor says; None without one."""
+        return _is_low(self._empties[slot])
+
+    def take_coins(self) -> int:
+        """Minor units inserted since the last call, once the burst of pulses is over."""
+        if not self._pulses or time.ticks_diff(time.ticks_us(), self._pulse_us) < COIN_QUIET_MS * 1000:
+            return 0
+        pulses = self._pulses
+        self._pulses = 0
+        return pulses * self._settings.coin.minor_per_pulse
+
+    def feed_watchdog(self) -> None:
+        self._watchdog.feed()
+
+    def health(self) -> dict:
+        rssi = self._radio.status("rssi") if self._radio.isconnected() else None
+        return {"free_bytes": gc.mem_free(), "rssi_dbm": rssi}
+
+    def address(self) -> "str | None":
+        """This device's IPv4 address."""
+        return self._radio.ifconfig()[0] if self._radio.isconnected() else None
+
+    async def join_network(self) -> None:
+        """Be on the Wi-Fi of the settings, if any. Raises OSError."""
+        if self._radio.isconnected() or self._settings.wifi is None:
+            return
+        self._radio.connect(self._settings.wifi.ssid, self._settings.wifi.password)
+        for _ in range(JOIN_S * 10):
+            if self._radio.isconnected():
+                return
+            await asyncio.sleep(0.1)
+        raise OSError("no Wi-Fi")
+
+    async def open_stream(self, host: str, port: int, context: object, server_name: str) -> tuple:
+        """(reader, writer) over TLS. asyncio.open_connection hides the raw socket, which TCP_NODELAY needs."""
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+        raw = socket.socket(family, kind, protocol)
+        try:
+            raw.setblocking(False)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _connect(raw, address)
+            secured = context.wrap_socket(raw, server_hostname=server_name, do_handshake_on_connect=False)
+        except OSError:
+            raw.close()
+            raise
+        secured.setblocking(False)
+        stream = asyncio.StreamReader(secured)
+        return stream, stream
+
+    def open_udp(self, port: int) -> object:
+        """A socket that does not block, in the group of multicast DNS unless `port` is 0."""
+        wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            wire.setblocking(False)
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            own = self.address()
+            if own is None:
+                raise OSError("no network")
+            wire.bind((own, port))
+            if port:
+                own = bytes([int(part) for part in own.split(".")])
+                wire.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, MDNS_GROUP + own)
+        except OSError:
+            wire.close()
+            raise
+        return wire
+
+
+def _output(number: "int | None") -> object:
+    """A pin that is low from its first moment."""
+    return None if number is None else machine.Pin(number, machine.Pin.OUT, value=0)
+
+
+def _input(number: "int | None") -> object:
+    return None if number is None else machine.Pin(number, machine.Pin.IN, machine.Pin.PULL_UP)
+
+
+def _is_low(pin: object) -> "bool | None":
+    return None if pin is None else pin.value() == 0
+
+
+def _connect(raw: socket.socket, address: tuple) -> None:
+    try:
+        raw.connect(address)
+    except OSError as error:
+        if error.errno != EINPROGRESS:
+            raise

@@ -1,0 +1,44 @@
+"""What an authentic command does: rules.py decides, here the journal is written before anything follows from it."""
+
+from . import rules
+from .journal import JournalFailed
+from .log import log
+
+
+class Commands:
+    """The one place where a command meets the journal."""
+
+    def __init__(self, journal: object, slots: dict, nonces: object, dispenser: object) -> None:
+        self._journal = journal
+        self._slots = slots
+        self._nonces = nonces
+        self._dispenser = dispenser
+
+    def handle(self, command: rules.Command) -> "rules.Answer | rules.Vend | None":
+        """Do it; the answer to send, if it gets one."""
+        facts = rules.Facts(self._nonces.is_fresh(command.nonce), command.slot in self._slots, self._journal.room())
+        decision = rules.decide(self._journal.state, command, facts)
+        try:
+            self._write(decision.records)
+        except JournalFailed:
+            return rules.Answer(command.epoch, command.seq, command.vend_id, rules.REFUSED, rules.JOURNAL_FULL)
+        self._log(command, decision.answer)
+        if decision.start:
+            self._dispenser.wake()
+        return decision.answer
+
+    def _write(self, records: tuple) -> None:
+        for record in records:
+            if record[0] in ("K", "KC"):
+                self._journal.note(record)
+            else:
+                self._journal.append(record)
+
+    def _log(self, command: rules.Command, told: object) -> None:
+        if command.credit_id is not None:
+            log("credit_acknowledged", credit_id=command.credit_id)
+            return
+        state = None if told is None else told.state
+        reason = getattr(told, "reason", None)
+        vend_id, seq = command.vend_id, command.seq
+        log(command.type + "_received", vend_id=vend_id, epoch=command.epoch, seq=seq, state=state, reason=reason)

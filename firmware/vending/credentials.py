@@ -1,0 +1,48 @@
+"""The two secrets this device makes for itself: the token it logs in with, and the key of its commands' MACs."""
+
+import hashlib
+import json
+import os
+
+from .log import log
+from .messages import is_hex, to_hex
+
+FILE = "credentials.json"
+SECRET_BYTES = 32
+
+
+class Credentials:
+    """`fresh`: made in this boot, so no gateway can know them yet."""
+
+    def __init__(self, token: str, command_key: str, fresh: bool) -> None:
+        self.token = token
+        self.command_key = command_key
+        self.fresh = fresh
+
+    def token_sha256(self) -> str:
+        """SHA-256 of the token's 64 hex digits as ASCII text, the form in which it is sent at login."""
+        return to_hex(hashlib.sha256(self.token.encode()).digest())
+
+
+def load_or_make(flash: object) -> Credentials:
+    """The stored credentials; else new ones, on flash before anybody is told. Raises OSError."""
+    stored = _stored(flash.read(FILE))
+    if stored is not None:
+        return stored
+    made = Credentials(to_hex(os.urandom(SECRET_BYTES)), to_hex(os.urandom(SECRET_BYTES)), True)
+    data = json.dumps({"token": made.token, "command_key": made.command_key}).encode()
+    flash.replace(FILE, data)
+    if flash.read(FILE) != data:
+        raise OSError("credentials read back differently")
+    log("credentials_made")
+    return made
+
+
+def _stored(data: bytes) -> "Credentials | None":
+    try:
+        stored = json.loads(str(data, "utf-8"))
+    except ValueError:
+        return None
+    if not isinstance(stored, dict) or not is_hex(stored.get("token"), 64) or not is_hex(stored.get("command_key"), 64):
+        return None
+    return Credentials(stored["token"], stored["command_key"], False)

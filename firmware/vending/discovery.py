@@ -1,0 +1,117 @@
+"""Finding the gateway by multicast DNS, and being found. A hint only: who the gateway is, TLS alone decides."""
+
+import asyncio
+
+from . import dns
+from .log import log
+
+GATEWAYS = "_larder-gw._tcp.local"
+DEVICES = "_larder-dev._tcp.local"
+GROUP = "224.0.0.251"
+PORT = 5353
+QUERY_AT_MS = (0, 300, 900)
+GIVE_UP_MS = 1_500
+POLL_S = 0.05
+ANNOUNCE_EVERY_MS = 60_000
+ANSWER_GAP_MS = 1_000
+RETRY_S = 60
+MAX_DATAGRAM = 1_500
+MAX_FOUND = 4
+
+
+async def find_gateways(board: object, clock: object) -> list:
+    """The (address, port) pairs of the first answer within 1.5 s; empty when nobody answers."""
+    try:
+        wire = board.open_udp(0)
+    except OSError as error:
+        log("discovery_unavailable", error=str(error))
+        return []
+    try:
+        return await _ask(wire, clock)
+    except OSError as error:
+        log("discovery_failed", error=str(error))
+        return []
+    finally:
+        wire.close()
+
+
+async def _ask(wire: object, clock: object) -> list:
+    began = clock.ms()
+    asked = 0
+    while clock.ms() - began < GIVE_UP_MS:
+        if asked < len(QUERY_AT_MS) and clock.ms() - began >= QUERY_AT_MS[asked]:
+            wire.sendto(dns.query(GATEWAYS), (GROUP, PORT))
+            asked += 1
+        found = _gateways_in(_receive(wire))
+        if found:
+            return found[:MAX_FOUND]
+        await asyncio.sleep(POLL_S)
+    return []
+
+
+def _gateways_in(data: "bytes | None") -> list:
+    if data is None:
+        return []
+    try:
+        return dns.services(data, GATEWAYS)
+    except dns.Malformed as error:
+        log("discovery_answer_malformed", error=str(error))
+        return []
+
+
+def _receive(wire: object) -> "bytes | None":
+    try:
+        return wire.recvfrom(MAX_DATAGRAM)[0]
+    except OSError:
+        return None
+
+
+class Announcer:
+    """Tells the network now and then, and whoever asks, that this device is there."""
+
+    def __init__(self, board: object, clock: object, device_id: str) -> None:
+        self._board = board
+        self._clock = clock
+        self._device_id = device_id
+        self._told_ms: "int | None" = None
+
+    async def run(self) -> None:
+        """For ever. Where the port for multicast DNS cannot be had, it is tried again later: it is only a hint."""
+        while True:
+            try:
+                wire = self._board.open_udp(PORT)
+            except OSError as error:
+                log("announcer_unavailable", error=str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                await self._listen(wire)
+
+    async def _listen(self, wire: object) -> None:
+        try:
+            while True:
+                self._tend(wire)
+                await asyncio.sleep(2 * POLL_S)
+        finally:
+            wire.close()
+
+    def _tend(self, wire: object) -> None:
+        data = _receive(wire)
+        silent_ms = ANNOUNCE_EVERY_MS if self._told_ms is None else self._clock.ms() - self._told_ms
+        address = self._board.address()
+        if address is None or silent_ms < (ANSWER_GAP_MS if self._is_asked(data) else ANNOUNCE_EVERY_MS):
+            return
+        self._told_ms = self._clock.ms()
+        host = "larder-" + self._device_id + ".local"
+        instance = self._device_id + "." + DEVICES
+        try:
+            wire.sendto(dns.announcement(DEVICES, instance, host, address, PORT), (GROUP, PORT))
+        except OSError as error:
+            log("announcement_failed", error=str(error))
+
+    def _is_asked(self, data: "bytes | None") -> bool:
+        if data is None:
+            return False
+        try:
+            return dns.asks_for(data, DEVICES)
+        except dns.Malformed:
+            return False

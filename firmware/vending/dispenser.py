@@ -1,0 +1,113 @@
+"""Turns one motor at a time. "Started" is on flash before the motor's pin rises, what is seen as soon as it is seen."""
+
+import asyncio
+
+from . import rules
+from .journal import JournalFailed
+from .log import log
+
+LOOK_S = 0.005
+"""Between two looks at the sensors of a running motor."""
+
+
+class Dispenser:
+    """`wake` it when a vend has been accepted."""
+
+    def __init__(self, board: object, journal: object, slots: dict, reports: object, clock: object) -> None:
+        self._board = board
+        self._journal = journal
+        self._slots = slots
+        self._reports = reports
+        self._clock = clock
+        self._wanted = asyncio.Event()
+
+    def wake(self) -> None:
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            vend = rules.running(self._journal.state)
+            if vend is not None:
+                await self._vend(vend)
+                self._reports.news()
+
+    async def _vend(self, vend: rules.Vend) -> None:
+        home_before = self._board.home(vend.slot)
+        for record in rules.begin(self._journal.state, vend.epoch, vend.seq, home_before):
+            try:
+                self._journal.append(record)
+            except JournalFailed:
+                # Late is worse than never: the gateway counts on an accepted vend to start at once.
+                self._journal.note(("X", vend.epoch, vend.seq, vend.vend_id, rules.NOT_STARTED))
+                return
+            await self._turn(vend, home_before)
+
+    async def _turn(self, vend: rules.Vend, home_before: "bool | None") -> None:
+        slot = self._slots[vend.slot]
+        motion = Motion(vend, home_before, self._board, self._journal, self._reports)
+        began = self._clock.ms()
+        # Nothing may come between the record on flash and these lines, and nothing between them and `finally`.
+        try:
+            self._board.motor_on(vend.slot, vend.vend_id)
+            self._reports.tell_started(vend)
+            log("motor_started", vend_id=vend.vend_id, slot=vend.slot)
+            while not motion.is_over(slot, self._clock.ms() - began):
+                await asyncio.sleep(LOOK_S)
+        finally:
+            self._board.motor_off(vend.slot)
+        motor_ms = self._clock.ms() - began
+        await self._settle(motion, slot.settle_ms)
+        evidence = motion.evidence(motor_ms)
+        for record in rules.end(self._journal.state, vend.epoch, vend.seq, evidence):
+            self._journal.note(record)
+        log("vend_ended", vend_id=vend.vend_id, slot=vend.slot, drop=evidence.drop, motor_ms=motor_ms)
+
+    async def _settle(self, motion: "Motion", settle_ms: int) -> None:
+        """A product may tumble a moment longer than the coil turns."""
+        until = self._clock.ms() + settle_ms
+        while motion.drop is False and self._clock.ms() < until:
+            await asyncio.sleep(LOOK_S)
+            motion.look()
+
+
+class Motion:
+    """One turn of a coil as the sensors tell it. `drop`, `left_home`: None without the sensor."""
+
+    def __init__(self, vend: rules.Vend, home: "bool | None", board: object, journal: object, reports: object) -> None:
+        self._vend = vend
+        self._board = board
+        self._journal = journal
+        self._reports = reports
+        self._home_before = home
+        self._home = home
+        self._drops_before = board.drops()
+        self.drop = None if self._drops_before is None else False
+        self.left_home = None if home is None else False
+
+    def look(self) -> None:
+        """Read the sensors; journal what is seen for the first time."""
+        vend = self._vend
+        home = self._board.home(vend.slot)
+        if self._home and home is False and not self.left_home:
+            self.left_home = True
+            self._journal.note(("L", vend.epoch, vend.seq))
+        self._home = home
+        if self.drop is False and self._board.drops() != self._drops_before:
+            self.drop = True
+            self._journal.note(("P", vend.epoch, vend.seq))
+            self._reports.tell_drop(vend)
+
+    def is_over(self, slot: object, motor_ms: int) -> bool:
+        """Whether the motor has to stop: back at home, or its time is over."""
+        self.look()
+        if motor_ms >= slot.timeout_ms:
+            return True
+        if self._home is None:
+            return motor_ms >= slot.turn_ms
+        return self._home and (bool(self.left_home) or self._home_before is False)
+
+    def evidence(self, motor_ms: int) -> rules.Evidence:
+        return rules.Evidence(self.drop, self.left_home, self._home_before, self._home, motor_ms)

@@ -1,0 +1,46 @@
+"""Small files on the device's flash."""
+
+import os
+
+
+class Flash:
+    """The files of one folder. Every method raises OSError when the flash does."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def read(self, name: str) -> bytes:
+        """The whole file; empty if there is none."""
+        try:
+            with open(self._path(name), "rb") as file:
+                return file.read()
+        except OSError as error:
+            if error.errno == 2:  # ENOENT
+                return b""
+            raise
+
+    def read_end(self, name: str, size: int) -> bytes:
+        """The last `size` bytes of the file."""
+        with open(self._path(name), "rb") as file:
+            file.seek(-size, 2)
+            return file.read(size)
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add `data` to the file; on flash when this returns (littlefs commits on close)."""
+        self._write(name, "ab", data)
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Make the file `data`. A power cut may leave a part of it."""
+        self._write(name, "wb", data)
+
+    def free_bytes(self) -> int:
+        status = os.statvfs(self._folder)
+        return status[0] * status[3]
+
+    def _write(self, name: str, mode: str, data: bytes) -> None:
+        with open(self._path(name), mode) as file:
+            file.write(data)
+            file.flush()
+
+    def _path(self, name: str) -> str:
+        return self._folder + "/" + name

@@ -1,0 +1,158 @@
+"""What the device must never forget, on flash: an append-only file of records (rules.py says which and why).
+
+A record is one line: CRC32 of its JSON as 8 hex digits, a space, the JSON, a line feed. Two files alternate: when the
+one in use is full, what still matters goes to the other, under a head ("F", generation, number of records). A file
+counts only if its head and all those records are whole, and of two the higher generation counts; so a power cut at
+any byte leaves the old file or the new one. A damaged tail is dropped, and the rest copied to the other file before
+anything is added to it.
+"""
+
+import binascii
+import json
+
+from . import rules
+from .log import log
+
+FILES = ("journal.0", "journal.1")
+MAX_BYTES = 16_384
+RESERVE_BYTES = 2_048
+"""Kept free in a file and on the flash, so that what was accepted can always be started, observed and ended."""
+MAX_CREDITS = 32
+
+
+class JournalFailed(Exception):
+    """The flash does not take the record: nothing that rests on it may happen."""
+
+
+class Journal:
+    """The journal of one device: `state` is what its records on flash add up to.
+
+    `append` for what gives leave (accepted, started, tombstone): on flash and read back first, else JournalFailed.
+    `note` for what has happened anyway (left home, product seen, done, credit): kept in memory even if flash fails.
+    """
+
+    def __init__(self, flash: object) -> None:
+        self._flash = flash
+        self.failed = False
+        self.size = 0
+        self.state = rules.EMPTY
+        self._generation = 0
+        self._load()
+
+    def room(self) -> bool:
+        """Whether new work may be accepted: the flash works and holds the records of a whole vend."""
+        return not self.failed and self._has_room()
+
+    def append(self, record: tuple) -> None:
+        """Write, read back, then apply."""
+        if self.failed:
+            raise JournalFailed("flash has failed")
+        after = rules.apply(self.state, record)
+        line = encode(record)
+        try:
+            self._write(line, after)
+        except OSError as error:
+            self.failed = True
+            log("journal_failed", kind=record[0], error=str(error))
+            raise JournalFailed(str(error)) from None
+        self.state = after
+
+    def note(self, record: tuple) -> None:
+        """Apply, and write if that can be done. What was only noted is lost with the power."""
+        try:
+            self.append(record)
+        except JournalFailed:
+            self.state = rules.apply(self.state, record)
+
+    def repair(self) -> None:
+        """After a failure: try to write all that is known to the other file. Called now and then."""
+        if self.failed and self._has_room():
+            try:
+                self._compact(self.state)
+            except OSError as error:
+                log("journal_still_failed", error=str(error))
+            else:
+                self.failed = False
+                log("journal_repaired", generation=self._generation)
+
+    def _has_room(self) -> bool:
+        try:
+            return self._flash.free_bytes() >= RESERVE_BYTES + MAX_BYTES
+        except OSError:
+            return False
+
+    def _write(self, line: bytes, after: rules.Journal) -> None:
+        if self.size + len(line) > MAX_BYTES:
+            self._compact(after)
+            return
+        name = FILES[self._generation % 2]
+        self._flash.append(name, line)
+        if self._flash.read_end(name, len(line)) != line:
+            raise OSError("read back differs")
+        self.size += len(line)
+
+    def _compact(self, state: rules.Journal) -> None:
+        records = rules.snapshot(state)
+        generation = self._generation + 1
+        lines = [encode(("F", generation, len(records)))]
+        lines.extend([encode(record) for record in records])
+        data = b"".join(lines)
+        name = FILES[generation % 2]
+        self._flash.replace(name, data)
+        if self._flash.read(name) != data:
+            raise OSError("read back differs")
+        self._generation = generation
+        self.size = len(data)
+
+    def _load(self) -> None:
+        found = [decode(self._flash.read(name)) for name in FILES]
+        whole = [file for file in found if file is not None]
+        if whole:
+            newest = max(whole, key=lambda file: file[0])
+            self._generation, records, damaged, self.size = newest
+            for record in records:
+                self.state = rules.apply(self.state, record)
+            if not damaged:
+                return
+            log("journal_tail_dropped", generation=self._generation, records=len(records))
+        try:
+            self._compact(self.state)
+        except OSError as error:
+            self.failed = True
+            log("journal_failed", kind="F", error=str(error))
+
+
+def encode(record: tuple) -> bytes:
+    """A record as its line."""
+    body = json.dumps(record).encode()
+    return _checksum(body) + body + b"\n"
+
+
+def decode(data: bytes) -> "tuple | None":
+    """(generation, records, damaged, size) of a file's bytes; None if its head or first records are not whole."""
+    lines = data.split(b"\n")
+    head = _record(lines[0])
+    if head is None or head[0] != "F":
+        return None
+    records = []
+    size = len(lines[0]) + 1
+    for line in lines[1:]:
+        record = _record(line)
+        if record is None:
+            break
+        records.append(record)
+        size += len(line) + 1
+    if len(records) < head[2]:
+        return None
+    return (head[1], records, size != len(data), size)
+
+
+def _record(line: bytes) -> "tuple | None":
+    body = line[9:]
+    if line[:9] != _checksum(body):
+        return None
+    return tuple(json.loads(body))
+
+
+def _checksum(body: bytes) -> bytes:
+    return ("%08x " % binascii.crc32(body)).encode()

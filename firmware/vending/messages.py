@@ -1,0 +1,204 @@
+"""Messages of the device link: commands parsed and checked, reports built. The contract is shared/devices.py."""
+
+import binascii
+import hashlib
+import json
+
+from . import rules
+
+VERSION = 1
+MAX_BYTES = 4096
+MAX_EPOCH = 2**31 - 1
+MAX_SEQ = 2**53 - 1
+
+
+class MessageError(Exception):
+    """The payload is no command of this contract; the text says why."""
+
+
+def parse(payload: bytes) -> rules.Command:
+    """The command in `payload`, its MAC not yet checked. Raises MessageError."""
+    fields = _flat_object(payload)
+    if type(fields.get("v")) is not int or fields["v"] != VERSION:
+        raise MessageError("unknown version")
+    layout = _LAYOUTS.get(fields.get("type")) if isinstance(fields.get("type"), str) else None
+    if layout is None:
+        raise MessageError("unknown type")
+    if len(fields) != len(layout) + 3:
+        raise MessageError("missing or unknown fields")
+    for name in layout + _MAC:
+        if not _CHECKS[name](fields.get(name)):
+            raise MessageError("bad " + name)
+    return rules.Command(*[fields.get(name) for name in _COMMAND_FIELDS])
+
+
+def _flat_object(payload: bytes) -> dict:
+    if len(payload) > MAX_BYTES:
+        raise MessageError("too large")
+    # Commands are flat: one brace, no bracket. That also keeps a deep nest away from the JSON parser's stack.
+    if payload.count(b"{") != 1 or payload.count(b"[") != 0:
+        raise MessageError("not a flat JSON object")
+    try:
+        fields = json.loads(str(payload, "utf-8"))
+    except ValueError:
+        raise MessageError("malformed JSON") from None
+    if not isinstance(fields, dict):
+        raise MessageError("not a flat JSON object")
+    return fields
+
+
+_COMMAND_FIELDS = ("type", "epoch", "seq", "vend_id", "slot", "nonce", "credit_id", "mac")
+_MAC = ("mac",)
+_VEND = ("epoch", "seq", "vend_id")
+_LAYOUTS = {
+    "dispense": ("epoch", "seq", "vend_id", "slot", "nonce"),
+    "cancel": _VEND,
+    "query": _VEND,
+    "acknowledge": _VEND,
+    "acknowledge_credit": ("credit_id",),
+    "claimed": (),
+}
+
+
+def is_uuid(value: object) -> bool:
+    """Whether `value` is a UUID in canonical text: lower case, hyphens."""
+    if not isinstance(value, str) or len(value) != 36:
+        return False
+    groups = value.split("-")
+    return [len(group) for group in groups] == [8, 4, 4, 4, 12] and is_hex("".join(groups), 32)
+
+
+def is_hex(value: object, digits: int) -> bool:
+    return isinstance(value, str) and len(value) == digits and all(digit in "0123456789abcdef" for digit in value)
+
+
+def is_slot(value: object) -> bool:
+    """Whether `value` is a slot code: one capital, one or two digits."""
+    if not isinstance(value, str) or not 2 <= len(value) <= 3:
+        return False
+    return "A" <= value[0] <= "Z" and all(digit in "0123456789" for digit in value[1:])
+
+
+def _is_count(value: object, largest: int) -> bool:
+    return type(value) is int and 1 <= value <= largest
+
+
+_CHECKS = {
+    "epoch": lambda value: _is_count(value, MAX_EPOCH),
+    "seq": lambda value: _is_count(value, MAX_SEQ),
+    "vend_id": is_uuid,
+    "credit_id": is_uuid,
+    "slot": is_slot,
+    "nonce": lambda value: is_hex(value, 16),
+    "mac": lambda value: is_hex(value, 64),
+}
+
+
+def mac_of(key: bytes, machine_id: str, device_id: str, command: rules.Command) -> str:
+    """HMAC-SHA256 in hex over the deciding fields, one a line, "-" for one that is lacking (shared/devices.py)."""
+    lines = [command.type, machine_id, device_id]
+    for value in (command.epoch, command.seq, command.vend_id, command.slot, command.nonce, command.credit_id):
+        lines.append("-" if value is None else str(value))
+    return hmac_sha256(key, "\n".join(lines).encode())
+
+
+def hmac_sha256(key: bytes, text: bytes) -> str:
+    """RFC 2104 with SHA-256, in hex; MicroPython has no hmac module."""
+    if len(key) > 64:
+        key = hashlib.sha256(key).digest()
+    key = key + bytes(64 - len(key))
+    inner = hashlib.sha256(bytes([byte ^ 0x36 for byte in key]) + text).digest()
+    return to_hex(hashlib.sha256(bytes([byte ^ 0x5C for byte in key]) + inner).digest())
+
+
+def is_authentic(key: bytes, machine_id: str, device_id: str, command: rules.Command) -> bool:
+    """Whether the command's MAC is right, compared in constant time."""
+    expected = mac_of(key, machine_id, device_id, command)
+    difference = 0
+    for place in range(len(expected)):
+        difference |= ord(expected[place]) ^ ord(command.mac[place])
+    return difference == 0
+
+
+def to_hex(data: bytes) -> str:
+    return binascii.hexlify(data).decode()
+
+
+def _pack(message: dict) -> bytes:
+    message["v"] = VERSION
+    return json.dumps(message).encode()
+
+
+def claim(token_sha256: str, command_key: str) -> bytes:
+    """shared.devices.Claim: both as 64 hex digits."""
+    return _pack({"token_sha256": token_sha256, "command_key": command_key})
+
+
+def hello(boot_id: str, firmware: str, nonce: str, journal: rules.Journal) -> bytes:
+    """shared.devices.Hello."""
+    vends = [
+        {"v": VERSION, "epoch": vend.epoch, "seq": vend.seq, "vend_id": vend.vend_id, "state": vend.state}
+        for vend in journal.vends
+    ]
+    return _pack(
+        {
+            "boot_id": boot_id,
+            "firmware": firmware,
+            "epoch": journal.highest[0],
+            "seq": journal.highest[1],
+            "nonce": nonce,
+            "open": vends,
+        }
+    )
+
+
+def heartbeat(boot_id: str, nonce: str, uptime_s: int, health: dict) -> bytes:
+    """shared.devices.Heartbeat; `health` holds free_bytes, rssi_dbm, journal_bytes, each an int or None."""
+    message = {"boot_id": boot_id, "nonce": nonce, "uptime_s": uptime_s}
+    message.update(health)
+    return _pack(message)
+
+
+def answer(boot_id: str, nonce: str, told: rules.Answer) -> bytes:
+    """shared.devices.VendAnswer."""
+    message = _vend(boot_id, told)
+    message.update({"state": told.state, "reason": told.reason, "nonce": nonce})
+    return _pack(message)
+
+
+def report(boot_id: str, vend: rules.Vend) -> bytes:
+    """shared.devices.VendReport of an ended vend."""
+    message = _vend(boot_id, vend)
+    message.update({"slot": vend.slot, "result": vend.result, "evidence": _evidence(vend.evidence)})
+    return _pack(message)
+
+
+def drop(boot_id: str, vend: rules.Vend) -> bytes:
+    """shared.devices.Drop."""
+    return _pack(_vend(boot_id, vend))
+
+
+def credit(boot_id: str, credit_id: str, amount_minor: int, currency: str) -> bytes:
+    """shared.devices.Credit."""
+    return _pack({"boot_id": boot_id, "credit_id": credit_id, "amount_minor": amount_minor, "currency": currency})
+
+
+def stock(boot_id: str, slot: str, empty: bool) -> bytes:
+    """shared.devices.StockSensed."""
+    return _pack({"boot_id": boot_id, "slot": slot, "empty": empty})
+
+
+def _vend(boot_id: str, vend: "rules.Vend | rules.Answer") -> dict:
+    return {"boot_id": boot_id, "epoch": vend.epoch, "seq": vend.seq, "vend_id": vend.vend_id}
+
+
+def _evidence(evidence: "rules.Evidence | None") -> "dict | None":
+    if evidence is None:
+        return None
+    return {
+        "drop": evidence.drop,
+        "left_home": evidence.left_home,
+        "home_before": evidence.home_before,
+        "home_after": evidence.home_after,
+        "motor_ms": evidence.motor_ms,
+    }

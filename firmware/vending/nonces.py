@@ -1,0 +1,26 @@
+"""The nonces a dispense must quote, so that a late copy of it starts nothing."""
+
+from . import rules
+from .ids import new_nonce
+
+
+class Nonces:
+    """The current and the previous nonce of this connection."""
+
+    def __init__(self, clock: object) -> None:
+        self._clock = clock
+        self._known: tuple = ()
+        self.current = new_nonce()
+
+    def renew(self) -> None:
+        """With each heartbeat."""
+        self.current = new_nonce()
+        self._known = rules.renew_nonce(self._known, self.current, self._clock.ms())
+
+    def start_over(self) -> None:
+        """At each connect: what was quoted over an older connection is worth nothing."""
+        self._known = ()
+        self.renew()
+
+    def is_fresh(self, nonce: "str | None") -> bool:
+        return rules.nonce_is_fresh(self._known, nonce, self._clock.ms())

@@ -1,0 +1,98 @@
+"""The MQTT 3.1.1 packets a device sends and receives, as bytes (OASIS standard mqtt-v3.1.1, section 3)."""
+
+CONNACK = 0x20
+PUBLISH = 0x30
+PUBACK = 0x40
+SUBACK = 0x90
+PINGRESP = 0xD0
+
+PINGREQ_PACKET = b"\xc0\x00"
+DISCONNECT_PACKET = b"\xe0\x00"
+MAX_BYTES = 8_192
+"""The largest packet taken. A command is at most 4 KiB and its topic about 100 bytes."""
+
+
+class Malformed(Exception):
+    """The bytes are no packet that a broker may send to this client."""
+
+
+def connect(client_id: str, username: str, password: str, keep_alive_s: int) -> bytes:
+    """CONNECT with a clean session, a user name and a password."""
+    head = b"\x00\x04MQTT\x04\xc2" + keep_alive_s.to_bytes(2, "big")
+    return _packet(0x10, head + _text(client_id) + _text(username) + _text(password))
+
+
+def subscribe(packet_id: int, topic: str) -> bytes:
+    """SUBSCRIBE to one topic at QoS 0."""
+    return _packet(0x82, packet_id.to_bytes(2, "big") + _text(topic) + b"\x00")
+
+
+def publish(topic: str, payload: bytes, packet_id: int = 0) -> bytes:
+    """PUBLISH, never retained; at QoS 1 if there is a packet id, else at QoS 0."""
+    if packet_id:
+        return _packet(PUBLISH | 0x02, _text(topic) + packet_id.to_bytes(2, "big") + payload)
+    return _packet(PUBLISH, _text(topic) + payload)
+
+
+def _packet(first: int, body: bytes) -> bytes:
+    length = len(body)
+    head = bytearray([first])
+    while True:
+        digit = length & 0x7F
+        length >>= 7
+        head.append(digit | 0x80 if length else digit)
+        if not length:
+            return bytes(head) + body
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return len(data).to_bytes(2, "big") + data
+
+
+async def read(reader: object) -> tuple:
+    """The next (first byte, body) of the stream. Raises Malformed, OSError, EOFError."""
+    first = (await reader.readexactly(1))[0]
+    length = 0
+    for place in range(4):
+        digit = (await reader.readexactly(1))[0]
+        length |= (digit & 0x7F) << (7 * place)
+        if digit < 0x80:
+            break
+    else:
+        raise Malformed("length has more than four bytes")
+    if length > MAX_BYTES:
+        raise Malformed("packet is too large")
+    return (first, await reader.readexactly(length) if length else b"")
+
+
+def connack_code(body: bytes) -> int:
+    """0 for accepted, 4 and 5 for a refused identity."""
+    if len(body) != 2:
+        raise Malformed("bad CONNACK")
+    return body[1]
+
+
+def message(first: int, body: bytes) -> tuple:
+    """(topic, payload) of a PUBLISH. We subscribe at QoS 0, so nothing else may come."""
+    if first & 0x06:
+        raise Malformed("PUBLISH above QoS 0")
+    size = int.from_bytes(body[:2], "big")
+    if len(body) < 2 + size:
+        raise Malformed("PUBLISH is too short")
+    try:
+        return (str(body[2 : 2 + size], "utf-8"), body[2 + size :])
+    except ValueError:
+        raise Malformed("topic is not UTF-8") from None
+
+
+def packet_id(body: bytes) -> int:
+    """Of a PUBACK or a SUBACK."""
+    if len(body) < 2:
+        raise Malformed("no packet id")
+    return int.from_bytes(body[:2], "big")
+
+
+def is_granted(body: bytes) -> bool:
+    """Whether a SUBACK grants its one subscription."""
+    return len(body) == 3 and body[2] == 0

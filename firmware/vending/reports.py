@@ -1,0 +1,102 @@
+"""What the device has to say: outcomes and credits until acknowledged, live news at once and once."""
+
+from . import messages, rules, topics
+from .log import log
+
+FIRST_WAIT_MS = 2_000
+LONGEST_WAIT_MS = 30_000
+MAX_NEWS = 16
+
+
+class Reports:
+    """Filled by the dispenser and the sensors, emptied by the link. `boot_id` is in every message."""
+
+    def __init__(self, journal: object, clock: object, nonces: object, boot_id: str, currency: str) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._nonces = nonces
+        self._boot_id = boot_id
+        self._currency = currency
+        self._waits: dict = {}
+        self._news: list = []
+        self._wake = None
+        self.connects = 0
+
+    def connected(self, wake: object) -> None:
+        """A connection stands: everything unacknowledged is due at once. `wake` is called when something is new."""
+        self._waits = {}
+        self._news = []
+        self._wake = wake
+        self.connects += 1
+
+    def disconnected(self) -> None:
+        self._wake = None
+        self._news = []
+
+    def news(self) -> None:
+        """The journal has changed."""
+        if self._wake is not None:
+            self._wake()
+
+    def tell_drop(self, vend: rules.Vend) -> None:
+        self._tell(topics.DROP, messages.drop(self._boot_id, vend))
+
+    def tell_started(self, vend: rules.Vend) -> None:
+        told = rules.Answer(vend.epoch, vend.seq, vend.vend_id, rules.STARTED, None)
+        self._tell(topics.STATE, messages.answer(self._boot_id, self._nonces.current, told))
+
+    def tell_stock(self, slot: str, empty: bool) -> None:
+        self._tell(topics.STOCK, messages.stock(self._boot_id, slot, empty))
+
+    def answer(self, told: object) -> tuple:
+        """(channel, payload) for what a decision answers: an ended vend is an outcome, all else a state."""
+        if isinstance(told, rules.Vend):
+            self._wait_for_more(_key(told))
+            return (topics.OUTCOME, messages.report(self._boot_id, told))
+        return (topics.STATE, messages.answer(self._boot_id, self._nonces.current, told))
+
+    def due(self) -> list:
+        """The (channel, payload) pairs to publish now; each is due again later, until it is acknowledged."""
+        pairs = self._news
+        self._news = []
+        now = self._clock.ms()
+        unacknowledged = self._unacknowledged()
+        self._waits = {key: self._waits[key] for key in self._waits if key in unacknowledged}
+        for key in unacknowledged:
+            if self._waits.get(key, (0, 0))[0] <= now:
+                self._wait_for_more(key)
+                pairs.append(self._pair(unacknowledged[key]))
+        return pairs
+
+    def next_ms(self) -> int:
+        """Milliseconds until something is due by time alone."""
+        now = self._clock.ms()
+        return max(0, min([LONGEST_WAIT_MS] + [wait[0] - now for wait in self._waits.values()]))
+
+    def _tell(self, channel: str, payload: bytes) -> None:
+        if self._wake is None:
+            return
+        if len(self._news) >= MAX_NEWS:
+            log("news_dropped", channel=channel)
+            return
+        self._news.append((channel, payload))
+        self._wake()
+
+    def _unacknowledged(self) -> dict:
+        state = self._journal.state
+        items = {_key(vend): vend for vend in state.vends if vend.state == rules.ENDED}
+        items.update({credit[0]: credit for credit in state.credits})
+        return items
+
+    def _wait_for_more(self, key: object) -> None:
+        wait = min(2 * self._waits.get(key, (0, FIRST_WAIT_MS // 2))[1], LONGEST_WAIT_MS)
+        self._waits[key] = (self._clock.ms() + wait, wait)
+
+    def _pair(self, item: tuple) -> tuple:
+        if isinstance(item, rules.Vend):
+            return (topics.OUTCOME, messages.report(self._boot_id, item))
+        return (topics.CREDIT, messages.credit(self._boot_id, item[0], item[1], self._currency))
+
+
+def _key(vend: rules.Vend) -> tuple:
+    return (vend.epoch, vend.seq)

@@ -1,0 +1,50 @@
+"""Coins and stock: what happens at the machine without a command."""
+
+import asyncio
+
+from .ids import new_uuid
+from .journal import MAX_CREDITS
+from .log import log
+
+LOOK_S = 0.05
+
+
+class Sensors:
+    """Journals each coin and tells when a slot's own sensor changes its mind."""
+
+    def __init__(self, board: object, journal: object, slots: dict, reports: object) -> None:
+        self._board = board
+        self._journal = journal
+        self._slots = slots
+        self._reports = reports
+        self._told: dict = {}
+        self._connects = 0
+
+    async def run(self) -> None:
+        """For ever. That it runs feeds the board's watchdog; a server that is away does not stop it."""
+        while True:
+            self._board.feed_watchdog()
+            self._take_coins()
+            self._look_at_stock()
+            await asyncio.sleep(LOOK_S)
+
+    def _take_coins(self) -> None:
+        # With too many credits unacknowledged the coins stay counted on the board until there is room.
+        if len(self._journal.state.credits) >= MAX_CREDITS:
+            return
+        amount_minor = self._board.take_coins()
+        if amount_minor:
+            credit_id = new_uuid()
+            self._journal.note(("C", credit_id, amount_minor))
+            log("credit_inserted", credit_id=credit_id, amount_minor=amount_minor)
+            self._reports.news()
+
+    def _look_at_stock(self) -> None:
+        if self._connects != self._reports.connects:
+            self._connects = self._reports.connects
+            self._told = {}
+        for slot in self._slots:
+            empty = self._board.is_empty(slot)
+            if empty is not None and self._told.get(slot) != empty:
+                self._told[slot] = empty
+                self._reports.tell_stock(slot, empty)
