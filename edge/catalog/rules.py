@@ -1,7 +1,42 @@
-"""Which planogram is in force."""
+"""What is on offer, and which planogram is in force."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
+
+from shared.contract import Rail
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedSlot:
+    """One slot of the planogram in force."""
+
+    slot: str
+    product_id: UUID
+    name: str
+    device_id: UUID
+    price_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A vending cabinet as configured."""
+
+    machine_id: UUID
+    name: str
+    rail: Rail
+    currency: str
+    in_service: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a machine sells now. `version` is 0, and `slots` empty, while no planogram is known."""
+
+    machine: Machine
+    version: int
+    slots: dict[str, OfferedSlot]
 
 
 def version_in_force(versions: Sequence[tuple[int, datetime]], current: int, now: datetime) -> int:

@@ -1,47 +1,16 @@
 """Use cases of the catalogue: take versions from the cloud, say what is on offer now."""
 
 import sqlite3
-from dataclasses import dataclass
 from uuid import UUID
 
 from edge.catalog import rules, store
+from edge.catalog.rules import Machine, Offer, OfferedSlot
 from edge.clock import Clock
 from edge.database import Transaction
 from edge.errors import Refused
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
 from shared.contract import Rail
 from shared.errors import Code
-
-
-@dataclass(frozen=True, slots=True)
-class OfferedSlot:
-    """One slot of the planogram in force."""
-
-    slot: str
-    product_id: UUID
-    name: str
-    device_id: UUID
-    price_minor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """A vending cabinet as configured."""
-
-    machine_id: UUID
-    name: str
-    rail: Rail
-    currency: str
-    in_service: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a machine sells now. `version` is 0, and `slots` empty, while no planogram is known."""
-
-    machine: Machine
-    version: int
-    slots: dict[str, OfferedSlot]
 
 
 def machine_key(machine_id: UUID) -> str:

@@ -50,6 +50,8 @@ class News(Enum):
     UNPAID_DROP = "unpaid_drop"
     """Proof of a drop after the vend had ended otherwise."""
     UNKNOWN_VEND = "unknown_vend"
+    FOREIGN_VEND = "foreign_vend"
+    """The vend was never this device's. No effect, no acknowledgement."""
 
 
 @dataclass(slots=True)
@@ -141,8 +143,10 @@ class DispenseService:
         """Take a device's report of a vend's end (G5); what is new, and the outcome the report proves."""
         row = store.dispense(tx, report.vend_id)
         outcome = rules.judge(report, drop_seen=row is not None and bool(row["drop_seen"]))
-        if row is None or row["device_id"] != str(topic.device_id):
+        if row is None:
             return News.UNKNOWN_VEND, outcome
+        if row["device_id"] != str(topic.device_id):
+            return News.FOREIGN_VEND, outcome
         if store.end_dispense(tx, report.vend_id, outcome):
             tx.touch(LINKS_KEY)
             return News.OUTCOME, outcome

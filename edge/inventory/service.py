@@ -8,6 +8,7 @@ from edge.database import Database, Transaction
 from edge.errors import Refused
 from edge.inventory import rules, store
 from edge.outbox import Outbox
+from shared.devices import StockSensed
 from shared.errors import Code
 from shared.inventory import Reason, SlotSensed, SlotSuspected, StockInstruction, StockMoved
 from shared.topics import Topic
@@ -86,12 +87,12 @@ class InventoryService:
         if self._book(tx, moved) and rules.clears_suspicion(change.reason):
             store.set_suspect(tx, change.machine_id, change.slot, suspect=False)
 
-    async def sense(self, topic: Topic, slot: str, *, empty: bool) -> None:
+    async def sense(self, topic: Topic, sensed: StockSensed) -> None:
         """Take what a slot's own sensor says."""
 
         def work(tx: Transaction) -> None:
-            if store.set_sensed_empty(tx, topic.machine_id, slot, empty=empty):
-                self._outbox.append(tx, SlotSensed(machine_id=topic.machine_id, slot=slot, empty=empty))
+            if store.set_sensed_empty(tx, topic.machine_id, sensed.slot, empty=sensed.empty):
+                self._outbox.append(tx, SlotSensed(machine_id=topic.machine_id, slot=sensed.slot, empty=sensed.empty))
                 tx.touch(stock_key(topic.machine_id))
 
         await self._database.unit("inventory.sense", work)

@@ -23,6 +23,9 @@ from shared.payments import (
 )
 from shared.topics import Topic
 
+CREDITS_KEY = "credits"
+"""Touched when the cash credit of any machine has changed (watch.py)."""
+
 log = structlog.get_logger()
 
 
@@ -53,13 +56,12 @@ class PaymentService:
 
     def authorise(self, tx: Transaction, order_id: UUID) -> bool:
         """Hold the money of a pending payment (cash: take it from the credit); whether there was enough."""
-        row = store.payment(tx, order_id)
-        machine_id = UUID(row["machine_id"])
-        needed = rules.needed_credit(Rail(row["rail"]), row["amount_minor"])
-        if store.balance(tx, machine_id) < needed:
+        if not self.can_authorise(tx, order_id):
             return False
+        row = store.payment(tx, order_id)
+        needed = rules.needed_credit(Rail(row["rail"]), row["amount_minor"])
         if needed:
-            self._change_credit(tx, machine_id, -needed)
+            self._change_credit(tx, UUID(row["machine_id"]), -needed)
         store.set_state(tx, row["payment_id"], PaymentState.AUTHORISED)
         self._outbox.append(
             tx,
@@ -71,6 +73,12 @@ class PaymentService:
             ),
         )
         return True
+
+    def can_authorise(self, tx: Transaction, order_id: UUID) -> bool:
+        """Whether the money of a pending payment is there."""
+        row = store.payment(tx, order_id)
+        needed = rules.needed_credit(Rail(row["rail"]), row["amount_minor"])
+        return store.balance(tx, UUID(row["machine_id"])) >= needed
 
     def settle_vend(self, tx: Transaction, order_id: UUID, vend_id: UUID, price_minor: int, *, earned: bool) -> None:
         """End the money of one vend of an authorised payment: earned, or given back (cash: to the machine's credit)."""
@@ -149,4 +157,4 @@ class PaymentService:
 
     def _change_credit(self, tx: Transaction, machine_id: UUID, amount_minor: int) -> None:
         store.add_balance(tx, machine_id, amount_minor)
-        tx.touch(credit_key(machine_id))
+        tx.touch(CREDITS_KEY, credit_key(machine_id))

@@ -1,0 +1,82 @@
+"""What devices say, and who hears it: one table from channel to message and use case."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from edge.devices.service import DeviceService
+from edge.dispensing.service import DispenseService
+from edge.errors import LarderError
+from edge.inventory.service import InventoryService
+from edge.mqtt import LocalMqtt, Message
+from edge.orders.service import OrderService
+from edge.payments.service import PaymentService
+from shared import devices as wire
+from shared import topics
+from shared.topics import Channel, Topic
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The message a channel carries and the use case that takes it."""
+
+    message: type[wire.DeviceMessage]
+    handle: Callable[[Topic, Any], Awaitable[None]]
+
+
+class MqttRoutes:
+    """Hands each message to its use case, one after the other, in the order the broker had them."""
+
+    def __init__(
+        self,
+        mqtt: LocalMqtt,
+        devices: DeviceService,
+        dispenses: DispenseService,
+        inventory: InventoryService,
+        payments: PaymentService,
+        orders: OrderService,
+    ) -> None:
+        self._mqtt = mqtt
+        self._routes = {
+            Channel.CLAIM: Route(wire.Claim, devices.claim),
+            Channel.HELLO: Route(wire.Hello, dispenses.hello),
+            Channel.HEARTBEAT: Route(wire.Heartbeat, devices.heartbeat),
+            Channel.STATE: Route(wire.VendAnswer, dispenses.answer),
+            Channel.DROP: Route(wire.Drop, dispenses.record_drop),
+            Channel.OUTCOME: Route(wire.VendReport, orders.record_outcome),
+            Channel.CREDIT: Route(wire.Credit, payments.record_credit),
+            Channel.STOCK: Route(wire.StockSensed, inventory.sense),
+        }
+
+    async def run(self) -> None:
+        """Handle messages for ever. One that cannot be read or handled costs one log line and nothing else."""
+        async for message in self._mqtt.messages():
+            await self.handle(message)
+
+    async def handle(self, message: Message) -> None:
+        """Handle one message. A device repeats what was not acknowledged, so a refused one is not lost."""
+        try:
+            topic = topics.parse(message.topic)
+            route = self._routes.get(topic.channel)
+            if route is None:
+                log.info("message_without_use", topic=message.topic)
+                return
+            await route.handle(topic, route.message.model_validate_json(message.payload))
+        except (topics.TopicError, ValidationError) as error:
+            log.warning("message_refused", topic=message.topic, reason=_reason(error), bytes=len(message.payload))
+        except LarderError as error:
+            log.warning("message_not_handled", topic=message.topic, code=error.code)
+
+
+def _reason(error: topics.TopicError | ValidationError) -> str:
+    """Field and kind of each fault, never the value: it may be a secret."""
+    if isinstance(error, topics.TopicError):
+        return str(error)
+    return ", ".join(
+        f"{'.'.join(map(str, fault['loc']))}: {fault['type']}" for fault in error.errors(include_input=False)
+    )

@@ -1,0 +1,383 @@
+"""Use cases of orders: place, cancel, settle what devices report, give up what nobody will report."""
+
+import asyncio
+import hashlib
+import sqlite3
+from typing import Literal
+from uuid import UUID
+
+import structlog
+
+from edge.catalog.rules import Offer
+from edge.catalog.service import CatalogService
+from edge.clock import Clock, Moment, new_id
+from edge.database import Database, Transaction
+from edge.devices.service import DeviceService
+from edge.dispensing.service import DispenseService, News
+from edge.errors import Refused, StorageFull, Unavailable
+from edge.inventory.service import InventoryService
+from edge.links import LINKS_KEY
+from edge.orders import rules, store
+from edge.orders.rules import Next
+from edge.outbox import Outbox
+from edge.payments.rules import is_earned
+from edge.payments.service import CREDITS_KEY, PaymentService
+from edge.watch import Watch
+from shared.contract import Rail
+from shared.devices import Evidence, VendReport
+from shared.errors import Code
+from shared.orders import (
+    OrderEnded,
+    OrderState,
+    OrderView,
+    PlaceOrder,
+    VendCancelRequested,
+    VendDispensedUnpaid,
+    VendOutcome,
+    VendProgress,
+    VendRequested,
+    VendResolved,
+    VendView,
+)
+from shared.topics import Topic
+
+ORDERS_KEY = "orders"
+"""Touched when an order is placed, or money for one may have come (watch.py)."""
+
+SWEEP_S = 1.0
+
+_Unpaid = Literal[OrderState.CANCELLED, OrderState.EXPIRED]
+_Ended = Literal[OrderState.SETTLED, OrderState.CANCELLED, OrderState.EXPIRED]
+
+log = structlog.get_logger()
+
+
+def order_key(order_id: UUID) -> str:
+    """Touched when anything a kiosk shows of this order has changed, but for what its device says (watch.py)."""
+    return f"order:{order_id}"
+
+
+class OrderService:
+    """The life of every order. Each public method is one transaction and what must follow it."""
+
+    def __init__(
+        self,
+        database: Database,
+        catalog: CatalogService,
+        inventory: InventoryService,
+        devices: DeviceService,
+        dispenses: DispenseService,
+        payments: PaymentService,
+        outbox: Outbox,
+        clock: Clock,
+        watch: Watch,
+    ) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._inventory = inventory
+        self._devices = devices
+        self._dispenses = dispenses
+        self._payments = payments
+        self._outbox = outbox
+        self._clock = clock
+        self._watch = watch
+
+    async def place(self, key: UUID, wish: PlaceOrder) -> tuple[OrderView, bool]:
+        """Place an order, once for an idempotency key; the order, and whether it is new.
+
+        Stock is reserved and prices are frozen before this returns; what needs no money is on its way to the device.
+        Raises Refused (price_changed, sold_out, slot_suspect, unknown_machine, unknown_slot, out_of_service,
+        idempotency_key_reused) and Unavailable (machine_offline, storage_full).
+        """
+        digest = hashlib.sha256(wish.to_line()).hexdigest()
+
+        def work(tx: Transaction) -> tuple[OrderView, bool]:
+            known = store.order_by_key(tx, key)
+            if known is None:
+                return self._view(tx, self._place(tx, key, digest, wish)), True
+            if known["request_sha256"] != digest:
+                raise Refused(Code.IDEMPOTENCY_KEY_REUSED, "This key was used for another order.")
+            return self._view(tx, UUID(known["order_id"])), False
+
+        view, is_new = await self._database.unit("orders.place", work)
+        log.info("order_placed", order_id=str(view.order_id), machine_id=str(view.machine_id), new=is_new)
+        return view, is_new
+
+    async def view(self, order_id: UUID) -> OrderView:
+        """The order as it is now. Raises Refused (unknown_order)."""
+        return await self._database.read(lambda tx: self._view(tx, order_id))
+
+    async def count_by_state(self) -> dict[str, int]:
+        """How many orders are in each state."""
+        return await self._database.read(store.count_by_state)
+
+    async def cancel(self, order_id: UUID) -> OrderView:
+        """Stop what has not started; what has is reported as ever. Raises Refused (unknown_order)."""
+
+        def work(tx: Transaction) -> OrderView:
+            state = self._view(tx, order_id).state
+            if state is OrderState.PLACED:
+                self._end_unpaid(tx, order_id, OrderState.CANCELLED)
+            elif state in rules.OPEN_STATES:
+                for vend in store.vends(tx, order_id):
+                    self._cancel_vend(tx, vend)
+            return self._view(tx, order_id)
+
+        return await self._database.unit("orders.cancel", work)
+
+    async def record_outcome(self, topic: Topic, report: VendReport) -> None:
+        """Settle a device's report (G5), then acknowledge it to the device."""
+
+        def work(tx: Transaction) -> News:
+            news, outcome = self._dispenses.settle(tx, topic, report)
+            vend = store.vend(tx, report.vend_id)
+            if news is News.OUTCOME and vend is not None:
+                self._resolve(tx, vend, outcome, report.evidence)
+            elif news is News.UNPAID_DROP and vend is not None:
+                self._record_unpaid_drop(tx, vend, report.evidence)
+            elif news is News.UNKNOWN_VEND and outcome is VendOutcome.DISPENSED and report.slot is not None:
+                # A restored ledger has forgotten the order, but the product is gone all the same.
+                self._inventory.take(tx, topic.machine_id, report.slot, report.vend_id)
+            return news
+
+        news = await self._database.unit("orders.record_outcome", work)
+        log.info("vend_reported", vend_id=str(report.vend_id), result=report.result, news=news.value)
+        if news is not News.FOREIGN_VEND:
+            await self._dispenses.acknowledge(topic, report)
+
+    async def cancel_overdue(self, vend_id: UUID) -> None:
+        """The device has not answered in time: commit the wish to cancel (G4)."""
+
+        def work(tx: Transaction) -> None:
+            vend = store.vend(tx, vend_id)
+            if vend is not None and self._dispenses.cancel(tx, vend_id):
+                self._outbox.append(
+                    tx, VendCancelRequested(order_id=UUID(vend["order_id"]), vend_id=vend_id, reason="deadline")
+                )
+
+        await self._database.unit("orders.cancel_overdue", work)
+
+    async def end_unanswered(self, vend_id: UUID, outcome: VendOutcome) -> None:
+        """No report will settle this vend any more: commit this outcome."""
+
+        def work(tx: Transaction) -> None:
+            vend = store.vend(tx, vend_id)
+            if vend is not None and self._dispenses.end(tx, vend_id, outcome):
+                self._resolve(tx, vend, outcome, None)
+
+        await self._database.unit("orders.end_unanswered", work)
+
+    async def run(self) -> None:
+        """Move on what no kiosk and no device moves: money has come, a device is free, a customer is gone."""
+        with self._watch.on(ORDERS_KEY, CREDITS_KEY, LINKS_KEY) as changed:
+            while True:
+                changed.clear()
+                if await self._database.read(self._plan):
+                    await self._database.unit("orders.sweep", self._sweep)
+                waiting = bool(await self._database.read(store.open_orders))
+                try:
+                    async with asyncio.timeout(SWEEP_S if waiting else None):
+                        await changed.wait()
+                except TimeoutError:
+                    continue
+
+    def _place(self, tx: Transaction, key: UUID, digest: str, wish: PlaceOrder) -> UUID:
+        offer = self._catalog.offer(tx, wish.machine_id)
+        self._check(offer, wish)
+        for slot, quantity in rules.quantities(wish.lines).items():
+            self._inventory.reserve(tx, wish.machine_id, slot, quantity)
+        placed = rules.priced(offer, wish, new_id, self._clock.now())
+        store.add_order(tx, placed, key, digest, self._clock.moment())
+        store.add_vends(tx, placed, {slot: offered.device_id for slot, offered in offer.slots.items()})
+        self._catalog.pin_version(tx, offer)
+        self._outbox.append(tx, placed)
+        tx.touch(ORDERS_KEY)
+        machine = offer.machine
+        amount = placed.total_minor
+        if self._payments.attempt(tx, placed.order_id, machine.machine_id, machine.rail, amount, machine.currency):
+            self._begin_dispensing(tx, placed.order_id)
+        return placed.order_id
+
+    def _check(self, offer: Offer, wish: PlaceOrder) -> None:
+        if not self._database.has_room():
+            raise StorageFull
+        if not offer.machine.in_service:
+            raise Refused(Code.OUT_OF_SERVICE, "This machine is out of service.")
+        if wish.planogram_version != offer.version:
+            raise Refused(Code.PRICE_CHANGED, "Products or prices have changed. Please look again.")
+        for line in wish.lines:
+            offered = offer.slots.get(line.slot)
+            if offered is None:
+                raise Refused(Code.UNKNOWN_SLOT, f"There is no slot {line.slot} on this machine.")
+            if not self._devices.online(offered.device_id):
+                raise Unavailable(Code.MACHINE_OFFLINE, "The machine does not answer. Nothing was charged.")
+
+    def _begin_dispensing(self, tx: Transaction, order_id: UUID) -> None:
+        store.set_state(tx, order_id, OrderState.AUTHORISED)
+        store.begin_window(tx, order_id, self._clock.moment())
+        tx.touch(order_key(order_id))
+        for device_id in {UUID(vend["device_id"]) for vend in store.vends(tx, order_id)}:
+            self._request_next(tx, device_id)
+
+    def _request_next(self, tx: Transaction, device_id: UUID) -> None:
+        """Ask the device for its next waiting vend, if it is there and free (G3)."""
+        if not self._devices.online(device_id) or not self._dispenses.is_free(tx, device_id):
+            return
+        vend = store.next_waiting(tx, device_id)
+        if vend is None:
+            return
+        order_id, vend_id = UUID(vend["order_id"]), UUID(vend["vend_id"])
+        epoch, seq = self._dispenses.request(tx, vend_id, UUID(vend["machine_id"]), device_id, vend["slot"])
+        store.set_requested(tx, vend_id)
+        store.set_state(tx, order_id, OrderState.DISPENSING)
+        store.begin_window(tx, order_id, self._clock.moment())
+        tx.touch(order_key(order_id))
+        self._outbox.append(
+            tx,
+            VendRequested(
+                order_id=order_id,
+                vend_id=vend_id,
+                device_id=device_id,
+                slot=vend["slot"],
+                device_epoch=epoch,
+                device_seq=seq,
+            ),
+        )
+
+    def _cancel_vend(self, tx: Transaction, vend: sqlite3.Row) -> None:
+        vend_id = UUID(vend["vend_id"])
+        if vend["state"] == VendProgress.WAITING:
+            self._resolve(tx, vend, VendOutcome.CANCELLED, None)
+        elif vend["state"] == VendProgress.REQUESTED and self._dispenses.cancel(tx, vend_id):
+            fact = VendCancelRequested(order_id=UUID(vend["order_id"]), vend_id=vend_id, reason="customer")
+            self._outbox.append(tx, fact)
+
+    def _resolve(self, tx: Transaction, vend: sqlite3.Row, outcome: VendOutcome, evidence: Evidence | None) -> None:
+        """Give a vend of an authorised order its outcome, and slot, money and order what follows from it."""
+        order_id, vend_id = UUID(vend["order_id"]), UUID(vend["vend_id"])
+        if not self._close_vend(tx, vend, outcome, evidence):
+            return
+        if outcome is VendOutcome.DISPENSED:
+            self._inventory.take(tx, UUID(vend["machine_id"]), vend["slot"], vend_id)
+        if rules.makes_suspect(outcome):
+            self._inventory.suspect(tx, UUID(vend["machine_id"]), vend["slot"], vend_id)
+        self._payments.settle_vend(tx, order_id, vend_id, vend["price_minor"], earned=is_earned(outcome))
+        store.begin_window(tx, order_id, self._clock.moment())
+        if rules.is_settled(row["outcome"] for row in store.vends(tx, order_id)):
+            captured, given_back = self._payments.close(tx, order_id)
+            self._end_order(tx, order_id, OrderState.SETTLED, captured, given_back)
+        self._request_next(tx, UUID(vend["device_id"]))
+
+    def _end_unpaid(self, tx: Transaction, order_id: UUID, state: _Unpaid) -> None:
+        for vend in store.vends(tx, order_id):
+            self._close_vend(tx, vend, VendOutcome.CANCELLED, None)
+        self._payments.void(tx, order_id)
+        self._end_order(tx, order_id, state, 0, 0)
+
+    def _close_vend(self, tx: Transaction, vend: sqlite3.Row, outcome: VendOutcome, evidence: Evidence | None) -> bool:
+        order_id, vend_id, machine_id = UUID(vend["order_id"]), UUID(vend["vend_id"]), UUID(vend["machine_id"])
+        if not store.set_outcome(tx, vend_id, outcome):
+            return False
+        self._inventory.release(tx, machine_id, vend["slot"])
+        tx.touch(order_key(order_id))
+        self._outbox.append(
+            tx,
+            VendResolved(
+                order_id=order_id,
+                vend_id=vend_id,
+                machine_id=machine_id,
+                slot=vend["slot"],
+                outcome=outcome,
+                evidence=evidence,
+            ),
+        )
+        return True
+
+    def _end_order(self, tx: Transaction, order_id: UUID, state: _Ended, captured: int, given_back: int) -> None:
+        machine_id = self._view(tx, order_id).machine_id
+        store.set_state(tx, order_id, state)
+        tx.touch(order_key(order_id))
+        self._outbox.append(
+            tx,
+            OrderEnded(
+                order_id=order_id,
+                machine_id=machine_id,
+                state=state,
+                captured_minor=captured,
+                given_back_minor=given_back,
+            ),
+        )
+
+    def _record_unpaid_drop(self, tx: Transaction, vend: sqlite3.Row, evidence: Evidence | None) -> None:
+        order_id, vend_id, machine_id = UUID(vend["order_id"]), UUID(vend["vend_id"]), UUID(vend["machine_id"])
+        if store.set_unpaid_drop(tx, vend_id):
+            self._inventory.take(tx, machine_id, vend["slot"], vend_id)
+            fact = VendDispensedUnpaid(
+                order_id=order_id, vend_id=vend_id, machine_id=machine_id, slot=vend["slot"], evidence=evidence
+            )
+            self._outbox.append(tx, fact)
+
+    def _plan(self, tx: Transaction) -> list[tuple[sqlite3.Row, Next]]:
+        """What time, money or a free device has made possible: (order or vend row, what to do)."""
+        plan: list[tuple[sqlite3.Row, Next]] = []
+        for order in store.open_orders(tx):
+            quiet_s = self._clock.age(Moment(UUID(order["window_boot"]), order["window_ms"]))
+            if order["state"] == OrderState.PLACED:
+                paid = self._payments.can_authorise(tx, UUID(order["order_id"]))
+                steps = [(order, rules.next_for_unpaid(paid=paid, quiet_s=quiet_s))]
+            else:
+                steps = [
+                    (vend, self._next_for(tx, UUID(vend["device_id"]), quiet_s))
+                    for vend in store.vends(tx, UUID(order["order_id"]))
+                    if vend["state"] == VendProgress.WAITING
+                ]
+            plan += [(row, step) for row, step in steps if step is not Next.WAIT]
+        return plan
+
+    def _next_for(self, tx: Transaction, device_id: UUID, quiet_s: float) -> Next:
+        free = self._dispenses.is_free(tx, device_id)
+        return rules.next_for_waiting(online=self._devices.online(device_id), free=free, quiet_s=quiet_s)
+
+    def _sweep(self, tx: Transaction) -> None:
+        for row, step in self._plan(tx):
+            order_id = UUID(row["order_id"])
+            if step is Next.EXPIRE:
+                self._end_unpaid(tx, order_id, OrderState.EXPIRED)
+            elif step is Next.AUTHORISE and self._payments.authorise(tx, order_id):
+                self._begin_dispensing(tx, order_id)
+            elif step is Next.REQUEST:
+                self._request_next(tx, UUID(row["device_id"]))
+            elif step is Next.GIVE_UP:
+                self._resolve(tx, row, VendOutcome.NOT_STARTED, None)
+
+    def _view(self, tx: Transaction, order_id: UUID) -> OrderView:
+        order = store.order(tx, order_id)
+        if order is None:
+            raise Refused(Code.UNKNOWN_ORDER, "There is no such order.")
+        machine_id = UUID(order["machine_id"])
+        unpaid = order["state"] == OrderState.PLACED and order["rail"] == Rail.CASH
+        due = max(0, order["total_minor"] - self._payments.credit(tx, machine_id)) if unpaid else 0
+        return OrderView(
+            order_id=order_id,
+            machine_id=machine_id,
+            state=OrderState(order["state"]),
+            rail=Rail(order["rail"]),
+            currency=order["currency"],
+            total_minor=order["total_minor"],
+            due_minor=due,
+            given_back_minor=self._payments.given_back(tx, order_id),
+            vends=tuple(self._vend_view(vend) for vend in store.vends(tx, order_id)),
+        )
+
+    def _vend_view(self, vend: sqlite3.Row) -> VendView:
+        vend_id, state = UUID(vend["vend_id"]), VendProgress(vend["state"])
+        if state is VendProgress.REQUESTED and self._dispenses.running(vend_id):
+            state = VendProgress.STARTED
+        return VendView(
+            vend_id=vend_id,
+            slot=vend["slot"],
+            product_name=vend["product_name"],
+            price_minor=vend["price_minor"],
+            state=state,
+            outcome=VendOutcome(vend["outcome"]) if vend["outcome"] else None,
+        )

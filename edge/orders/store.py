@@ -1,0 +1,117 @@
+"""SQL of orders and their vends."""
+
+import sqlite3
+from uuid import UUID
+
+from edge.clock import Moment
+from edge.database import Transaction
+from shared.orders import OrderPlaced, OrderState, VendOutcome
+
+
+def add_order(tx: Transaction, placed: OrderPlaced, key: UUID, request_sha256: str, at: Moment) -> None:
+    """Insert a placed order."""
+    tx.run(
+        "INSERT INTO orders (order_id, idempotency_key, request_sha256, machine_id, rail, currency, total_minor, "
+        "planogram_version, state, placed_at, window_boot, window_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        str(placed.order_id),
+        str(key),
+        request_sha256,
+        str(placed.machine_id),
+        placed.rail,
+        placed.currency,
+        placed.total_minor,
+        placed.planogram_version,
+        OrderState.PLACED,
+        placed.placed_at.isoformat(),
+        str(at.boot_id),
+        at.ms,
+    )
+
+
+def add_vends(tx: Transaction, placed: OrderPlaced, devices: dict[str, UUID]) -> None:
+    """Insert the order's vends, waiting, in order. `devices` names the device of each slot."""
+    tx.run_many(
+        "INSERT INTO vends (vend_id, order_id, position, machine_id, device_id, slot, product_id, product_name, "
+        "price_minor, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting')",
+        [
+            (
+                str(vend.vend_id),
+                str(placed.order_id),
+                position,
+                str(placed.machine_id),
+                str(devices[vend.slot]),
+                vend.slot,
+                str(vend.product_id),
+                vend.product_name,
+                vend.price_minor,
+            )
+            for position, vend in enumerate(placed.vends)
+        ],
+    )
+
+
+def order(tx: Transaction, order_id: UUID) -> sqlite3.Row | None:
+    """The order's row."""
+    return tx.one("SELECT * FROM orders WHERE order_id = ?", str(order_id))
+
+
+def order_by_key(tx: Transaction, key: UUID) -> sqlite3.Row | None:
+    """The order a kiosk placed with this idempotency key."""
+    return tx.one("SELECT * FROM orders WHERE idempotency_key = ?", str(key))
+
+
+def open_orders(tx: Transaction) -> list[sqlite3.Row]:
+    """Orders in no terminal state, oldest first."""
+    return tx.all("SELECT * FROM orders WHERE state IN ('placed', 'authorised', 'dispensing') ORDER BY order_id")
+
+
+def count_by_state(tx: Transaction) -> dict[str, int]:
+    """How many orders are in each state."""
+    return {row["state"]: row["n"] for row in tx.all("SELECT state, count(*) AS n FROM orders GROUP BY state")}
+
+
+def set_state(tx: Transaction, order_id: UUID, state: OrderState) -> None:
+    """Move the order on."""
+    tx.run("UPDATE orders SET state = ? WHERE order_id = ?", state, str(order_id))
+
+
+def begin_window(tx: Transaction, order_id: UUID, at: Moment) -> None:
+    """The customer has just seen something happen."""
+    sql = "UPDATE orders SET window_boot = ?, window_ms = ? WHERE order_id = ?"
+    tx.run(sql, str(at.boot_id), at.ms, str(order_id))
+
+
+def vends(tx: Transaction, order_id: UUID) -> list[sqlite3.Row]:
+    """The order's vends in order."""
+    return tx.all("SELECT * FROM vends WHERE order_id = ? ORDER BY position", str(order_id))
+
+
+def vend(tx: Transaction, vend_id: UUID) -> sqlite3.Row | None:
+    """One vend."""
+    return tx.one("SELECT * FROM vends WHERE vend_id = ?", str(vend_id))
+
+
+def next_waiting(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:
+    """The device's next vend of an authorised order: oldest order first."""
+    return tx.one(
+        "SELECT vends.* FROM vends JOIN orders USING (order_id) "
+        "WHERE device_id = ? AND vends.state = 'waiting' AND orders.state IN ('authorised', 'dispensing') "
+        "ORDER BY order_id, position LIMIT 1",
+        str(device_id),
+    )
+
+
+def set_requested(tx: Transaction, vend_id: UUID) -> None:
+    """The vend's command is committed (G3)."""
+    tx.run("UPDATE vends SET state = 'requested' WHERE vend_id = ?", str(vend_id))
+
+
+def set_outcome(tx: Transaction, vend_id: UUID, outcome: VendOutcome) -> bool:
+    """Give the vend its one outcome; false if it has one."""
+    sql = "UPDATE vends SET state = 'done', outcome = ? WHERE vend_id = ? AND outcome IS NULL"
+    return tx.run(sql, outcome, str(vend_id)) > 0
+
+
+def set_unpaid_drop(tx: Transaction, vend_id: UUID) -> bool:
+    """Note that the product fell after the money had been given back; false if that is known."""
+    return tx.run("UPDATE vends SET unpaid_drop = 1 WHERE vend_id = ? AND NOT unpaid_drop", str(vend_id)) > 0
