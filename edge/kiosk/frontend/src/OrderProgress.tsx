@@ -17,11 +17,12 @@ interface Props {
 
 /** From the placed order to its end. */
 export function OrderProgress({ order, connected, catalogue, purchase }: Props) {
-  if (!order) return <Loading />;
   return (
     <>
       {!connected && <Notice>Looking for the machine… your order is safe.</Notice>}
-      {isOver(order) ? (
+      {!order ? (
+        <Loading />
+      ) : isOver(order) ? (
         <Ended order={order} leave={purchase.leave} />
       ) : order.state === "placed" && order.due_minor > 0 ? (
         <InsertCoins order={order} credit={catalogue?.credit_minor ?? 0} cancel={purchase.cancel} />
