@@ -1,0 +1,1 @@
+"""Larder's cloud: Quart on Postgres, where people manage the fleet and gateways bring their facts."""

@@ -1,0 +1,155 @@
+"""The cloud's program: `python -m cloud migrate | serve | seed-demo FILE | create-api-key TENANT NAME`."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+
+from cloud import demo, logs, schema, server, settings
+from cloud.app import create_app
+from cloud.auth.service import create_api_key
+from cloud.clock import Clock
+from cloud.database import Database, Transaction
+from cloud.errors import PostgresFailed, SchemaError, SettingsError, Unavailable
+from cloud.failpoints import Failpoints
+from cloud.postgres import EmbeddedPostgres
+from cloud.settings import Settings
+
+log = structlog.get_logger()
+
+CONFIGURATION_STATUS = 78
+"""EX_CONFIG of sysexits.h."""
+API_KEY_LIFE = timedelta(days=365)
+
+
+def main() -> int:
+    """Runs the command. A start that cannot work ends with one line on stderr and status 78."""
+    arguments = _parser().parse_args()
+    try:
+        configured = settings.load(os.environ)
+        logs.configure(configured.log_level)
+        asyncio.run(_COMMANDS[arguments.command](configured, arguments))
+    except (SettingsError, PostgresFailed, SchemaError) as error:
+        sys.stderr.write(f"larder cloud: {error}\n")
+        return CONFIGURATION_STATUS
+    except (Unavailable, OSError) as error:
+        sys.stderr.write(f"larder cloud: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m cloud", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("migrate", help="bring the database to this version's schema")
+    commands.add_parser("serve", help="serve until SIGTERM (an embedded database is migrated first)")
+    seed = commands.add_parser("seed-demo", help="make the demo's tenant once")
+    seed.add_argument("file", type=Path, help="where its claim codes and API key are written, mode 0600")
+    key = commands.add_parser("create-api-key", help="print a new API key of a tenant, this once")
+    key.add_argument("tenant", type=UUID)
+    key.add_argument("name")
+    return parser
+
+
+@asynccontextmanager
+async def _database_url(configured: Settings) -> AsyncIterator[str]:
+    """The URL that is set, or that of an embedded server for as long as the context lasts, migrated."""
+    if configured.database_url is not None:
+        yield configured.database_url
+        return
+    postgres = EmbeddedPostgres(configured.state_dir)
+    try:
+        url = await postgres.start()
+        await schema.migrate(url)
+        yield url
+    finally:
+        await postgres.stop()
+
+
+@asynccontextmanager
+async def _database(configured: Settings) -> AsyncIterator[Database]:
+    async with _database_url(configured) as url:
+        database = Database(url, Failpoints(), pool_size=1)
+        await database.open()
+        try:
+            await _require_current(database)
+            yield database
+        finally:
+            await database.close()
+
+
+async def _require_current(database: Database) -> None:
+    if not await database.unit("start", schema.is_current):
+        raise SchemaError("the database is not of this version: run python -m cloud migrate")
+
+
+async def _migrate(configured: Settings, _: argparse.Namespace) -> None:
+    async with _database_url(configured) as url:
+        await schema.migrate(url)
+    log.info("migrated")
+
+
+async def _serve(configured: Settings, _: argparse.Namespace) -> None:
+    bound = server.listen(configured.host, configured.port)
+    draining = asyncio.Event()
+    async with _database_url(configured) as url:
+        app = create_app(
+            url,
+            clock=Clock(),
+            failpoints=Failpoints(configured.failpoint),
+            draining=draining,
+            pool_size=configured.pool_size,
+        )
+        where = server.url_of(bound)
+
+        @app.before_serving
+        async def say_ready() -> None:
+            log.info("ready", url=where)
+
+        await server.run(app, bound, draining)
+    log.info("stopped")
+
+
+async def _seed_demo(configured: Settings, arguments: argparse.Namespace) -> None:
+    async with _database(configured) as database:
+        seeded = await demo.seed(database, Clock())
+    if seeded is None:
+        log.info("demo_stands_already")
+        return
+    _write_secret(arguments.file, json.dumps(seeded.as_dict(), indent=2) + "\n")
+    log.info("demo_seeded", tenant_id=seeded.tenant_id, file=str(arguments.file))
+
+
+async def _create_api_key(configured: Settings, arguments: argparse.Namespace) -> None:
+    async def work(_: Transaction) -> str:
+        return await create_api_key(arguments.tenant, arguments.name, Clock().now(), API_KEY_LIFE)
+
+    async with _database(configured) as database:
+        sys.stdout.write(await database.unit("create_api_key", work, tenant_id=arguments.tenant) + "\n")
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Readable by its owner only, from the first byte on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+_COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], Coroutine[None, None, None]]] = {
+    "migrate": _migrate,
+    "serve": _serve,
+    "seed-demo": _seed_demo,
+    "create-api-key": _create_api_key,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

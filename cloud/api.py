@@ -1,0 +1,39 @@
+"""The table of contents: every blueprint under /v1."""
+
+import asyncio
+
+from quart import Blueprint
+
+from cloud.auth import routes as auth_routes
+from cloud.auth.service import AuthService
+from cloud.catalog import routes as catalog_routes
+from cloud.clock import Clock
+from cloud.database import Database
+from cloud.devices import routes as devices_routes
+from cloud.failpoints import Failpoints
+from cloud.inventory import routes as inventory_routes
+from cloud.onboarding import routes as onboarding_routes
+from cloud.onboarding.service import OnboardingService
+from cloud.orders import routes as orders_routes
+from cloud.sync.routes import SyncRoutes
+from cloud.watch import Watch
+
+
+def blueprint(
+    database: Database,
+    auth: AuthService,
+    watch: Watch,
+    clock: Clock,
+    failpoints: Failpoints,
+    draining: asyncio.Event,
+) -> Blueprint:
+    """The API."""
+    api = Blueprint("api", __name__, url_prefix="/v1")
+    api.register_blueprint(onboarding_routes.blueprint(OnboardingService(database, clock), failpoints))
+    api.register_blueprint(SyncRoutes(database, auth, watch, failpoints, draining).blueprint())
+    api.register_blueprint(auth_routes.blueprint(database, auth))
+    api.register_blueprint(orders_routes.blueprint(database, auth))
+    api.register_blueprint(inventory_routes.blueprint(database, auth))
+    api.register_blueprint(catalog_routes.blueprint(database, auth))
+    api.register_blueprint(devices_routes.blueprint(database, auth))
+    return api

@@ -1,0 +1,134 @@
+"""The composition root: builds every part and puts the web application together."""
+
+import asyncio
+from contextlib import suppress
+from email.utils import format_datetime
+from http import HTTPStatus
+
+import structlog
+from quart import Quart, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from cloud import api, schema
+from cloud.auth.service import AuthService
+from cloud.clock import Clock, new_id
+from cloud.dashboard import routes as dashboard
+from cloud.database import Database
+from cloud.errors import LarderError, Refused, Unavailable
+from cloud.failpoints import Failpoints
+from cloud.watch import Watch
+from cloud.web import problem
+from shared.errors import Code
+from shared.sync import MAX_BATCH_BYTES
+
+log = structlog.get_logger()
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Strict-Transport-Security": "max-age=63072000",
+    "Cache-Control": "no-store",
+}
+_CODES = {
+    HTTPStatus.NOT_FOUND: Code.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED: Code.METHOD_NOT_ALLOWED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Code.TOO_LARGE,
+    HTTPStatus.REQUEST_TIMEOUT: Code.TIMEOUT,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: Code.UNSUPPORTED_MEDIA_TYPE,
+}
+
+
+def create_app(
+    database_url: str, *, clock: Clock, failpoints: Failpoints, draining: asyncio.Event, pool_size: int = 8
+) -> Quart:
+    """The cloud on a migrated database. Setting `draining` ends all streams; a part that dies sets it too."""
+    database = Database(database_url, failpoints, pool_size=pool_size)
+    watch = Watch(database_url)
+    auth = AuthService(database, clock)
+    app = Quart("cloud", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BATCH_BYTES
+    app.register_blueprint(api.blueprint(database, auth, watch, clock, failpoints, draining))
+    app.register_blueprint(dashboard.blueprint(database, auth, watch, clock, draining))
+    _serve_health(app, database)
+    _answer_errors(app, clock)
+    _stamp_requests(app, clock)
+    _run_parts(app, database, watch, draining)
+    return app
+
+
+def _run_parts(app: Quart, database: Database, watch: Watch, draining: asyncio.Event) -> None:
+    listening: set[asyncio.Task[None]] = set()
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("part_died", part=task.get_name(), error=repr(task.exception()))
+            draining.set()
+
+    @app.before_serving
+    async def start() -> None:
+        await database.open()
+        task = asyncio.create_task(watch.run(), name="watch")
+        task.add_done_callback(ended)
+        listening.add(task)
+
+    @app.after_serving
+    async def stop() -> None:
+        for task in listening:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await database.close()
+
+
+def _serve_health(app: Quart, database: Database) -> None:
+    @app.get("/health/live")
+    async def live() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "live"}
+
+    @app.get("/health/ready")
+    async def ready() -> dict[str, str]:
+        """The database answers and has this version's schema."""
+        if not await database.unit("health.ready", schema.is_current):
+            raise Unavailable
+        return {"status": "ready"}
+
+
+def _answer_errors(app: Quart, clock: Clock) -> None:
+    @app.errorhandler(LarderError)
+    async def told(error: LarderError) -> Response:
+        return problem(error, _request_id(), clock)
+
+    @app.errorhandler(HTTPException)
+    async def of_http(error: HTTPException) -> Response:
+        status = error.code or 500
+        code = _CODES.get(HTTPStatus(status), Code.INTERNAL if status >= 500 else Code.VALIDATION_FAILED)
+        return problem(Refused(code, HTTPStatus(status).phrase + ".", status=status), _request_id(), clock)
+
+    @app.errorhandler(Exception)
+    async def unexpected(error: Exception) -> Response:
+        log.error("request_failed", exc_info=error)
+        told = Refused(Code.INTERNAL, "Something went wrong on our side.", status=500)
+        return problem(told, _request_id(), clock)
+
+
+def _request_id() -> str:
+    return str(g.get("request_id", "")) or new_id().hex
+
+
+def _stamp_requests(app: Quart, clock: Clock) -> None:
+    @app.before_request
+    async def begin() -> None:
+        g.request_id = new_id().hex
+        structlog.contextvars.bind_contextvars(request_id=g.request_id, method=request.method, path=request.path)
+
+    @app.after_request
+    async def finish(response: Response) -> Response:
+        response.headers["X-Request-Id"] = _request_id()
+        response.headers["Date"] = format_datetime(clock.now(), usegmt=True)  # gateways set their clocks by it
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response

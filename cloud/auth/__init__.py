@@ -1,0 +1,1 @@
+"""Who is asking: gateways by tokens they sign, operators by API key or page session."""

@@ -1,0 +1,180 @@
+"""Who is asking. A gateway shows a token it signed, an operator an API key or the session made with one."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from cloud.auth import rules, tokens
+from cloud.auth.models import ApiKey, Gateway, Session
+from cloud.clock import Clock, new_id
+from cloud.database import Database, Transaction
+from cloud.errors import NotFound, Unauthenticated
+from shared.errors import Code
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class GatewayCaller:
+    """A gateway that proved who it is."""
+
+    gateway_id: UUID
+    tenant_id: UUID
+    site_id: UUID
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A person or program of a tenant that showed a valid key."""
+
+    tenant_id: UUID
+    api_key_id: UUID
+
+
+@dataclass(frozen=True)
+class Position:
+    """Up to where a gateway's facts have taken effect."""
+
+    gateway_id: UUID
+    site_id: UUID
+    name: str
+    epoch: int
+    seq: int
+    chain: bytes
+    acknowledged_at: datetime | None
+
+
+class AuthService:
+    """Every check of an identity. All failures look alike from outside."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def gateway(self, bearer: str) -> GatewayCaller:
+        """The gateway behind a token. Its tenant claim only chooses where to look. Raises Unauthenticated."""
+        try:
+            token = tokens.read(bearer)
+            gateway = await self._gateway_row(token.claims.tenant, token.claims.iss)
+            if gateway is None or gateway.public_key is None:
+                raise tokens.TokenRefused("unknown gateway")
+            tokens.prove(token, gateway.public_key, self._clock.now())
+        except tokens.TokenRefused as error:
+            log.info("gateway_token_refused", reason=str(error))
+            raise Unauthenticated("This token proves nothing.") from error
+        if gateway.revoked_at is not None:
+            log.warning("revoked_gateway_refused", gateway_id=str(gateway.id))
+            raise Unauthenticated("This gateway was revoked.", Code.GATEWAY_REVOKED)
+        return GatewayCaller(gateway.id, gateway.tenant_id, gateway.site_id)
+
+    async def still_trusted(self, caller: GatewayCaller) -> bool:
+        """False once the gateway has been revoked."""
+        gateway = await self._gateway_row(caller.tenant_id, caller.gateway_id)
+        return gateway is not None and gateway.revoked_at is None
+
+    async def _gateway_row(self, tenant_id: UUID, gateway_id: UUID) -> Gateway | None:
+        async def work(_: Transaction) -> Gateway | None:
+            return await Gateway.get_or_none(id=gateway_id)
+
+        return await self._database.unit("auth.gateway", work, tenant_id=tenant_id)
+
+    async def operator(self, api_key: str) -> Operator:
+        """The operator behind an API key. Raises Unauthenticated."""
+        now = self._clock.now()
+        secret = rules.sha256_hex(api_key)
+
+        async def work(_: Transaction) -> ApiKey | None:
+            return await ApiKey.get_or_none(secret_sha256=secret)
+
+        key = await self._database.unit("auth.api_key", work, secret_sha256=secret)
+        if key is None or key.revoked_at is not None or key.expires_at <= now:
+            raise Unauthenticated("This API key is not valid.")
+        return Operator(key.tenant_id, key.id)
+
+    async def log_in(self, api_key: str) -> str:
+        """A session's secret for a valid API key. Raises Unauthenticated."""
+        operator = await self.operator(api_key)
+        secret = rules.new_secret()
+        expires = self._clock.now() + rules.SESSION_LIFE
+
+        async def work(_: Transaction) -> None:
+            session = Session(id=new_id(), tenant_id=operator.tenant_id, api_key_id=operator.api_key_id)
+            session.secret_sha256, session.expires_at = rules.sha256_hex(secret), expires
+            await session.save()
+
+        await self._database.unit("auth.log_in", work, tenant_id=operator.tenant_id)
+        log.info("operator_logged_in", tenant_id=str(operator.tenant_id), api_key_id=str(operator.api_key_id))
+        return secret
+
+    async def session(self, secret: str) -> Operator:
+        """The operator of a page session; being seen keeps it alive. Raises Unauthenticated."""
+        now = self._clock.now()
+        hashed = rules.sha256_hex(secret)
+
+        async def work(transaction: Transaction) -> Operator | None:
+            session = await Session.get_or_none(secret_sha256=hashed)
+            if session is None or not rules.session_holds(session.last_seen_at, session.expires_at, now):
+                return None
+            await transaction.become(session.tenant_id)
+            key = await ApiKey.get(id=session.api_key_id)
+            if key.revoked_at is not None or key.expires_at <= now:
+                return None
+            if now - session.last_seen_at > timedelta(minutes=1):
+                await Session.filter(id=session.id).update(last_seen_at=now)
+            return Operator(session.tenant_id, session.api_key_id)
+
+        operator = await self._database.unit("auth.session", work, secret_sha256=hashed)
+        if operator is None:
+            raise Unauthenticated("Please log in again.")
+        return operator
+
+    async def log_out(self, operator: Operator, secret: str) -> None:
+        """End a session."""
+
+        async def work(_: Transaction) -> None:
+            await Session.filter(secret_sha256=rules.sha256_hex(secret)).delete()
+
+        await self._database.unit("auth.log_out", work, tenant_id=operator.tenant_id)
+
+
+async def create_api_key(tenant_id: UUID, name: str, now: datetime, life: timedelta) -> str:
+    """Inside a unit of the tenant: a new API key, shown this once."""
+    secret = rules.API_KEY_PREFIX + rules.new_secret()
+    key = ApiKey(id=new_id(), tenant_id=tenant_id, name=name, prefix=secret[:12], expires_at=now + life)
+    key.secret_sha256 = rules.sha256_hex(secret)
+    await key.save()
+    return secret
+
+
+async def create_gateway(tenant_id: UUID, site_id: UUID, name: str, gateway_id: UUID) -> None:
+    """Inside a unit of the tenant: a gateway that has yet to claim its place."""
+    await Gateway(id=gateway_id, tenant_id=tenant_id, site_id=site_id, name=name).save()
+
+
+async def register_key(gateway_id: UUID, public_key: str, software: str, now: datetime) -> None:
+    """Inside a unit of the tenant: from now on this key speaks for the gateway."""
+    await Gateway.filter(id=gateway_id).update(public_key=public_key, software=software, claimed_at=now)
+
+
+async def gateway_with_key(gateway_id: UUID, public_key: str) -> GatewayCaller | None:
+    """Inside a unit of the tenant: the gateway, if this key speaks for it."""
+    row = await Gateway.get_or_none(id=gateway_id, public_key=public_key)
+    return None if row is None else GatewayCaller(row.id, row.tenant_id, row.site_id)
+
+
+async def revoke_gateway(transaction: Transaction, gateway_id: UUID, now: datetime) -> None:
+    """Inside a unit of the tenant: refuse this gateway from now on, and hang up its doorbell. Raises NotFound."""
+    if not await Gateway.filter(id=gateway_id).update(revoked_at=now):
+        raise NotFound
+    await transaction.ring("gateway", gateway_id)
+
+
+async def positions(gateway_id: UUID | None = None) -> list[Position]:
+    """Inside a unit of the tenant: where its gateways (or this one) stand, by name."""
+    rows = Gateway.all() if gateway_id is None else Gateway.filter(id=gateway_id)
+    return [
+        Position(row.id, row.site_id, row.name, row.epoch, row.seq, bytes(row.chain), row.acknowledged_at)
+        for row in await rows.order_by("name", "id")
+    ]

@@ -1,0 +1,1 @@
+"""Machines, products and planograms: what is sold where, at which price."""

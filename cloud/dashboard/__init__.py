@@ -1,0 +1,1 @@
+"""Pages for operators. They call services, never models."""

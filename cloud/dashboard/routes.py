@@ -1,0 +1,149 @@
+"""The orders page, its login, and the stream that tells it to look again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from quart import Blueprint, Response, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response as PlainResponse
+
+from cloud.auth.rules import SESSION_LIFE
+from cloud.auth.service import AuthService, Operator, Position, positions
+from cloud.clock import Clock
+from cloud.dashboard.wording import install_filters
+from cloud.database import Database, Transaction
+from cloud.errors import Refused, Unauthenticated
+from cloud.orders.views import OrderPage, orders, page_of, read_cursor
+from cloud.watch import Watch
+from shared.errors import Code
+
+COOKIE = "__Host-larder"
+PAGE_ROWS = 25
+HEARTBEAT_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class OrdersView:
+    """What the orders page shows."""
+
+    page: OrderPage
+    gateways: list[Position]
+
+
+class Dashboard:
+    """Pages for operators."""
+
+    def __init__(
+        self, database: Database, auth: AuthService, watch: Watch, clock: Clock, draining: asyncio.Event
+    ) -> None:
+        self._database = database
+        self._auth = auth
+        self._watch = watch
+        self._clock = clock
+        self._draining = draining
+
+    async def home(self) -> PlainResponse:
+        """GET /: the one page there is."""
+        return redirect("/orders")
+
+    async def login_page(self) -> str:
+        """GET /login."""
+        return await render_template("login.html", refused=False)
+
+    async def log_in(self) -> PlainResponse | Response:
+        """POST /login: an API key for a session."""
+        _refuse_other_origins()
+        form = await request.form
+        try:
+            secret = await self._auth.log_in(form.get("api_key", "").strip())
+        except Unauthenticated:
+            return await make_response(await render_template("login.html", refused=True), 401)
+        answer = redirect("/orders", 303)
+        answer.set_cookie(
+            COOKIE, secret, max_age=int(SESSION_LIFE.total_seconds()), secure=True, httponly=True, samesite="Strict"
+        )
+        return answer
+
+    async def log_out(self) -> PlainResponse:
+        """POST /logout."""
+        _refuse_other_origins()
+        await self._auth.log_out(await self._operator(), request.cookies[COOKIE])
+        answer = redirect("/login", 303)
+        answer.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Strict")
+        return answer
+
+    async def orders(self) -> str | PlainResponse:
+        """GET /orders: the newest orders, and how far each gateway has been heard."""
+        try:
+            operator = await self._operator()
+        except Unauthenticated:
+            return redirect("/login")
+        before = read_cursor(request.args.get("cursor"))
+
+        async def work(transaction: Transaction) -> OrdersView:
+            rows = await orders(transaction, before, None, PAGE_ROWS + 1)
+            return OrdersView(page_of(rows, PAGE_ROWS), await positions())
+
+        view = await self._database.unit("dashboard.orders", work, tenant_id=operator.tenant_id)
+        return await render_template(
+            "orders.html", view=view, now=self._clock.now(), first_page="cursor" not in request.args
+        )
+
+    async def events(self) -> Response:
+        """GET /orders/events: one server-sent event whenever the tenant's orders have moved."""
+        operator = await self._operator()
+        answer = Response(self._moves(operator, request.cookies[COOKIE]), mimetype="text/event-stream")
+        answer.timeout = None
+        return answer
+
+    async def _moves(self, operator: Operator, secret: str) -> AsyncIterator[bytes]:
+        """Ends with the session, or when the process is about to."""
+        with self._watch.on("orders", operator.tenant_id) as moved:
+            yield b"retry: 2000\n\n"
+            drained = asyncio.ensure_future(self._draining.wait())
+            try:
+                while await self._holds(secret):
+                    heard = asyncio.ensure_future(moved.wait())
+                    await asyncio.wait({heard, drained}, timeout=HEARTBEAT_SECONDS, return_when="FIRST_COMPLETED")
+                    heard.cancel()
+                    if drained.done():
+                        return
+                    yield b"event: orders\ndata: moved\n\n" if moved.is_set() else b": still here\n\n"
+                    moved.clear()
+            finally:
+                drained.cancel()
+
+    async def _holds(self, secret: str) -> bool:
+        try:
+            await self._auth.session(secret)
+        except Unauthenticated:
+            return False
+        return True
+
+    async def _operator(self) -> Operator:
+        return await self._auth.session(request.cookies.get(COOKIE, ""))
+
+
+def _refuse_other_origins() -> None:
+    """Unsafe methods come from our own pages only. Raises Refused."""
+    origin = request.headers.get("Origin")
+    same = request.headers.get("Sec-Fetch-Site", "same-origin") in {"same-origin", "none"}
+    if not same or (origin is not None and urlsplit(origin).netloc != request.host):
+        raise Refused(Code.FORBIDDEN, "This form belongs to another site.", status=403)
+
+
+def blueprint(database: Database, auth: AuthService, watch: Watch, clock: Clock, draining: asyncio.Event) -> Blueprint:
+    """All pages."""
+    pages = Blueprint(
+        "dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/assets"
+    )
+    dashboard = Dashboard(database, auth, watch, clock, draining)
+    pages.add_url_rule("/", view_func=dashboard.home)
+    pages.add_url_rule("/login", view_func=dashboard.login_page, methods=["GET"])
+    pages.add_url_rule("/login", view_func=dashboard.log_in, methods=["POST"])
+    pages.add_url_rule("/logout", view_func=dashboard.log_out, methods=["POST"])
+    pages.add_url_rule("/orders", view_func=dashboard.orders, endpoint="orders")
+    pages.add_url_rule("/orders/events", view_func=dashboard.events)
+    install_filters(pages)
+    return pages

@@ -1,0 +1,217 @@
+"""The one unit of work on Postgres: a tenant, a transaction, and a shield against clients that leave."""
+
+import asyncio
+import contextvars
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import UUID
+
+import asyncpg
+import structlog
+from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.context import TortoiseContext
+
+from cloud.errors import LarderError, Unavailable
+from cloud.failpoints import Failpoints
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+APP_ROLE = "larder_app"
+MODELS = ("cloud.auth.models", "cloud.onboarding.models", "cloud.catalog.models", "cloud.devices.models")
+UNIT_SECONDS = 20.0
+CLOSE_SECONDS = 5.0
+_TRIES = 4
+_ALIAS = "default"
+_SET = "SELECT set_config(name, value, true) FROM unnest($1::text[], $2::text[]) AS s (name, value)"
+_IN_UNIT: contextvars.ContextVar[bool] = contextvars.ContextVar("larder_in_unit", default=False)
+
+_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_TRANSIENT = (
+    *_AGAIN,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+
+
+def credentials(url: str) -> dict[str, Any]:
+    """What asyncpg needs to reach `postgresql://user:password@host:port/name` (?host= for a socket)."""
+    parts = urlsplit(url)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    found = {
+        "host": query.get("host", parts.hostname or "localhost"),
+        "port": int(query.get("port", parts.port or 5432)),
+        "user": unquote(parts.username or "postgres"),
+        "password": unquote(parts.password) if parts.password else None,
+        "database": parts.path.lstrip("/"),
+    }
+    return found | ({"ssl": query["sslmode"]} if "sslmode" in query else {})
+
+
+def tortoise_config(connection: dict[str, Any]) -> dict[str, Any]:
+    """Tortoise's configuration: one connection, one app."""
+    return {
+        "connections": {_ALIAS: {"engine": "tortoise.backends.asyncpg", "credentials": connection}},
+        "apps": {"cloud": {"models": list(MODELS), "migrations": "cloud.migrations", "default_connection": _ALIAS}},
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+class Transaction:
+    """What work inside a unit may do. Models of Tortoise join the same transaction by themselves."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, *values: object) -> Sequence[Row]:
+        """All rows of one statement."""
+        rows: Sequence[Row] = await self._connection.fetch(sql, *values)
+        return rows
+
+    async def fetch_one(self, sql: str, *values: object) -> Row | None:
+        """The first row of one statement."""
+        row: Row | None = await self._connection.fetchrow(sql, *values)
+        return row
+
+    async def execute(self, sql: str, *values: object) -> int:
+        """Runs one statement; how many rows it touched."""
+        status: str = await self._connection.execute(sql, *values)
+        last = status.rsplit(" ", 1)[-1]
+        return int(last) if last.isdigit() else 0
+
+    async def become(self, tenant_id: UUID) -> None:
+        """Work for this tenant from here to the end of the transaction."""
+        await self._connection.execute("SELECT set_config('app.tenant', $1, true)", str(tenant_id))
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """What fails inside is undone alone."""
+        async with self._connection.transaction():
+            yield
+
+    async def ring(self, kind: str, key: UUID) -> None:
+        """Tell all processes that something of `kind` moved. Heard after the commit, ids only."""
+        await self._connection.execute("SELECT pg_notify('larder', $1)", f"{kind} {key}")
+
+
+def columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    """Rows turned into one array a column, as `unnest` takes them."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+Work = Callable[[Transaction], Awaitable[T]]
+
+
+class Database:
+    """A pool of connections that work as the application's role. Open and close it on the loop that uses it."""
+
+    def __init__(self, url: str, failpoints: Failpoints, *, pool_size: int = 8) -> None:
+        self._url = url
+        self._failpoints = failpoints
+        self._pool_size = pool_size
+        self._tortoise = TortoiseContext()
+        # Entered once, here; each unit runs in a copy, so that no request's context leaks into a transaction or back.
+        self._context = contextvars.Context()
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def open(self) -> None:
+        """Connect lazily. Raises nothing when Postgres is away: units will."""
+        server_settings = {
+            "role": APP_ROLE,
+            "application_name": "larder-cloud",
+            "timezone": "UTC",
+            "jit": "off",
+            "statement_timeout": "10000",
+            "lock_timeout": "5000",
+            "idle_in_transaction_session_timeout": "15000",
+        }
+        pool = {"minsize": 1, "maxsize": self._pool_size, "timeout": 5, "server_settings": server_settings}
+        self._context.run(self._tortoise.__enter__)
+        opening = self._tortoise.init(config=tortoise_config(credentials(self._url) | pool))
+        await asyncio.get_running_loop().create_task(opening, name="database open", context=self._context)
+
+    async def close(self) -> None:
+        """Let running units end, for CLOSE_SECONDS at most, then close the pool."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+        await self._tortoise.close_connections()
+        self._context.run(self._tortoise.__exit__, None, None, None)
+
+    async def unit(
+        self, name: str, work: Work[T], *, tenant_id: UUID | None = None, secret_sha256: str | None = None
+    ) -> T:
+        """Run `work` in one transaction for one tenant (none: it sees only the rows that `secret_sha256` opens).
+
+        The caller may be cancelled; the work goes on to its commit or rollback. It is repeated when Postgres asks for
+        that (serialisation failure, deadlock), so it must change nothing but the database. Raises Unavailable when the
+        database is in trouble that will pass.
+        """
+        if _IN_UNIT.get():
+            raise RuntimeError(f"unit {name!r} inside another unit")
+        settings = {"app.tenant": str(tenant_id or ""), "app.secret_sha256": secret_sha256 or ""}
+        context = self._context.copy()
+        context.run(structlog.contextvars.bind_contextvars, **structlog.contextvars.get_contextvars())
+        task = asyncio.get_running_loop().create_task(
+            self._tried(name, work, settings), name=f"unit {name}", context=context
+        )
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """Forget the task; an error nobody waits for any more is told in one line."""
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, LarderError):
+            log.info("unit_failed", unit=task.get_name(), error=repr(error))
+
+    async def _tried(self, name: str, work: Work[T], settings: dict[str, str]) -> T:
+        _IN_UNIT.set(True)
+        try:
+            async with asyncio.timeout(UNIT_SECONDS):
+                for _ in range(_TRIES - 1):
+                    try:
+                        return await self._once(name, work, settings)
+                    except _AGAIN as error:
+                        log.info("unit_repeated", unit=name, error=type(error).__name__)
+                        await asyncio.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
+                return await self._once(name, work, settings)
+        except _TRANSIENT as error:
+            if isinstance(error, ValueError):  # asyncpg's word for an argument of the wrong type
+                raise
+            log.warning("database_unavailable", unit=name, error=repr(error))
+            raise Unavailable from error
+
+    async def _once(self, name: str, work: Work[T], settings: dict[str, str]) -> T:
+        client = self._tortoise.db(_ALIAS)
+        assert isinstance(client, AsyncpgDBClient)  # noqa: S101  configured above
+        # Released whatever happens, unlike Tortoise's own transaction when its BEGIN fails.
+        async with client.acquire_connection() as connection:
+            transaction = TransactionWrapper(client)
+            transaction._connection = connection
+            token = self._tortoise.connections.set(_ALIAS, transaction)
+            try:
+                async with connection.transaction():
+                    await connection.execute(_SET, list(settings), list(settings.values()))
+                    result = await work(Transaction(connection))
+                    self._failpoints.hit(f"{name}.before_commit")
+                self._failpoints.hit(f"{name}.after_commit")
+                return result
+            finally:
+                self._tortoise.connections.reset(token)

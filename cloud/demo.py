@@ -1,0 +1,116 @@
+"""A tenant to show and to test with: one site, a free and a cash machine, all slots filled."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from cloud.auth import service as auth
+from cloud.catalog import service as catalog
+from cloud.clock import Clock
+from cloud.database import Database, Transaction
+from cloud.devices import service as devices
+from cloud.inventory import service as inventory
+from cloud.onboarding import service as onboarding
+from shared.catalog import PlanogramSlot
+from shared.contract import Rail
+from shared.inventory import Reason
+
+TENANT_ID = UUID("0190a000-0000-7000-8000-00000000de10")
+OPENING, CAPACITY, PAR_LEVEL = 10, 12, 4
+API_KEY_LIFE = timedelta(days=365)
+
+SNACKS = (
+    ("Salted Peanuts 50 g", 2500),
+    ("Masala Cashews 40 g", 6000),
+    ("Potato Chips Classic 52 g", 2000),
+    ("Oat Biscuits 75 g", 3000),
+    ("Dark Chocolate 40 g", 8500),
+    ("Date & Nut Bar 35 g", 4500),
+)
+DRINKS = (
+    ("Still Water 500 ml", 2000),
+    ("Sparkling Water 330 ml", 3500),
+    ("Mango Drink 200 ml", 2500),
+    ("Lemon Iced Tea 250 ml", 4000),
+    ("Cold Coffee 200 ml", 5500),
+    ("Tender Coconut Water 200 ml", 6000),
+)
+
+
+@dataclass(frozen=True)
+class SeededMachine:
+    """A machine with its one device; the code is for the device's first contact."""
+
+    name: str
+    rail: str
+    machine_id: str
+    device_id: str
+    device_claim_code: str
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What the demo has to know. Holds secrets that are shown this once."""
+
+    tenant_id: str
+    site_id: str
+    gateway_id: str
+    gateway_claim_code: str
+    api_key: str
+    machines: tuple[SeededMachine, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self)
+
+
+async def seed(database: Database, clock: Clock) -> Seeded | None:
+    """Make the demo's tenant; None when it stands already."""
+    now = clock.now()
+
+    async def work(transaction: Transaction) -> Seeded | None:
+        await transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", str(TENANT_ID))
+        if await transaction.fetch_one("SELECT 1 FROM tenants"):
+            return None
+        return await _make(transaction, now)
+
+    return await database.unit("demo.seed", work, tenant_id=TENANT_ID)
+
+
+async def _make(transaction: Transaction, now: datetime) -> Seeded:
+    await onboarding.create_tenant(TENANT_ID, "Demo Vending")
+    site_id = await onboarding.create_site(TENANT_ID, "Demo Street", "INR")
+    gateway_id = await onboarding.create_gateway(TENANT_ID, site_id, "Demo Street gateway")
+    return Seeded(
+        tenant_id=str(TENANT_ID),
+        site_id=str(site_id),
+        gateway_id=str(gateway_id),
+        gateway_claim_code=await onboarding.issue_claim_code(TENANT_ID, gateway_id, now),
+        api_key=await auth.create_api_key(TENANT_ID, "demo", now, API_KEY_LIFE),
+        machines=(
+            await _machine(transaction, site_id, "Snacks", Rail.FREE, SNACKS, now),
+            await _machine(transaction, site_id, "Drinks", Rail.CASH, DRINKS, now),
+        ),
+    )
+
+
+async def _machine(
+    transaction: Transaction, site_id: UUID, name: str, rail: Rail, goods: tuple[tuple[str, int], ...], now: datetime
+) -> SeededMachine:
+    machine_id = await catalog.create_machine(transaction, TENANT_ID, site_id, name, rail)
+    device_id, code = await devices.expect_device(transaction, TENANT_ID, site_id, machine_id, f"{name} board", now)
+    slots = [
+        PlanogramSlot(
+            slot=f"A{number}",
+            product_id=await catalog.create_product(TENANT_ID, product),
+            device_id=device_id,
+            price_minor=price,
+            capacity=CAPACITY,
+            par_level=PAR_LEVEL,
+        )
+        for number, (product, price) in enumerate(goods, 1)
+    ]
+    await catalog.publish_planogram(transaction, TENANT_ID, machine_id, now, slots)
+    opening = [(slot.slot, OPENING, Reason.OPENING) for slot in slots]
+    await inventory.instruct(transaction, TENANT_ID, site_id, machine_id, opening)
+    return SeededMachine(name, rail.value, str(machine_id), str(device_id), code)

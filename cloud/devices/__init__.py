@@ -1,0 +1,1 @@
+"""Devices: which are expected, which have claimed themselves, how they are."""

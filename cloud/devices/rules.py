@@ -1,0 +1,36 @@
+"""What a run of facts makes of devices. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from shared.devices import DeviceClaimed, DeviceLinkChanged
+from shared.sync import Fact
+
+
+@dataclass
+class DeviceStep:
+    """What the facts changed of one device; None is "nothing new"."""
+
+    machine_id: UUID
+    claimed_at: datetime | None = None
+    online: bool | None = None
+    link_changed_at: datetime | None = None
+    link_reason: str | None = None
+
+
+def device_steps(facts: Sequence[Fact]) -> dict[UUID, DeviceStep]:
+    """The last word on each device."""
+    steps: dict[UUID, DeviceStep] = {}
+    for fact in facts:
+        body = fact.body
+        if not isinstance(body, DeviceClaimed | DeviceLinkChanged):
+            continue
+        step = steps.setdefault(body.device_id, DeviceStep(body.machine_id))
+        match body:
+            case DeviceClaimed():
+                step.claimed_at = fact.at
+            case DeviceLinkChanged():
+                step.online, step.link_changed_at, step.link_reason = body.online, fact.at, body.reason
+    return steps

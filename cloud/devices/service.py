@@ -1,0 +1,144 @@
+"""Devices: expected by people, claimed at gateways, watched by both."""
+
+from collections.abc import Sequence
+from dataclasses import astuple
+from datetime import datetime
+from uuid import UUID
+
+from cloud.auth.rules import sha256_hex
+from cloud.clock import new_id
+from cloud.database import Transaction, columns
+from cloud.devices.models import Device
+from cloud.devices.rules import device_steps
+from cloud.errors import FactRefused
+from cloud.onboarding import changes
+from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code
+from shared.contract import Instant, Message, Name
+from shared.devices import DeviceHealth, ExpectedDevice
+from shared.sync import Fact
+
+_STEPS = """
+    UPDATE devices SET
+        claimed_at = coalesce(u.claimed_at, devices.claimed_at),
+        online = coalesce(u.online, devices.online),
+        link_changed_at = coalesce(u.changed_at, devices.link_changed_at),
+        link_reason = coalesce(u.reason, devices.link_reason)
+    FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::boolean[], $5::timestamptz[], $6::text[])
+        AS u (id, machine_id, claimed_at, online, changed_at, reason)
+    WHERE devices.id = u.id AND devices.machine_id = u.machine_id
+"""
+_HEALTH = """
+    INSERT INTO device_health AS h
+        (tenant_id, device_id, at, firmware, uptime_s, free_bytes, rssi_dbm, journal_bytes, received_at)
+    SELECT $1, u.device_id, u.at, u.firmware, u.uptime, u.free, u.rssi, u.journal, now()
+    FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::bigint[], $7::bigint[], $8::integer[],
+                $9::bigint[]) AS u (device_id, machine_id, at, firmware, uptime, free, rssi, journal)
+    JOIN devices d ON d.tenant_id = $1 AND d.id = u.device_id AND d.machine_id = u.machine_id
+    JOIN machines m ON m.tenant_id = $1 AND m.id = d.machine_id AND m.site_id = $10
+    ON CONFLICT ON CONSTRAINT device_health_pkey DO UPDATE SET at = excluded.at, firmware = excluded.firmware,
+        uptime_s = excluded.uptime_s, free_bytes = excluded.free_bytes, rssi_dbm = excluded.rssi_dbm,
+        journal_bytes = excluded.journal_bytes, received_at = excluded.received_at
+"""
+_EXPECTED = """
+    SELECT d.id, d.machine_id, d.name, d.claim_code_sha256, d.claim_expires_at FROM devices d
+    JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
+    WHERE m.site_id = $1 ORDER BY d.id
+"""
+_LIST = """
+    SELECT d.id AS device_id, d.machine_id, d.name, d.claimed_at, d.online, d.link_changed_at, d.link_reason,
+           h.at AS health_at, h.firmware, h.uptime_s, h.free_bytes, h.rssi_dbm, h.journal_bytes
+    FROM devices d LEFT JOIN device_health h ON h.tenant_id = d.tenant_id AND h.device_id = d.id
+    WHERE d.id > $1 ORDER BY d.id LIMIT $2
+"""
+
+
+class DeviceRow(Message):
+    """A device as operators see it; the health fields are of its newest sample."""
+
+    device_id: UUID
+    machine_id: UUID
+    name: Name
+    claimed_at: Instant | None
+    online: bool
+    link_changed_at: Instant | None
+    link_reason: str
+    health_at: Instant | None
+    firmware: str | None
+    uptime_s: int | None
+    free_bytes: int | None
+    rssi_dbm: int | None
+    journal_bytes: int | None
+
+
+async def expect_device(
+    transaction: Transaction, tenant_id: UUID, site_id: UUID, machine_id: UUID, name: str, now: datetime
+) -> tuple[UUID, str]:
+    """Inside a unit of the tenant: a device its gateway will let in. Returns its id and its one-time code."""
+    code = new_claim_code()
+    device = Device(id=new_id(), tenant_id=tenant_id, machine_id=machine_id, name=name)
+    _set_code(device, code, now)
+    await device.save()
+    await changes.append(transaction, site_id, [_expected(device)])
+    return device.id, code
+
+
+async def renew_claim_code(transaction: Transaction, site_id: UUID, device_id: UUID, now: datetime) -> str:
+    """Inside a unit of the tenant: a fresh one-time code for a device that must claim itself (again)."""
+    code = new_claim_code()
+    device = await Device.select_for_update().get(id=device_id)
+    _set_code(device, code, now)
+    await device.save(update_fields=["claim_code_sha256", "claim_issued_at", "claim_expires_at"])
+    await changes.append(transaction, site_id, [_expected(device)])
+    return code
+
+
+async def expected(transaction: Transaction, site_id: UUID) -> list[ExpectedDevice]:
+    """The devices of a site with the hashes of their codes. A gateway decides by its own record which are claimed."""
+    return [
+        ExpectedDevice(
+            device_id=row["id"],
+            machine_id=row["machine_id"],
+            name=row["name"],
+            claim_code_sha256=row["claim_code_sha256"],
+            claim_expires_at=row["claim_expires_at"],
+        )
+        for row in await transaction.fetch(_EXPECTED, site_id)
+    ]
+
+
+async def record_steps(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """Claimed, came, went. Raises FactRefused for an unknown device."""
+    rows = [(device_id, *astuple(step)) for device_id, step in device_steps(facts).items()]
+    if await transaction.execute(_STEPS, *columns(rows)) != len(rows):
+        raise FactRefused("the device is unknown")
+
+
+async def record_health(
+    transaction: Transaction, tenant_id: UUID, site_id: UUID, samples: Sequence[DeviceHealth]
+) -> int:
+    """Keep the newest sample of each device of the site; samples of others are dropped. How many were kept."""
+    newest = {sample.device_id: sample for sample in sorted(samples, key=lambda sample: sample.at)}
+    rows = [
+        (s.device_id, s.machine_id, s.at, s.firmware, s.uptime_s, s.free_bytes, s.rssi_dbm, s.journal_bytes)
+        for s in newest.values()
+    ]
+    return await transaction.execute(_HEALTH, tenant_id, *columns(rows), site_id) if rows else 0
+
+
+async def devices(transaction: Transaction, after: UUID, limit: int) -> list[DeviceRow]:
+    """Devices by id, from after the given one on."""
+    return [DeviceRow(**row) for row in await transaction.fetch(_LIST, after, limit)]
+
+
+def _set_code(device: Device, code: str, now: datetime) -> None:
+    device.claim_code_sha256, device.claim_issued_at, device.claim_expires_at = sha256_hex(code), now, now + CLAIM_LIFE
+
+
+def _expected(device: Device) -> ExpectedDevice:
+    return ExpectedDevice(
+        device_id=device.id,
+        machine_id=device.machine_id,
+        name=device.name,
+        claim_code_sha256=device.claim_code_sha256,
+        claim_expires_at=device.claim_expires_at,
+    )

@@ -1,0 +1,1 @@
+"""Stock: movements that gateways told and people asked for, and their sum."""

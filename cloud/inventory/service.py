@@ -1,0 +1,119 @@
+"""Stock: taken from facts in whole batches, asked for by people, shown to both."""
+
+from collections.abc import Sequence
+from dataclasses import astuple
+from uuid import UUID
+
+from cloud.clock import new_id
+from cloud.database import Transaction, columns
+from cloud.inventory.rules import slot_steps
+from cloud.onboarding import changes
+from shared.contract import Message, SlotCode
+from shared.inventory import Reason, StockInstruction, StockMoved
+from shared.sync import Fact
+
+_MOVEMENTS = """
+    INSERT INTO stock_movements (tenant_id, id, machine_id, slot, delta, reason, vend_id, at)
+    SELECT $1, * FROM unnest(
+        $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::uuid[], $8::timestamptz[])
+"""
+_STOCK = """
+    INSERT INTO stock (tenant_id, machine_id, slot, quantity, suspect, sensed_empty)
+    SELECT $1, machine_id, slot, delta, coalesce(suspect, false), sensed_empty
+    FROM unnest($2::uuid[], $3::text[], $4::integer[], $5::boolean[], $6::boolean[])
+        AS u (machine_id, slot, delta, suspect, sensed_empty)
+    ON CONFLICT ON CONSTRAINT stock_pkey DO UPDATE SET quantity = stock.quantity + excluded.quantity
+"""
+_FLAGS = """
+    UPDATE stock SET suspect = coalesce(u.suspect, stock.suspect),
+        sensed_empty = coalesce(u.sensed_empty, stock.sensed_empty)
+    FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::boolean[]) AS u (machine_id, slot, suspect, sensed_empty)
+    WHERE stock.machine_id = u.machine_id AND stock.slot = u.slot
+"""
+_APPLIED = """
+    UPDATE stock_instructions SET applied_at = u.at FROM unnest($1::uuid[], $2::timestamptz[]) AS u (id, at)
+    WHERE stock_instructions.id = u.id AND applied_at IS NULL
+"""
+_INSTRUCT = """
+    INSERT INTO stock_instructions (tenant_id, id, machine_id, slot, delta, reason) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+_PENDING = """
+    SELECT i.id, i.machine_id, i.slot, i.delta, i.reason FROM stock_instructions i
+    JOIN machines m ON m.tenant_id = i.tenant_id AND m.id = i.machine_id
+    WHERE m.site_id = $1 AND i.applied_at IS NULL ORDER BY i.created_at, i.id
+"""
+_LEVELS = """
+    SELECT machine_id, slot, quantity, suspect, sensed_empty FROM stock
+    WHERE (machine_id, slot) > ($1, $2) AND ($3::uuid IS NULL OR machine_id = $3)
+    ORDER BY machine_id, slot LIMIT $4
+"""
+
+
+class StockLevel(Message):
+    """One slot's stock: the sum of its movements."""
+
+    machine_id: UUID
+    slot: SlotCode
+    quantity: int
+    suspect: bool
+    sensed_empty: bool | None
+
+
+async def record_movements(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """Movements, and the instructions they answer. One told twice is an error of Postgres (unique key)."""
+    moved = [(fact.at, fact.body) for fact in facts if isinstance(fact.body, StockMoved)]
+    rows = [(m.movement_id, m.machine_id, m.slot, m.delta, m.reason, m.vend_id, at) for at, m in moved]
+    await transaction.execute(_MOVEMENTS, tenant_id, *columns(rows))
+    answers = [(m.movement_id, at) for at, m in moved if m.reason is not Reason.VEND]
+    if answers:
+        await transaction.execute(_APPLIED, *columns(answers))
+
+
+async def record_slots(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """The sum of each slot, and what people and sensors say of it."""
+    steps = slot_steps(facts)
+    await transaction.execute(_STOCK, tenant_id, *columns([(*key, *astuple(step)) for key, step in steps.items()]))
+    flagged = [
+        (*key, step.suspect, step.sensed_empty)
+        for key, step in steps.items()
+        if step.suspect is not None or step.sensed_empty is not None
+    ]
+    if flagged:
+        await transaction.execute(_FLAGS, *columns(flagged))
+
+
+async def instruct(
+    transaction: Transaction, tenant_id: UUID, site_id: UUID, machine_id: UUID, moves: Sequence[tuple[str, int, Reason]]
+) -> None:
+    """Inside a unit of the tenant: ask the machine's gateway to move stock, slot by slot: (slot, delta, reason)."""
+    wishes = [
+        StockInstruction(movement_id=new_id(), machine_id=machine_id, slot=slot, delta=delta, reason=reason)
+        for slot, delta, reason in moves
+    ]
+    for wish in wishes:
+        await transaction.execute(
+            _INSTRUCT, tenant_id, wish.movement_id, wish.machine_id, wish.slot, wish.delta, wish.reason
+        )
+    await changes.append(transaction, site_id, wishes)
+
+
+async def pending(transaction: Transaction, site_id: UUID) -> list[StockInstruction]:
+    """Instructions that no fact has answered yet."""
+    return [
+        StockInstruction(
+            movement_id=row["id"],
+            machine_id=row["machine_id"],
+            slot=row["slot"],
+            delta=row["delta"],
+            reason=Reason(row["reason"]),
+        )
+        for row in await transaction.fetch(_PENDING, site_id)
+    ]
+
+
+async def levels(
+    transaction: Transaction, after: tuple[UUID, str], machine_id: UUID | None, limit: int
+) -> list[StockLevel]:
+    """Stock by machine and slot, from after the given pair on."""
+    rows = await transaction.fetch(_LEVELS, *after, machine_id, limit)
+    return [StockLevel(**row) for row in rows]

@@ -1,0 +1,1 @@
+"""Tenants, their sites, and the claim by which a gateway finds its place."""

@@ -1,0 +1,103 @@
+"""Tenants, sites, and the claim: the first contact of a gateway."""
+
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from cloud.auth import service as auth
+from cloud.auth.rules import sha256_hex
+from cloud.clock import Clock, new_id
+from cloud.database import Database, Transaction
+from cloud.errors import Refused
+from cloud.onboarding.models import ClaimCode, Site, Tenant
+from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code, why_refused
+from shared.errors import Code
+from shared.onboarding import ClaimGateway, GatewayClaimed
+
+log = structlog.get_logger()
+
+_REFUSAL = "This claim code cannot be used. Ask an operator for a new one."
+
+
+class OnboardingService:
+    """Lets gateways in."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def claim(self, wish: ClaimGateway) -> GatewayClaimed:
+        """Register the gateway's key. The same code with the same key gives the same answer again. Raises Refused."""
+        secret = sha256_hex(wish.code)
+        now = self._clock.now()
+
+        async def work(transaction: Transaction) -> GatewayClaimed | Code:
+            return await _claimed(transaction, wish, secret, now)
+
+        answer = await self._database.unit("claim", work, secret_sha256=secret)
+        if isinstance(answer, Code):
+            log.warning("claim_refused", code=answer, code_sha256=secret[:12])
+            raise Refused(answer, _REFUSAL, status=403)
+        log.info("gateway_claimed", gateway_id=str(answer.gateway_id), tenant_id=str(answer.tenant_id))
+        return answer
+
+
+async def _claimed(transaction: Transaction, wish: ClaimGateway, secret: str, now: datetime) -> GatewayClaimed | Code:
+    found = await ClaimCode.get_or_none(secret_sha256=secret)
+    if found is None:
+        return Code.CLAIM_CODE_UNKNOWN
+    await transaction.become(found.tenant_id)
+    code = await ClaimCode.select_for_update().get(id=found.id)
+    refusal = why_refused(code.used_by, code.expires_at, wish.public_key, now)
+    if refusal is not None:
+        return refusal
+    if code.used_by is None:
+        code.used_by, code.used_at = wish.public_key, now
+        await code.save(update_fields=["used_by", "used_at"])
+        await auth.register_key(code.gateway_id, wish.public_key, wish.software, now)
+    gateway = await auth.gateway_with_key(code.gateway_id, wish.public_key)
+    if gateway is None:
+        return Code.CLAIM_CODE_USED  # a later code has put another key in its place
+    site = await Site.get(id=gateway.site_id)
+    return GatewayClaimed(
+        gateway_id=code.gateway_id,
+        tenant_id=code.tenant_id,
+        site_id=site.id,
+        site_name=site.name,
+        currency=site.currency,
+        server_time=now,
+    )
+
+
+async def create_tenant(tenant_id: UUID, name: str) -> None:
+    """Inside a unit of that tenant."""
+    await Tenant(tenant_id=tenant_id, name=name).save()
+
+
+async def create_site(tenant_id: UUID, name: str, currency: str) -> UUID:
+    """Inside a unit of the tenant: a new site, and its id."""
+    site = Site(id=new_id(), tenant_id=tenant_id, name=name, currency=currency)
+    await site.save()
+    return site.id
+
+
+async def create_gateway(tenant_id: UUID, site_id: UUID, name: str) -> UUID:
+    """Inside a unit of the tenant: the site's gateway, yet unclaimed, and its id."""
+    gateway_id = new_id()
+    await auth.create_gateway(tenant_id, site_id, name, gateway_id)
+    return gateway_id
+
+
+async def issue_claim_code(tenant_id: UUID, gateway_id: UUID, now: datetime) -> str:
+    """Inside a unit of the tenant: a one-time code with which the gateway may register a key; shown this once."""
+    code = new_claim_code()
+    row = ClaimCode(id=new_id(), tenant_id=tenant_id, gateway_id=gateway_id, created_at=now)
+    row.secret_sha256, row.expires_at = sha256_hex(code), now + CLAIM_LIFE
+    await row.save()
+    return code
+
+
+async def currency_of(site_id: UUID) -> str:
+    """Inside a unit of the tenant: the site's ISO 4217 currency."""
+    return (await Site.get(id=site_id)).currency

@@ -1,0 +1,1 @@
+"""Orders and their vends, as gateways told them."""

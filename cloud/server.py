@@ -1,0 +1,55 @@
+"""Hypercorn in process: one worker, its own deadlines, gone within a second when told to."""
+
+import asyncio
+import signal
+import socket
+
+import structlog
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from quart import Quart
+
+log = structlog.get_logger()
+
+GRACE_SECONDS = 0.5
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket (port 0: a free one). Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((host, port))
+    bound.listen(256)
+    bound.set_inheritable(True)
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    """Where a browser finds it."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"
+
+
+async def run(app: Quart, bound: socket.socket, draining: asyncio.Event) -> None:
+    """Serve until `draining` is set, by a signal or by a part that died."""
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, draining.set)
+    config = Config()
+    config.bind = [f"fd://{bound.detach()}"]
+    config.include_date_header = False  # the app writes its own
+    config.include_server_header = False
+    config.graceful_timeout = GRACE_SECONDS
+    config.shutdown_timeout = GRACE_SECONDS
+    config.keep_alive_timeout = 75
+    config.read_timeout = 60
+    config.websocket_ping_interval = 20
+    config.websocket_max_message_size = 1024
+    config.accesslog = config.errorlog = None
+
+    async def drained() -> None:
+        await draining.wait()
+        log.info("draining")
+
+    await serve(app, config, shutdown_trigger=drained)

@@ -1,0 +1,51 @@
+"""Settings of the cloud: environment variables LARDER_CLOUD_*, checked once at start."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from cloud.errors import SettingsError
+
+PREFIX = "LARDER_CLOUD_"
+FAILPOINT = "LARDER_FAILPOINT"
+
+
+def _postgres_url(value: str) -> str:
+    if urlsplit(value).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("must begin with postgresql://")
+    return value
+
+
+class Settings(BaseModel):
+    """Every setting with its default. An empty environment gives a working demo on the loopback interface."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: Annotated[str, AfterValidator(_postgres_url)] | None = Field(None, repr=False)
+    """Postgres of production. Without it an embedded one runs in `state_dir`."""
+    state_dir: Path = Path(".larder/cloud")
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """0 takes a free one."""
+    pool_size: Annotated[int, Field(ge=1, le=100)] = 8
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    failpoint: str = ""
+    """Tests only, from LARDER_FAILPOINT."""
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """The settings in `environment`. Raises SettingsError: one line that names the setting, never its value."""
+    given = {name.removeprefix(PREFIX).lower(): text for name, text in environment.items() if name.startswith(PREFIX)}
+    if "failpoint" in given:
+        raise SettingsError(f"{PREFIX}FAILPOINT is not a setting of the cloud (it is {FAILPOINT})")
+    try:
+        return Settings.model_validate({**given, "failpoint": environment.get(FAILPOINT, "")})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        if first["type"] == "extra_forbidden":
+            raise SettingsError(f"{name} is not a setting of the cloud") from None
+        raise SettingsError(f"{name} is wrong: {first['msg']}") from None

@@ -1,0 +1,1 @@
+"""Facts up, changes down (shared/sync.py says how they look)."""

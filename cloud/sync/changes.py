@@ -1,0 +1,49 @@
+"""What a gateway has to hear since a cursor."""
+
+import structlog
+from pydantic import TypeAdapter
+
+from cloud.auth.service import GatewayCaller
+from cloud.catalog import service as catalog
+from cloud.database import Database, Transaction
+from cloud.devices import service as devices
+from cloud.inventory import service as inventory
+from cloud.onboarding import changes as log_of_changes
+from shared.sync import ChangeBody, Changes
+
+log = structlog.get_logger()
+
+_BODY: TypeAdapter[ChangeBody] = TypeAdapter(ChangeBody)
+
+
+class ChangeFeed:
+    """Answers "what moved?"."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def since(self, caller: GatewayCaller, cursor: int | None, limit: int) -> Changes:
+        """At most `limit` changes after `cursor`; the full state when there is no cursor or it is out of bounds."""
+
+        async def work(transaction: Transaction) -> Changes:
+            # Read first: what commits after this line comes again with the next pull, which does no harm.
+            bounds = await log_of_changes.bounds(transaction, caller.site_id)
+            if cursor is None or not bounds.oldest <= cursor <= bounds.newest:
+                return await _full(transaction, caller, bounds.newest)
+            rows = await log_of_changes.since(transaction, caller.site_id, cursor, limit)
+            last = rows[-1][0] if rows else cursor
+            bodies = tuple(_BODY.validate_json(body) for _, body in rows)
+            return Changes(cursor=last, full=False, more=last < bounds.newest, changes=bodies)
+
+        return await self._database.unit("sync.changes", work, tenant_id=caller.tenant_id)
+
+
+async def _full(transaction: Transaction, caller: GatewayCaller, newest: int) -> Changes:
+    """Everything a gateway needs to know that knows nothing."""
+    log.info("full_state_sent", gateway_id=str(caller.gateway_id), cursor=newest)
+    state: list[ChangeBody] = [
+        *await catalog.current(transaction, caller.site_id),
+        *await devices.expected(transaction, caller.site_id),
+        *await inventory.pending(transaction, caller.site_id),
+    ]
+    return Changes(cursor=newest, full=True, more=False, changes=tuple(state))

@@ -1,0 +1,244 @@
+"""Taking batches of facts: each takes effect once, in order, in one transaction with the acknowledged mark."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from cloud.auth.service import GatewayCaller
+from cloud.clock import new_id
+from cloud.database import Database, Transaction, columns
+from cloud.errors import Refused, Unauthenticated
+from cloud.sync.projections import POISON, project
+from cloud.sync.rules import Batch, Mark, Verdict, already_taken, judge, read_fact
+from shared.errors import Code
+from shared.sync import Ack, Fact
+
+log = structlog.get_logger()
+
+TRIES = 3
+"""One with its whole batch, the others alone."""
+
+_LOCK = """
+    SELECT epoch, seq, chain, revoked_at IS NOT NULL AS revoked,
+           array(SELECT id FROM machines m WHERE m.tenant_id = g.tenant_id AND m.site_id = g.site_id) AS machines
+    FROM gateways g WHERE id = $1 FOR UPDATE OF g
+"""
+_TAKEN = "SELECT hash FROM facts WHERE gateway_id = $1 AND epoch = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq"
+_KEEP = """
+    INSERT INTO facts (tenant_id, gateway_id, epoch, seq, event, line, hash)
+    SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::text[], $6::bytea[], $7::bytea[])
+"""
+_MARK = "UPDATE gateways SET epoch = $2, seq = $3, chain = $4, acknowledged_at = now() WHERE id = $1"
+_BURY = """
+    INSERT INTO dead_letters (tenant_id, gateway_id, epoch, seq, reason, tries)
+    SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::text[], $6::integer[])
+"""
+_CONFLICT = """
+    INSERT INTO fact_conflicts (tenant_id, id, gateway_id, epoch, seq, hash, line) VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT ON CONSTRAINT fact_conflicts_told_key DO NOTHING
+"""
+_BURIED = """
+    SELECT d.epoch, d.seq, f.line FROM dead_letters d
+    JOIN facts f USING (tenant_id, gateway_id, epoch, seq)
+    WHERE d.gateway_id = $1 AND d.replayed_at IS NULL ORDER BY d.epoch, d.seq
+"""
+_RISEN = "UPDATE dead_letters SET replayed_at = now() WHERE gateway_id = $1 AND epoch = $2 AND seq = $3"
+_STILL_DEAD = """
+    UPDATE dead_letters SET tries = tries + 1, reason = $4 WHERE gateway_id = $1 AND epoch = $2 AND seq = $3
+"""
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A fact that could not take effect, and why."""
+
+    seq: int
+    reason: str
+    tries: int
+
+
+class Ingest:
+    """Takes what gateways push."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take(self, caller: GatewayCaller, batch: Batch) -> Ack:
+        """Let a batch take effect. A gap or a repeat is answered with where to go on from.
+
+        Raises Refused (fact_conflict, chain_broken, epoch_superseded), BatchMalformed, Unavailable.
+        """
+        first = batch.header.first_seq
+        facts = [read_fact(line, seq) for seq, line in enumerate(batch.lines, first)]
+
+        async def work(transaction: Transaction) -> Ack | Code:
+            return await _take(transaction, caller, batch, facts)
+
+        result = await self._database.unit("sync.facts", work, tenant_id=caller.tenant_id)
+        if isinstance(result, Ack):
+            return result
+        log.error("facts_refused", code=result, gateway_id=str(caller.gateway_id), epoch=batch.header.epoch, seq=first)
+        raise Refused(result, "These facts contradict what this gateway told before.", status=409)
+
+    async def replay(self, tenant_id: UUID, gateway_id: UUID) -> int:
+        """Try a gateway's dead letters once more, in order. How many took effect."""
+
+        async def work(transaction: Transaction) -> int:
+            gateway = await transaction.fetch_one(_LOCK, gateway_id)
+            if gateway is None:
+                return 0
+            machines = frozenset(gateway["machines"])
+            rows = await transaction.fetch(_BURIED, gateway_id)
+            return sum(
+                [
+                    await _raise_one(
+                        transaction, tenant_id, gateway_id, machines, row["epoch"], row["seq"], row["line"]
+                    )
+                    for row in rows
+                ]
+            )
+
+        return await self._database.unit("sync.replay", work, tenant_id=tenant_id)
+
+
+async def _take(
+    transaction: Transaction, caller: GatewayCaller, batch: Batch, facts: Sequence[Fact | str]
+) -> Ack | Code:
+    gateway = await transaction.fetch_one(_LOCK, caller.gateway_id)
+    if gateway is None or gateway["revoked"]:
+        raise Unauthenticated("This gateway was revoked.", Code.GATEWAY_REVOKED)
+    mark = Mark(gateway["epoch"], gateway["seq"], gateway["chain"])
+    header = batch.header
+    verdict = judge(mark, header)
+    if verdict is Verdict.GAP:
+        return _ack(mark)
+    if verdict is Verdict.BROKEN:
+        await _record_conflict(transaction, caller, batch, 0)
+        return Code.CHAIN_BROKEN
+    taken = already_taken(mark, header)
+    different = await _first_difference(transaction, caller, batch, taken)
+    if different is not None:
+        await _record_conflict(transaction, caller, batch, different)
+        return Code.EPOCH_SUPERSEDED if verdict is Verdict.OLD_EPOCH else Code.FACT_CONFLICT
+    if taken == header.count:
+        return _ack(mark)
+    return _ack(await _add(transaction, caller, batch, facts, taken, frozenset(gateway["machines"])))
+
+
+async def _first_difference(transaction: Transaction, caller: GatewayCaller, batch: Batch, taken: int) -> int | None:
+    """The place of the first repeated fact whose hash is not the one we have."""
+    if taken == 0:
+        return None
+    first = batch.header.first_seq
+    rows = await transaction.fetch(_TAKEN, caller.gateway_id, batch.header.epoch, first, first + taken - 1)
+    had = [row["hash"] for row in rows]
+    return next((place for place in range(taken) if had[place : place + 1] != [batch.hashes[place]]), None)
+
+
+async def _record_conflict(transaction: Transaction, caller: GatewayCaller, batch: Batch, place: int) -> None:
+    header = batch.header
+    what = (header.epoch, header.first_seq + place, batch.hashes[place], batch.lines[place])
+    await transaction.execute(_CONFLICT, caller.tenant_id, new_id(), caller.gateway_id, *what)
+
+
+async def _add(
+    transaction: Transaction,
+    caller: GatewayCaller,
+    batch: Batch,
+    facts: Sequence[Fact | str],
+    start: int,
+    machines: frozenset[UUID],
+) -> Mark:
+    """Keep and project the facts from place `start` on, and move the mark."""
+    header = batch.header
+    rows: list[tuple[object, ...]] = [
+        (header.first_seq + place, _event(facts[place]), batch.lines[place], batch.hashes[place])
+        for place in range(start, header.count)
+    ]
+    await transaction.execute(_KEEP, caller.tenant_id, caller.gateway_id, header.epoch, *columns(rows))
+    dead = [
+        DeadLetter(header.first_seq + place, fact, 1)
+        for place, fact in enumerate(facts)
+        if place >= start and isinstance(fact, str)
+    ]
+    dead += await _project(transaction, caller.tenant_id, machines, [f for f in facts[start:] if isinstance(f, Fact)])
+    await _bury(transaction, caller, header.epoch, dead)
+    mark = Mark(header.epoch, header.first_seq + header.count - 1, batch.hashes[-1])
+    await transaction.execute(_MARK, caller.gateway_id, mark.epoch, mark.seq, mark.chain)
+    await transaction.ring("orders", caller.tenant_id)
+    return mark
+
+
+async def _project(
+    transaction: Transaction, tenant_id: UUID, machines: frozenset[UUID], facts: Sequence[Fact]
+) -> list[DeadLetter]:
+    """All together; when one of them is poison, one by one, and what still cannot take effect comes back."""
+    try:
+        async with transaction.savepoint():
+            await project(transaction, tenant_id, machines, facts)
+    except POISON:
+        found = [await _project_alone(transaction, tenant_id, machines, fact) for fact in facts]
+        return [letter for letter in found if letter is not None]
+    return []
+
+
+async def _project_alone(
+    transaction: Transaction, tenant_id: UUID, machines: frozenset[UUID], fact: Fact
+) -> DeadLetter | None:
+    reason = ""
+    for _ in range(TRIES - 1):
+        try:
+            async with transaction.savepoint():
+                await project(transaction, tenant_id, machines, [fact])
+        except POISON as error:
+            reason = str(error) or type(error).__name__
+        else:
+            return None
+    return DeadLetter(fact.seq, reason[:500], TRIES)
+
+
+async def _bury(transaction: Transaction, caller: GatewayCaller, epoch: int, dead: Sequence[DeadLetter]) -> None:
+    for letter in dead:
+        log.error(
+            "fact_dead_lettered",
+            gateway_id=str(caller.gateway_id),
+            epoch=epoch,
+            seq=letter.seq,
+            reason=letter.reason,
+        )
+    if dead:
+        rows: list[tuple[object, ...]] = [(letter.seq, letter.reason, letter.tries) for letter in dead]
+        await transaction.execute(_BURY, caller.tenant_id, caller.gateway_id, epoch, *columns(rows))
+
+
+async def _raise_one(
+    transaction: Transaction,
+    tenant_id: UUID,
+    gateway_id: UUID,
+    machines: frozenset[UUID],
+    epoch: int,
+    seq: int,
+    line: bytes,
+) -> int:
+    fact = read_fact(line, seq)
+    letter = (
+        DeadLetter(seq, fact, 1)
+        if isinstance(fact, str)
+        else await _project_alone(transaction, tenant_id, machines, fact)
+    )
+    if letter is not None:
+        await transaction.execute(_STILL_DEAD, gateway_id, epoch, seq, letter.reason)
+        return 0
+    await transaction.execute(_RISEN, gateway_id, epoch, seq)
+    log.info("dead_letter_replayed", gateway_id=str(gateway_id), epoch=epoch, seq=seq)
+    return 1
+
+
+def _event(fact: Fact | str) -> str:
+    return fact.body.event if isinstance(fact, Fact) else "unreadable"
+
+
+def _ack(mark: Mark) -> Ack:
+    return Ack(epoch=mark.epoch, seq=mark.seq, chain=mark.chain.hex())

@@ -1,0 +1,124 @@
+"""Where gateways push facts and telemetry, pull changes, and hang on the doorbell."""
+
+import asyncio
+
+from quart import Blueprint, Response, request, websocket
+
+from cloud.auth.service import AuthService
+from cloud.database import Database, Transaction
+from cloud.devices import service as devices
+from cloud.errors import Refused, Unauthenticated
+from cloud.failpoints import Failpoints
+from cloud.sync.changes import ChangeFeed
+from cloud.sync.ingest import Ingest
+from cloud.sync.rules import BatchMalformed, BatchTooLarge, gunzip, read_batch
+from cloud.watch import Watch
+from cloud.web import answer, bearer, body_chunks, invalid, page_size, parse
+from shared.errors import Code
+from shared.sync import DOORBELL, MAX_BATCH_BYTES, Telemetry
+
+TRUST_SECONDS = 30.0
+"""How long a doorbell rings on without asking whether its gateway is still trusted."""
+
+
+class SyncRoutes:
+    """The gateway's side of the API."""
+
+    def __init__(
+        self, database: Database, auth: AuthService, watch: Watch, failpoints: Failpoints, draining: asyncio.Event
+    ) -> None:
+        self._database = database
+        self._auth = auth
+        self._watch = watch
+        self._failpoints = failpoints
+        self._draining = draining
+        self._ingest = Ingest(database)
+        self._feed = ChangeFeed(database)
+
+    def blueprint(self) -> Blueprint:
+        """All routes under /sync."""
+        routes = Blueprint("sync", __name__, url_prefix="/sync")
+        routes.add_url_rule("/facts", view_func=self.facts, methods=["POST"])
+        routes.add_url_rule("/telemetry", view_func=self.telemetry, methods=["POST"])
+        routes.add_url_rule("/changes", view_func=self.changes, methods=["GET"])
+        routes.add_websocket("/doorbell", view_func=self.doorbell)
+        return routes
+
+    async def facts(self) -> Response:
+        """POST: a batch of facts, acknowledged once they have taken effect."""
+        caller = await self._auth.gateway(bearer())
+        try:
+            ack = await self._ingest.take(caller, read_batch(await _body()))
+        except BatchMalformed as error:
+            raise Refused(Code.MALFORMED_BODY, f"This is no batch: {error}.", status=400) from error
+        self._failpoints.hit("sync.facts.before_reply")
+        return answer(ack)
+
+    async def telemetry(self) -> Response:
+        """POST: the newest health samples; nothing is promised about them."""
+        caller = await self._auth.gateway(bearer())
+        samples = parse(Telemetry, await _body()).samples
+
+        async def work(transaction: Transaction) -> int:
+            return await devices.record_health(transaction, caller.tenant_id, caller.site_id, samples)
+
+        await self._database.unit("sync.telemetry", work, tenant_id=caller.tenant_id)
+        self._failpoints.hit("sync.telemetry.before_reply")
+        return Response(status=204)
+
+    async def changes(self) -> Response:
+        """GET ?cursor=&limit=: what moved since the cursor."""
+        caller = await self._auth.gateway(bearer())
+        text = request.args.get("cursor")
+        if text is not None and not (text.isascii() and text.isdigit() and len(text) <= 16):
+            raise invalid("cursor", "must be a number")
+        return answer(await self._feed.since(caller, None if text is None else int(text), page_size(200, 500)))
+
+    async def doorbell(self) -> None:
+        """WebSocket: "pull" now and whenever something of the site has changed. Hangs up on a revoked gateway."""
+        caller = await self._auth.gateway(_websocket_bearer())
+        await websocket.accept()
+        with self._watch.on("site", caller.site_id) as moved, self._watch.on("gateway", caller.gateway_id) as touched:
+            moved.set()
+            while not self._draining.is_set():
+                if moved.is_set():
+                    moved.clear()
+                    await websocket.send(DOORBELL)
+                await _first_of(moved, touched, self._draining, seconds=TRUST_SECONDS)
+                if touched.is_set() or not moved.is_set():
+                    touched.clear()
+                    if not await self._auth.still_trusted(caller):
+                        await websocket.close(1008, "revoked")
+                        return
+        await websocket.close(1001, "going away")
+
+
+async def _first_of(*events: asyncio.Event, seconds: float) -> None:
+    """Return when one of the events is set, or after some time."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _body() -> bytes:
+    """The request's body, decompressed within bounds. Raises Refused."""
+    encoding = request.headers.get("Content-Encoding", "identity")
+    body = b"".join([chunk async for chunk in body_chunks(MAX_BATCH_BYTES)])
+    if encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send gzip or identity.", status=415)
+    try:
+        return gunzip(body)
+    except BatchTooLarge as error:
+        raise Refused(Code.TOO_LARGE, f"At most {MAX_BATCH_BYTES} bytes, decompressed.", status=413) from error
+
+
+def _websocket_bearer() -> str:
+    scheme, _, token = websocket.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("Send Authorization: Bearer.")
+    return token

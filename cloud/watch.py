@@ -1,0 +1,75 @@
+"""Who waits for what to change, over all processes: one LISTEN connection, ids only.
+
+A touch wakes; it carries no data, so a missed one between two reads costs nothing. After the connection was lost,
+everybody is woken.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from cloud.database import credentials
+
+log = structlog.get_logger()
+
+_CHANNEL = "larder"
+_PROBE_SECONDS = 15.0
+_CONNECT_SECONDS = 5.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+
+
+class Watch:
+    """Wakes those who watch a (kind, id) when some transaction that rang it has committed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    @contextmanager
+    def on(self, kind: str, key: UUID) -> Iterator[asyncio.Event]:
+        """An event set by each touch while the context lasts. Clear it, then read, then wait."""
+        event = asyncio.Event()
+        watched = f"{kind} {key}"
+        self._waiting.setdefault(watched, set()).add(event)
+        try:
+            yield event
+        finally:
+            self._waiting[watched].discard(event)
+            if not self._waiting[watched]:
+                del self._waiting[watched]
+
+    async def run(self) -> None:
+        """Listen until cancelled; a lost connection is made again."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._listen()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("watch_lost", error=repr(error), again_in_s=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _listen(self) -> None:
+        connection = await asyncpg.connect(**credentials(self._url), timeout=_CONNECT_SECONDS)
+        try:
+            await connection.add_listener(_CHANNEL, self._heard)
+            self._wake_all()
+            while True:
+                await asyncio.sleep(_PROBE_SECONDS)
+                await connection.execute("SELECT 1", timeout=_CONNECT_SECONDS)
+        finally:
+            connection.terminate()
+
+    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        for event in self._waiting.get(str(payload), ()):
+            event.set()
+
+    def _wake_all(self) -> None:
+        for events in self._waiting.values():
+            for event in events:
+                event.set()

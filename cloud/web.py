@@ -1,0 +1,147 @@
+"""How requests are read and answered: bounded bodies, strict messages, RFC 9457 problems, opaque cursors."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+from quart import Response, request
+
+from cloud.clock import Clock
+from cloud.errors import LarderError, Refused, Unauthenticated, Unavailable
+from shared.contract import Message
+from shared.errors import Code, FieldError, Problem
+
+M = TypeVar("M", bound=Message)
+
+MAX_JSON_BYTES = 64 * 1024
+CHUNK_SECONDS = 10.0
+BODY_SECONDS = 60.0
+
+
+async def body_chunks(limit: int) -> AsyncIterator[bytes]:
+    """The request's body as it comes, at most `limit` bytes. Raises Refused when it is larger, or stalls."""
+    if (request.content_length or 0) > limit:
+        raise Refused(Code.TOO_LARGE, f"At most {limit} bytes are accepted here.", status=413)
+    taken = 0
+    chunks = aiter(request.body)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                async with asyncio.timeout(CHUNK_SECONDS):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    return
+                taken += len(chunk)
+                if taken > limit:
+                    raise Refused(Code.TOO_LARGE, f"At most {limit} bytes are accepted here.", status=413)
+                yield chunk
+    except TimeoutError as error:
+        raise Refused(Code.TIMEOUT, "The body did not come in time.", status=408) from error
+
+
+async def read_message(model: type[M]) -> M:
+    """The JSON body as a message. Raises Refused with the field paths that are wrong."""
+    if request.mimetype != "application/json":
+        raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send application/json.", status=415)
+    body = b"".join([chunk async for chunk in body_chunks(MAX_JSON_BYTES)])
+    return parse(model, body)
+
+
+def parse(model: type[M], text: bytes) -> M:
+    """`text` as a message. Raises Refused."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def _refusal(error: ValidationError) -> Refused:
+    details = error.errors(include_input=False, include_url=False, include_context=False)
+    if details[0]["type"] == "json_invalid":
+        return Refused(Code.MALFORMED_BODY, "The body is not valid JSON.", status=400)
+    fields = tuple(FieldError(path=".".join(map(str, d["loc"])), message=d["msg"]) for d in details[:20])
+    if fields[0].path == "v":
+        return Refused(Code.UNKNOWN_VERSION, "This version of the message is not spoken here.", errors=fields)
+    return Refused(Code.VALIDATION_FAILED, "Some fields are wrong.", errors=fields)
+
+
+def bearer() -> str:
+    """The token of the Authorization header. Raises Unauthenticated."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("Send Authorization: Bearer.")
+    return token
+
+
+def answer(message: Message, status: int = 200) -> Response:
+    """A plain resource."""
+    return Response(message.model_dump_json(), status=status, mimetype="application/json")
+
+
+def problem(error: LarderError, request_id: str, clock: Clock) -> Response:
+    """The error as problem details. A refused token also gets the time, for a gateway whose clock knows none."""
+    found = Problem(
+        title=error.code.replace("_", " "),
+        status=error.status,
+        code=error.code,
+        detail=error.detail,
+        request_id=request_id,
+        errors=error.errors if isinstance(error, Refused) else (),
+    )
+    body = found.model_dump(mode="json")
+    headers = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+        body["server_time"] = clock.now().isoformat()
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = str(error.retry_after_s)
+    structlog.get_logger().info("request_refused", code=error.code, status=error.status, path=request.path)
+    return Response(json.dumps(body), status=error.status, mimetype="application/problem+json", headers=headers)
+
+
+def encode_cursor(values: Sequence[str]) -> str:
+    """Where a page ended, as a text that means nothing to clients."""
+    return base64.urlsafe_b64encode(json.dumps(list(values)).encode()).decode()
+
+
+def decode_cursor(text: str, length: int) -> list[str]:
+    """What `encode_cursor` was given. Raises Refused."""
+    try:
+        values = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
+    except ValueError:
+        values = None
+    if not isinstance(values, list) or len(values) != length or not all(isinstance(value, str) for value in values):
+        raise invalid("cursor", "is not one of ours")
+    return values
+
+
+def page_size(default: int = 50, largest: int = 200) -> int:
+    """The query's `limit`. Raises Refused."""
+    text = request.args.get("limit", str(default))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= largest:
+        raise invalid("limit", f"must be a number from 1 to {largest}")
+    return int(text)
+
+
+def invalid(path: str, message: str) -> Refused:
+    """One field is wrong."""
+    return Refused(Code.VALIDATION_FAILED, "Some fields are wrong.", errors=(FieldError(path=path, message=message),))
+
+
+def as_id(path: str, text: str) -> UUID:
+    """`text` as an id. Raises Refused."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise invalid(path, "is no id") from error
+
+
+def query_id(name: str) -> UUID | None:
+    """The query's id `name`, if it has one. Raises Refused."""
+    text = request.args.get(name)
+    return None if text is None else as_id(name, text)

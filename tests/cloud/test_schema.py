@@ -1,0 +1,99 @@
+"""The database's own walls and indexes, read from Postgres' catalogue."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from cloud import schema
+from cloud.clock import new_id
+from cloud.database import APP_ROLE, Database, Transaction, credentials
+from tests.cloud.conftest import Server
+
+TABLES = """
+    SELECT c.relname AS name, c.relrowsecurity AS walled, c.relforcerowsecurity AS forced, c.relowner::regrole::text AS owner,
+           (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant'
+               AND pg_get_expr(p.polqual, p.polrelid) = '(tenant_id = current_tenant())'
+               AND pg_get_expr(p.polwithcheck, p.polrelid) = '(tenant_id = current_tenant())') AS policies
+    FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+        AND c.relname <> 'tortoise_migrations'
+"""
+
+
+async def test_every_table_has_its_wall(database_url: str) -> None:
+    connection = await asyncpg.connect(**credentials(database_url))
+    tables = await connection.fetch(TABLES)
+    await connection.close()
+    assert len(tables) >= 20
+    for table in tables:
+        assert table["walled"], table["name"]
+        assert table["forced"], table["name"]
+        assert table["policies"] == 1, table["name"]
+        assert table["owner"] != APP_ROLE, table["name"]
+
+
+async def test_the_application_role_has_no_way_round(database_url: str) -> None:
+    connection = await asyncpg.connect(**credentials(database_url))
+    role = await connection.fetchrow("SELECT * FROM pg_roles WHERE rolname = $1", APP_ROLE)
+    await connection.close()
+    assert role is not None
+    assert not (role["rolsuper"] or role["rolbypassrls"] or role["rolcreaterole"] or role["rolcreatedb"])
+
+
+async def test_no_tenant_no_rows(database_url: str) -> None:
+    connection = await asyncpg.connect(**credentials(database_url), server_settings={"role": APP_ROLE})
+    assert await connection.fetchval("SELECT current_user") == APP_ROLE
+    for table in await connection.fetch(TABLES):
+        for tenant in ("", None):
+            if tenant is not None:
+                await connection.execute("SELECT set_config('app.tenant', $1, false)", tenant)
+            assert await connection.fetchval(f"SELECT count(*) FROM {table['name']}") == 0, table["name"]  # noqa: S608
+    await connection.close()
+
+
+@pytest.mark.criterion("2.5")
+async def test_every_foreign_key_is_indexed_and_bound_to_the_tenant(database_url: str) -> None:
+    connection = await asyncpg.connect(**credentials(database_url))
+    keys = await connection.fetch("""
+        SELECT k.conname AS name, k.conrelid::regclass::text AS table,
+               (SELECT array_agg(a.attname::text ORDER BY u.place) FROM unnest(k.conkey) WITH ORDINALITY u (number, place)
+                    JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number) AS columns,
+               EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = k.conrelid
+                    AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey) AS indexed
+        FROM pg_constraint k WHERE k.contype = 'f' AND k.connamespace = 'public'::regnamespace
+    """)
+    await connection.close()
+    assert len(keys) >= 20
+    for key in keys:
+        assert key["columns"][0] == "tenant_id", key["name"]
+        assert key["indexed"], f"{key['name']} of {key['table']} has no index"
+
+
+async def test_models_tell_the_truth_about_their_tables(database: Database) -> None:
+    async def work(transaction: Transaction) -> None:
+        apps = database._tortoise.apps
+        assert apps is not None
+        for model in apps["cloud"].values():
+            rows = await transaction.fetch(
+                "SELECT column_name, is_nullable = 'YES' AS optional FROM information_schema.columns WHERE table_name = $1",
+                model._meta.db_table,
+            )
+            told = {field.model_field_name: field.null for field in model._meta.fields_map.values()}
+            assert told == {row["column_name"]: row["optional"] for row in rows}, model
+
+    await database.unit("test", work)
+
+
+async def test_migrating_at_the_same_time_and_again_does_no_harm(server: Server) -> None:
+    name = f"t{new_id().hex}"
+    await server.administer(f"CREATE DATABASE {name} OWNER larder_owner")
+    await asyncio.gather(*(schema.migrate(server.url(name)) for _ in range(3)))
+    await server.administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_a_database_without_a_migration_is_not_current(database: Database, database_url: str) -> None:
+    assert await database.unit("test", schema.is_current)
+    connection = await asyncpg.connect(**credentials(database_url))
+    await connection.execute("DELETE FROM tortoise_migrations")
+    await connection.close()
+    assert not await database.unit("test", schema.is_current)
