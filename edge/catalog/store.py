@@ -92,8 +92,9 @@ def set_planogram_version(tx: Transaction, machine_id: UUID, version: int) -> No
 def slots(tx: Transaction, machine_id: UUID, version: int) -> list[sqlite3.Row]:
     """The slots of a planogram version with their products' names."""
     return tx.all(
-        "SELECT slot, product_id, name, device_id, price_minor, capacity FROM planogram_slots "
-        "JOIN products USING (product_id) WHERE machine_id = ? AND version = ? ORDER BY slot",
+        "SELECT slot, s.product_id, p.name, device_id, price_minor, capacity "
+        "FROM planogram_slots AS s JOIN products AS p USING (product_id) "
+        "WHERE s.machine_id = ? AND s.version = ? ORDER BY slot",
         str(machine_id),
         version,
     )

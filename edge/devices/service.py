@@ -142,6 +142,10 @@ class DeviceService:
         """Take the device's next (epoch, seq): strictly rising, never twice."""
         return store.next_number(tx, device_id)
 
+    def saw_number(self, tx: Transaction, device_id: UUID, epoch: int, seq: int) -> None:
+        """The device has told of this command: a journal that goes less far is another one."""
+        store.see_number(tx, device_id, epoch, seq)
+
     async def run(self) -> None:
         """Keep the ledger's word on who is online true: it says so only of devices that can be commanded now."""
         with self._watch.on(LINKS_KEY) as changed:

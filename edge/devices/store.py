@@ -51,6 +51,12 @@ def see(tx: Transaction, device_id: UUID, epoch: int, seq: int, firmware: str) -
     tx.run(sql, epoch, seq, firmware, str(device_id))
 
 
+def see_number(tx: Transaction, device_id: UUID, epoch: int, seq: int) -> None:
+    """Remember that the device's journal goes at least so far."""
+    sql = "UPDATE devices SET seen_epoch = ?1, seen_seq = ?2 WHERE device_id = ?3 AND (seen_epoch, seen_seq) < (?1, ?2)"
+    tx.run(sql, epoch, seq, str(device_id))
+
+
 def start_epoch(tx: Transaction, device_id: UUID, epoch: int) -> None:
     """Number the device's commands under a new epoch."""
     tx.run("UPDATE devices SET epoch = ?, seq = 0 WHERE device_id = ?", epoch, str(device_id))

@@ -96,6 +96,11 @@ def heard(answer: VendAnswer, before: Answer) -> Answer:
     return before
 
 
+def is_lost(answer: Answer, number: tuple[int, int], highest: tuple[int, int]) -> bool:
+    """Whether a device that was at the vend of this (epoch, seq) now says hello with a journal that ends before it."""
+    return answer is Answer.RUNNING and highest < number
+
+
 def judge(report: VendReport, *, drop_seen: bool) -> VendOutcome:
     """What a report proves. Any proof of a drop is a drop; only proof that nothing moved is `not_started`.
 

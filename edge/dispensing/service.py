@@ -90,9 +90,10 @@ class DispenseService:
         wiped = await self._devices.hello(topic, hello)
         row = await self._database.read(lambda tx: store.open_dispense(tx, topic.device_id))
         progress = self._progress.get(UUID(row["vend_id"])) if row is not None else None
-        if progress is not None:
+        if row is not None and progress is not None:
             progress.sent_at = float("-inf")
-            if wiped and progress.published:
+            number, highest = (row["epoch"], row["seq"]), (hello.epoch, hello.seq)
+            if rules.is_lost(progress.answer, number, highest) or (wiped and progress.published):
                 progress.answer = Answer.LOST
             self._watch.touch([LINKS_KEY])
 
@@ -147,6 +148,7 @@ class DispenseService:
             return News.UNKNOWN_VEND, outcome
         if row["device_id"] != str(topic.device_id):
             return News.FOREIGN_VEND, outcome
+        self._devices.saw_number(tx, topic.device_id, report.epoch, report.seq)
         if store.end_dispense(tx, report.vend_id, outcome):
             tx.touch(LINKS_KEY)
             return News.OUTCOME, outcome
