@@ -19,10 +19,10 @@ from firmware.simulator.failpoints import (
     NAMES,
     VARIABLE,
     FailingBoard,
-    FailingClient,
     FailingFlash,
     Failpoints,
     UnknownFailpoint,
+    failing_client,
 )
 from firmware.simulator.micropython import add_missing_calls
 from firmware.vending import rules
@@ -59,7 +59,7 @@ async def _run(options: argparse.Namespace, settings: Settings, failpoints: Fail
     habits = Habits(options.speed, options.drop_rate, options.jam_rate, options.stock, options.seed)
     board = FailingBoard(failpoints, settings, options.state, habits)
     flash = FailingFlash(str(options.state), failpoints)
-    device = Device(settings, board, flash, partial(FailingClient, failpoints))
+    device = Device(settings, board, flash, failing_client(failpoints))
     parts = asyncio.gather(device.run(), ControlServer(board, partial(_status, device)).serve(options.state))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

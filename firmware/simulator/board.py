@@ -9,13 +9,14 @@ from pathlib import Path
 
 from firmware.simulator.coil import Coil, Habits
 from firmware.simulator.world import WorldLog, read_world
+from firmware.vending.hardware import Hardware
 from firmware.vending.settings import Settings
 
 MDNS_GROUP = "224.0.0.251"
 LOOPBACK = "127.0.0.1"
 
 
-class SimulatedBoard:
+class SimulatedBoard(Hardware):
     """Motors, sensors, coin slot and network of one simulated device, in the world kept under `state`."""
 
     def __init__(self, settings: Settings, state: Path, habits: Habits) -> None:

@@ -3,14 +3,12 @@
 The firmware knows nothing of them: they sit in the fake flash, the fake motor and around its MQTT client.
 """
 
-import asyncio
 import json
 import os
 from pathlib import Path
 
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
-from firmware.vending.clock import Clock
 from firmware.vending.flash import Flash
 from firmware.vending.mqtt import MqttClient
 from firmware.vending.settings import Settings
@@ -93,17 +91,14 @@ class FailingBoard(SimulatedBoard):
         self._failpoints.hit("motor.off.after")
 
 
-class FailingClient(MqttClient):
+def failing_client(failpoints: Failpoints) -> type[MqttClient]:
     """An MQTT client with a failpoint around what it publishes on some channels."""
 
-    def __init__(
-        self, failpoints: Failpoints, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, clock: Clock
-    ) -> None:
-        super().__init__(reader, writer, clock)
-        self._failpoints = failpoints
+    class FailingClient(MqttClient):
+        async def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
+            channel = topic.rpartition("/")[2]
+            failpoints.hit(f"{channel}.publish.before")
+            await super().publish(topic, payload, qos)
+            failpoints.hit(f"{channel}.publish.after")
 
-    async def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
-        channel = topic.rpartition("/")[2]
-        self._failpoints.hit(f"{channel}.publish.before")
-        await super().publish(topic, payload, qos)
-        self._failpoints.hit(f"{channel}.publish.after")
+    return FailingClient

@@ -9,6 +9,8 @@ from .commands import Commands
 from .credentials import load_or_make
 from .discovery import Announcer
 from .dispenser import Dispenser
+from .flash import Flash
+from .hardware import Hardware
 from .ids import new_uuid
 from .journal import Journal
 from .link import Link
@@ -17,13 +19,15 @@ from .mqtt import MqttClient
 from .nonces import Nonces
 from .reports import Reports
 from .sensors import Sensors
-from .settings import SettingsError
+from .settings import Settings, SettingsError
 
 
 class Device:
     """All parts of one device. `board` and `flash` are what the hardware is; `make_client` opens MQTT on a stream."""
 
-    def __init__(self, settings: object, board: object, flash: object, make_client: object = MqttClient) -> None:
+    def __init__(
+        self, settings: Settings, board: Hardware, flash: Flash, make_client: "type[MqttClient]" = MqttClient
+    ) -> None:
         context = site_context(settings.ca_der)
         clock = Clock()
         boot_id = new_uuid()

@@ -3,10 +3,14 @@
 import asyncio
 import gc
 import socket
+import ssl
 import time
 
 import machine
 import network
+
+from .hardware import Hardware
+from .settings import Settings
 
 WATCHDOG_MS = 30_000
 COIN_QUIET_MS = 200
@@ -17,10 +21,10 @@ MDNS_GROUP = b"\xe0\x00\x00\xfb"
 EINPROGRESS = 119
 
 
-class Board:
+class Board(Hardware):
     """Motors, switches, sensors, coin acceptor and radio, by the pin map of `settings`. Switches pull their pin low."""
 
-    def __init__(self, settings: object) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._motors = {code: _output(slot.motor) for code, slot in settings.slots.items()}
         self._homes = {code: _input(slot.home) for code, slot in settings.slots.items()}
@@ -98,7 +102,7 @@ class Board:
             await asyncio.sleep(0.1)
         raise OSError("no Wi-Fi")
 
-    async def open_stream(self, host: str, port: int, context: object, server_name: str) -> tuple:
+    async def open_stream(self, host: str, port: int, context: ssl.SSLContext, server_name: str) -> tuple:
         """(reader, writer) over TLS. asyncio.open_connection hides the raw socket, which TCP_NODELAY needs."""
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
         raw = socket.socket(family, kind, protocol)
@@ -114,7 +118,7 @@ class Board:
         stream = asyncio.StreamReader(secured)
         return stream, stream
 
-    def open_udp(self, port: int) -> object:
+    def open_udp(self, port: int) -> socket.socket:
         """A socket that does not block, in the group of multicast DNS unless `port` is 0."""
         wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
@@ -125,8 +129,8 @@ class Board:
                 raise OSError("no network")
             wire.bind((own, port))
             if port:
-                own = bytes([int(part) for part in own.split(".")])
-                wire.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, MDNS_GROUP + own)
+                member = MDNS_GROUP + bytes([int(part) for part in own.split(".")])
+                wire.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
         except OSError:
             wire.close()
             raise

@@ -1,14 +1,16 @@
 """What an authentic command does: rules.py decides, here the journal is written before anything follows from it."""
 
 from . import rules
-from .journal import JournalFailed
+from .dispenser import Dispenser
+from .journal import Journal, JournalFailed
 from .log import log
+from .nonces import Nonces
 
 
 class Commands:
     """The one place where a command meets the journal."""
 
-    def __init__(self, journal: object, slots: dict, nonces: object, dispenser: object) -> None:
+    def __init__(self, journal: Journal, slots: dict, nonces: Nonces, dispenser: Dispenser) -> None:
         self._journal = journal
         self._slots = slots
         self._nonces = nonces
@@ -34,7 +36,7 @@ class Commands:
             else:
                 self._journal.append(record)
 
-    def _log(self, command: rules.Command, told: object) -> None:
+    def _log(self, command: rules.Command, told: "rules.Answer | rules.Vend | None") -> None:
         if command.credit_id is not None:
             log("credit_acknowledged", credit_id=command.credit_id)
             return

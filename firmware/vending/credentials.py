@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 
+from .flash import Flash
 from .log import log
 from .messages import is_hex, to_hex
 
@@ -24,7 +25,7 @@ class Credentials:
         return to_hex(hashlib.sha256(self.token.encode()).digest())
 
 
-def load_or_make(flash: object) -> Credentials:
+def load_or_make(flash: Flash) -> Credentials:
     """The stored credentials; else new ones, on flash before anybody is told. Raises OSError."""
     stored = _stored(flash.read(FILE))
     if stored is not None:

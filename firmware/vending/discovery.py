@@ -1,8 +1,11 @@
 """Finding the gateway by multicast DNS, and being found. A hint only: who the gateway is, TLS alone decides."""
 
 import asyncio
+import socket
 
 from . import dns
+from .clock import Clock
+from .hardware import Hardware
 from .log import log
 
 GATEWAYS = "_larder-gw._tcp.local"
@@ -19,7 +22,7 @@ MAX_DATAGRAM = 1_500
 MAX_FOUND = 4
 
 
-async def find_gateways(board: object, clock: object) -> list:
+async def find_gateways(board: Hardware, clock: Clock) -> list:
     """The (address, port) pairs of the first answer within 1.5 s; empty when nobody answers."""
     try:
         wire = board.open_udp(0)
@@ -35,7 +38,7 @@ async def find_gateways(board: object, clock: object) -> list:
         wire.close()
 
 
-async def _ask(wire: object, clock: object) -> list:
+async def _ask(wire: socket.socket, clock: Clock) -> list:
     began = clock.ms()
     asked = 0
     while clock.ms() - began < GIVE_UP_MS:
@@ -59,7 +62,7 @@ def _gateways_in(data: "bytes | None") -> list:
         return []
 
 
-def _receive(wire: object) -> "bytes | None":
+def _receive(wire: socket.socket) -> "bytes | None":
     try:
         return wire.recvfrom(MAX_DATAGRAM)[0]
     except OSError:
@@ -69,7 +72,7 @@ def _receive(wire: object) -> "bytes | None":
 class Announcer:
     """Tells the network now and then, and whoever asks, that this device is there."""
 
-    def __init__(self, board: object, clock: object, device_id: str) -> None:
+    def __init__(self, board: Hardware, clock: Clock, device_id: str) -> None:
         self._board = board
         self._clock = clock
         self._device_id = device_id
@@ -86,7 +89,7 @@ class Announcer:
             else:
                 await self._listen(wire)
 
-    async def _listen(self, wire: object) -> None:
+    async def _listen(self, wire: socket.socket) -> None:
         try:
             while True:
                 self._tend(wire)
@@ -94,7 +97,7 @@ class Announcer:
         finally:
             wire.close()
 
-    def _tend(self, wire: object) -> None:
+    def _tend(self, wire: socket.socket) -> None:
         data = _receive(wire)
         silent_ms = ANNOUNCE_EVERY_MS if self._told_ms is None else self._clock.ms() - self._told_ms
         address = self._board.address()

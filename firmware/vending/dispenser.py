@@ -3,8 +3,12 @@
 import asyncio
 
 from . import rules
-from .journal import JournalFailed
+from .clock import Clock
+from .hardware import Hardware
+from .journal import Journal, JournalFailed
 from .log import log
+from .reports import Reports
+from .settings import Slot
 
 LOOK_S = 0.005
 """Between two looks at the sensors of a running motor."""
@@ -13,7 +17,7 @@ LOOK_S = 0.005
 class Dispenser:
     """`wake` it when a vend has been accepted."""
 
-    def __init__(self, board: object, journal: object, slots: dict, reports: object, clock: object) -> None:
+    def __init__(self, board: Hardware, journal: Journal, slots: dict, reports: Reports, clock: Clock) -> None:
         self._board = board
         self._journal = journal
         self._slots = slots
@@ -76,7 +80,9 @@ class Dispenser:
 class Motion:
     """One turn of a coil as the sensors tell it. `drop`, `left_home`: None without the sensor."""
 
-    def __init__(self, vend: rules.Vend, home: "bool | None", board: object, journal: object, reports: object) -> None:
+    def __init__(
+        self, vend: rules.Vend, home: "bool | None", board: Hardware, journal: Journal, reports: Reports
+    ) -> None:
         self._vend = vend
         self._board = board
         self._journal = journal
@@ -100,7 +106,7 @@ class Motion:
             self._journal.note(("P", vend.epoch, vend.seq))
             self._reports.tell_drop(vend)
 
-    def is_over(self, slot: object, motor_ms: int) -> bool:
+    def is_over(self, slot: Slot, motor_ms: int) -> bool:
         """Whether the motor has to stop: back at home, or its time is over."""
         self.look()
         if motor_ms >= slot.timeout_ms:

@@ -98,7 +98,8 @@ def _at(data: bytes, position: int) -> int:
 
 def _read_name(data: bytes, position: int) -> tuple:
     """(lower-case name, position behind it). A pointer must lead backwards, so that there is an end."""
-    labels, behind, limit, total = [], None, position, 0
+    labels: list = []
+    behind, limit, total = None, position, 0
     while True:
         if position >= len(data):
             raise Malformed("name is cut")

@@ -11,6 +11,7 @@ import binascii
 import json
 
 from . import rules
+from .flash import Flash
 from .log import log
 
 FILES = ("journal.0", "journal.1")
@@ -31,7 +32,7 @@ class Journal:
     `note` for what has happened anyway (left home, product seen, done, credit): kept in memory even if flash fails.
     """
 
-    def __init__(self, flash: object) -> None:
+    def __init__(self, flash: Flash) -> None:
         self._flash = flash
         self.failed = False
         self.size = 0

@@ -4,10 +4,20 @@ import asyncio
 import binascii
 import json
 import os
+import ssl
 
-from . import VERSION, discovery, messages, topics
+from . import VERSION, discovery, messages, rules, topics
+from .clock import Clock
+from .commands import Commands
+from .credentials import Credentials
+from .flash import Flash
+from .hardware import Hardware
+from .journal import Journal
 from .log import log
-from .mqtt import MqttError, Refused
+from .mqtt import MqttClient, MqttError, Refused
+from .nonces import Nonces
+from .reports import Reports
+from .settings import Settings
 
 HEARTBEAT_MS = 10_000
 OPEN_S = 6
@@ -38,17 +48,17 @@ class Link:
 
     def __init__(
         self,
-        settings: object,
-        credentials: object,
-        board: object,
-        flash: object,
-        clock: object,
-        nonces: object,
-        journal: object,
-        reports: object,
-        commands: object,
-        context: object,
-        make_client: object,
+        settings: Settings,
+        credentials: Credentials,
+        board: Hardware,
+        flash: Flash,
+        clock: Clock,
+        nonces: Nonces,
+        journal: Journal,
+        reports: Reports,
+        commands: Commands,
+        context: ssl.SSLContext,
+        make_client: "type[MqttClient]",
         boot_id: str,
     ) -> None:
         self._settings = settings
@@ -134,7 +144,7 @@ class Link:
             self._enter(OFFLINE)
         return LATER
 
-    async def _open(self, address: tuple) -> object:
+    async def _open(self, address: tuple) -> MqttClient:
         opening = self._board.open_stream(address[0], address[1], self._context, SERVER_NAME)
         reader, writer = await asyncio.wait_for(opening, OPEN_S)
         return self._make_client(reader, writer, self._clock)
@@ -145,7 +155,7 @@ class Link:
         self._claims = not self._claims and self._settings.claim_code is not None
         return AGAIN if self._claims else LATER
 
-    async def _claim(self, client: object, address: tuple) -> None:
+    async def _claim(self, client: MqttClient, address: tuple) -> None:
         self._enter(CLAIMING)
         await client.connect(self._settings.device_id, "claim:" + self._settings.claim_code)
         await client.subscribe(self._topic(topics.COMMAND))
@@ -161,13 +171,13 @@ class Link:
                 return
         raise MqttError("claim unanswered")
 
-    async def _serve(self, client: object) -> None:
+    async def _serve(self, client: MqttClient) -> None:
         """The session proper; ends by MqttError."""
         await client.subscribe(self._topic(topics.COMMAND))
         self._nonces.start_over()
         hello = messages.hello(self._boot_id, VERSION, self._nonces.current, self._journal.state)
         await client.publish(self._topic(topics.HELLO), hello)
-        self._reports.connected(client.wake)
+        self._reports.connected(client)
         self._enter(ONLINE)
         online_ms = self._clock.ms()
         beat_ms = online_ms + HEARTBEAT_MS
@@ -184,7 +194,7 @@ class Link:
             if command is not None and command.type != "claimed":
                 await self._obey(client, command)
 
-    async def _beat(self, client: object) -> None:
+    async def _beat(self, client: MqttClient) -> None:
         self._nonces.renew()
         self._journal.repair()
         health = self._board.health()
@@ -192,13 +202,13 @@ class Link:
         beat = messages.heartbeat(self._boot_id, self._nonces.current, self._clock.ms() // 1000, health)
         await client.publish(self._topic(topics.HEARTBEAT), beat)
 
-    async def _obey(self, client: object, command: object) -> None:
+    async def _obey(self, client: MqttClient, command: rules.Command) -> None:
         told = self._commands.handle(command)
         if told is not None:
             channel, payload = self._reports.answer(told)
             await client.publish(self._topic(channel), payload)
 
-    def _authentic(self, received: "tuple | None") -> object:
+    def _authentic(self, received: "tuple | None") -> "rules.Command | None":
         """The command in what was received; None, and one line of log, if it is nothing to act on."""
         if received is None:
             return None

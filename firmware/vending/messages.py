@@ -21,7 +21,7 @@ def parse(payload: bytes) -> rules.Command:
     fields = _flat_object(payload)
     if type(fields.get("v")) is not int or fields["v"] != VERSION:
         raise MessageError("unknown version")
-    layout = _LAYOUTS.get(fields.get("type")) if isinstance(fields.get("type"), str) else None
+    layout = _LAYOUTS.get(str(fields.get("type")))
     if layout is None:
         raise MessageError("unknown type")
     if len(fields) != len(layout) + 3:
@@ -79,18 +79,30 @@ def is_slot(value: object) -> bool:
     return "A" <= value[0] <= "Z" and all(digit in "0123456789" for digit in value[1:])
 
 
-def _is_count(value: object, largest: int) -> bool:
-    return type(value) is int and 1 <= value <= largest
+def _is_epoch(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_EPOCH
+
+
+def _is_seq(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SEQ
+
+
+def _is_nonce(value: object) -> bool:
+    return is_hex(value, 16)
+
+
+def _is_mac(value: object) -> bool:
+    return is_hex(value, 64)
 
 
 _CHECKS = {
-    "epoch": lambda value: _is_count(value, MAX_EPOCH),
-    "seq": lambda value: _is_count(value, MAX_SEQ),
+    "epoch": _is_epoch,
+    "seq": _is_seq,
     "vend_id": is_uuid,
     "credit_id": is_uuid,
     "slot": is_slot,
-    "nonce": lambda value: is_hex(value, 16),
-    "mac": lambda value: is_hex(value, 64),
+    "nonce": _is_nonce,
+    "mac": _is_mac,
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from . import packets
+from .clock import Clock
 from .log import log
 
 KEEP_ALIVE_S = 10
@@ -26,7 +27,7 @@ class Refused(MqttError):
 class MqttClient:
     """One connection over a stream that is already open. It is over at the first MqttError; `close` it then."""
 
-    def __init__(self, reader: object, writer: object, clock: object) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, clock: Clock) -> None:
         self._reader = reader
         self._writer = writer
         self._clock = clock

@@ -1,13 +1,14 @@
 """The nonces a dispense must quote, so that a late copy of it starts nothing."""
 
 from . import rules
+from .clock import Clock
 from .ids import new_nonce
 
 
 class Nonces:
     """The current and the previous nonce of this connection."""
 
-    def __init__(self, clock: object) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._known: tuple = ()
         self.current = new_nonce()

@@ -1,5 +1,7 @@
 """The MQTT 3.1.1 packets a device sends and receives, as bytes (OASIS standard mqtt-v3.1.1, section 3)."""
 
+import asyncio
+
 CONNACK = 0x20
 PUBLISH = 0x30
 PUBACK = 0x40
@@ -50,7 +52,7 @@ def _text(text: str) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
-async def read(reader: object) -> tuple:
+async def read(reader: asyncio.StreamReader) -> tuple:
     """The next (first byte, body) of the stream. Raises Malformed, OSError, EOFError."""
     first = (await reader.readexactly(1))[0]
     length = 0

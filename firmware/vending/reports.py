@@ -1,7 +1,11 @@
 """What the device has to say: outcomes and credits until acknowledged, live news at once and once."""
 
 from . import messages, rules, topics
+from .clock import Clock
+from .journal import Journal
 from .log import log
+from .mqtt import MqttClient
+from .nonces import Nonces
 
 FIRST_WAIT_MS = 2_000
 LONGEST_WAIT_MS = 30_000
@@ -11,7 +15,7 @@ MAX_NEWS = 16
 class Reports:
     """Filled by the dispenser and the sensors, emptied by the link. `boot_id` is in every message."""
 
-    def __init__(self, journal: object, clock: object, nonces: object, boot_id: str, currency: str) -> None:
+    def __init__(self, journal: Journal, clock: Clock, nonces: Nonces, boot_id: str, currency: str) -> None:
         self._journal = journal
         self._clock = clock
         self._nonces = nonces
@@ -19,24 +23,24 @@ class Reports:
         self._currency = currency
         self._waits: dict = {}
         self._news: list = []
-        self._wake = None
+        self._client: "MqttClient | None" = None
         self.connects = 0
 
-    def connected(self, wake: object) -> None:
-        """A connection stands: everything unacknowledged is due at once. `wake` is called when something is new."""
+    def connected(self, client: MqttClient) -> None:
+        """A connection stands: everything unacknowledged is due at once, and `client` is woken for what is new."""
         self._waits = {}
         self._news = []
-        self._wake = wake
+        self._client = client
         self.connects += 1
 
     def disconnected(self) -> None:
-        self._wake = None
+        self._client = None
         self._news = []
 
     def news(self) -> None:
         """The journal has changed."""
-        if self._wake is not None:
-            self._wake()
+        if self._client is not None:
+            self._client.wake()
 
     def tell_drop(self, vend: rules.Vend) -> None:
         self._tell(topics.DROP, messages.drop(self._boot_id, vend))
@@ -48,7 +52,7 @@ class Reports:
     def tell_stock(self, slot: str, empty: bool) -> None:
         self._tell(topics.STOCK, messages.stock(self._boot_id, slot, empty))
 
-    def answer(self, told: object) -> tuple:
+    def answer(self, told: "rules.Answer | rules.Vend") -> tuple:
         """(channel, payload) for what a decision answers: an ended vend is an outcome, all else a state."""
         if isinstance(told, rules.Vend):
             self._wait_for_more(_key(told))
@@ -74,13 +78,13 @@ class Reports:
         return max(0, min([LONGEST_WAIT_MS] + [wait[0] - now for wait in self._waits.values()]))
 
     def _tell(self, channel: str, payload: bytes) -> None:
-        if self._wake is None:
+        if self._client is None:
             return
         if len(self._news) >= MAX_NEWS:
             log("news_dropped", channel=channel)
             return
         self._news.append((channel, payload))
-        self._wake()
+        self._client.wake()
 
     def _unacknowledged(self) -> dict:
         state = self._journal.state

@@ -313,7 +313,7 @@ def snapshot(journal: Journal) -> tuple:
 
 
 def _history(vend: Vend) -> list:
-    records = []
+    records: list = []
     if vend.slot is not None:
         records.append(("A", vend.epoch, vend.seq, vend.vend_id, vend.slot))
     if vend.state == ENDED and vend.evidence is None:

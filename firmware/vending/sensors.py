@@ -2,9 +2,11 @@
 
 import asyncio
 
+from .hardware import Hardware
 from .ids import new_uuid
-from .journal import MAX_CREDITS
+from .journal import MAX_CREDITS, Journal
 from .log import log
+from .reports import Reports
 
 LOOK_S = 0.05
 
@@ -12,7 +14,7 @@ LOOK_S = 0.05
 class Sensors:
     """Journals each coin and tells when a slot's own sensor changes its mind."""
 
-    def __init__(self, board: object, journal: object, slots: dict, reports: object) -> None:
+    def __init__(self, board: Hardware, journal: Journal, slots: dict, reports: Reports) -> None:
         self._board = board
         self._journal = journal
         self._slots = slots
