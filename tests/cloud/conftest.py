@@ -4,15 +4,27 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
 
 import asyncpg
 import pytest
+from quart import Quart, Response
+from quart.typing import TestClientProtocol as QuartClient
 
-from cloud import schema
-from cloud.clock import new_id
-from cloud.database import Database, credentials
+from cloud import demo, schema
+from cloud.app import create_app
+from cloud.clock import Clock, new_id
+from cloud.database import Database, Transaction, Work, credentials
+from cloud.demo import Seeded
 from cloud.failpoints import Failpoints
 from cloud.postgres import EmbeddedPostgres
+from shared.onboarding import GatewayClaimed
+from shared.sync import Ack
+from tests.fakes.gateway_client import GatewayClient, Slot
+
+T = TypeVar("T")
+JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -59,3 +71,78 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+@dataclass
+class World:
+    """A running app on a fresh database, with a seeded tenant and its claimed gateway."""
+
+    app: Quart
+    client: QuartClient
+    database: Database
+    url: str
+    seeded: Seeded
+    gateway: GatewayClient
+    draining: asyncio.Event
+
+    @property
+    def tenant_id(self) -> UUID:
+        return UUID(self.seeded.tenant_id)
+
+    @property
+    def operator(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.seeded.api_key}"}
+
+    async def slot(self, machine: int = 0, code: str = "A1") -> Slot:
+        """A slot of the demo's machines."""
+        rows = await self.rows(
+            "SELECT p.machine_id, s.device_id, s.product_id, s.slot, s.price_minor FROM planogram_slots s"
+            " JOIN planograms p ON p.id = s.planogram_id WHERE p.machine_id = $1 AND s.slot = $2",
+            UUID(self.seeded.machines[machine].machine_id),
+            code,
+        )
+        return Slot(**rows[0])
+
+    async def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """What the tenant's rows say."""
+
+        async def work(transaction: Transaction) -> list[dict[str, Any]]:
+            return [dict(row) for row in await transaction.fetch(sql, *values)]
+
+        return await self.database.unit("test", work, tenant_id=self.tenant_id)
+
+    async def do(self, work: Work[T]) -> T:
+        """Work for the tenant."""
+        return await self.database.unit("test", work, tenant_id=self.tenant_id)
+
+    async def push(self, first: int = 1, count: int | None = None) -> Response:
+        """POST a batch of the gateway's facts."""
+        return await self.client.post(
+            "/v1/sync/facts", data=self.gateway.packed(first, count), headers=self.gateway.headers()
+        )
+
+    async def acknowledged(self, first: int = 1, count: int | None = None) -> Ack:
+        """POST a batch that must be taken."""
+        answer = await self.push(first, count)
+        assert answer.status_code == 200, await answer.get_data()
+        return Ack.model_validate_json(await answer.get_data())
+
+
+async def claim(client: QuartClient, gateway: GatewayClient, code: str) -> None:
+    """Let a gateway in."""
+    answer = await client.post("/v1/claim", data=gateway.wish(code).to_line(), headers=JSON)
+    assert answer.status_code == 200, await answer.get_data()
+    gateway.claimed = GatewayClaimed.model_validate_json(await answer.get_data())
+
+
+@pytest.fixture
+async def world(database: Database, database_url: str) -> AsyncIterator[World]:
+    draining = asyncio.Event()
+    app = create_app(database_url, clock=Clock(), failpoints=Failpoints(), draining=draining, pool_size=4)
+    seeded = await demo.seed(database, Clock())
+    assert seeded is not None
+    async with app.test_app() as running:
+        client = running.test_client()
+        gateway = GatewayClient()
+        await claim(client, gateway, seeded.gateway_claim_code)
+        yield World(app, client, database, database_url, seeded, gateway, draining)

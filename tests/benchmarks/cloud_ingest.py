@@ -1,0 +1,149 @@
+"""Facts a second through the real cloud (its own process, HTTP, all projections) beside a bare insert of the same facts.
+
+`python -m tests.benchmarks.cloud_ingest [FACTS]` prints JSON; `measure` is for other benchmarks.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import httpx
+
+from cloud.database import credentials
+from cloud.postgres import EmbeddedPostgres
+from shared.inventory import Reason
+from shared.onboarding import GatewayClaimed
+from tests.fakes.gateway_client import GatewayClient, Slot
+
+BATCH = 500
+_TABLE = """
+    CREATE TABLE bare_facts (gateway_id uuid, epoch integer, seq bigint, event text, line bytea, hash bytea,
+                             PRIMARY KEY (gateway_id, epoch, seq))
+"""
+_INSERT = """
+    INSERT INTO bare_facts (gateway_id, epoch, seq, event, line, hash)
+    SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::bytea[], $6::bytea[]) ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Facts a second. `share` = ingest / bare insert; the goal is 0.25."""
+
+    facts: int
+    ingest: float
+    bare_insert: float
+    share: float
+    batch_ms_median: float
+    batch_ms_p99: float
+
+
+async def measure(facts: int) -> Speed:
+    """Run both on one durable embedded server, one after the other."""
+    with tempfile.TemporaryDirectory(prefix="larder-bench-") as folder:
+        state = Path(folder)
+        async with _cloud(state) as (url, postgres):
+            seeded = json.loads((state / "demo.json").read_text())
+            gateway = await _claimed(url, seeded["gateway_claim_code"])
+            await _fill(gateway, url, seeded, facts)
+            seconds = await _push(gateway, url)
+            bare = await _insert(gateway, postgres)
+    total = len(gateway.lines)
+    rate, floor = total / sum(seconds), total / bare
+    ordered = sorted(second * 1000 for second in seconds)
+    return Speed(total, rate, floor, rate / floor, statistics.median(ordered), ordered[int(len(ordered) * 0.99)])
+
+
+@asynccontextmanager
+async def _cloud(state: Path) -> AsyncIterator[tuple[str, str]]:
+    """The cloud's own process on a seeded database: its URL and its Postgres' URL."""
+    environment = os.environ | {"LARDER_CLOUD_STATE_DIR": str(state), "LARDER_CLOUD_PORT": "0"}
+    program = [sys.executable, "-m", "cloud"]
+    seed = await asyncio.create_subprocess_exec(*program, "seed-demo", str(state / "demo.json"), env=environment)
+    assert await seed.wait() == 0
+    serve = await asyncio.create_subprocess_exec(*program, "serve", env=environment, stdout=asyncio.subprocess.PIPE)
+    assert serve.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            ready = json.loads(await serve.stdout.readline())
+        joined = EmbeddedPostgres(state)
+        yield ready["url"], await joined.start()
+    finally:
+        serve.terminate()
+        await serve.communicate()
+
+
+async def _claimed(url: str, code: str) -> GatewayClient:
+    gateway = GatewayClient()
+    async with httpx.AsyncClient(base_url=url) as client:
+        answer = await client.post(
+            "/v1/claim", content=gateway.wish(code).to_line(), headers={"Content-Type": "application/json"}
+        )
+    gateway.claimed = GatewayClaimed.model_validate_json(answer.content)
+    return gateway
+
+
+async def _fill(gateway: GatewayClient, url: str, seeded: dict[str, list[dict[str, str]]], facts: int) -> None:
+    """Orders of one vend each over all slots of the demo's first machine."""
+    machine = seeded["machines"][0]
+    async with httpx.AsyncClient(base_url=url) as client:
+        answer = await client.get("/v1/sync/changes", headers=gateway.authorisation())
+    (planogram,) = (
+        change
+        for change in answer.json()["changes"]
+        if change["kind"] == "planogram" and change["machine_id"] == machine["machine_id"]
+    )
+    slots = [
+        Slot(UUID(machine["machine_id"]), UUID(s["device_id"]), UUID(s["product_id"]), s["slot"], s["price_minor"])
+        for s in planogram["slots"]
+    ]
+    while len(gateway.lines) < facts:
+        for slot in slots:
+            gateway.move(slot, 1, Reason.RESTOCK)
+            gateway.sell(slot)
+
+
+async def _push(gateway: GatewayClient, url: str) -> list[float]:
+    """Seconds of each batch's exchange, packed beforehand, one after the other as a gateway sends them."""
+    batches = [gateway.packed(first, BATCH) for first in range(1, len(gateway.lines) + 1, BATCH)]
+    headers = gateway.headers()
+    seconds = []
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        for batch in batches:
+            begun = time.perf_counter()
+            answer = await client.post("/v1/sync/facts", content=batch, headers=headers)
+            seconds.append(time.perf_counter() - begun)
+            assert answer.status_code == 200, answer.text
+    assert answer.json()["seq"] == len(gateway.lines)
+    return seconds
+
+
+async def _insert(gateway: GatewayClient, postgres: str) -> float:
+    """Seconds for the floor: the same facts into one table with a key, a transaction a batch."""
+    assert gateway.claimed is not None
+    connection = await asyncpg.connect(**credentials(postgres))
+    await connection.execute(_TABLE)
+    begun = time.perf_counter()
+    for start in range(0, len(gateway.lines), BATCH):
+        lines = gateway.lines[start : start + BATCH]
+        seqs = list(range(start + 1, start + len(lines) + 1))
+        hashes = gateway.hashes[start + 1 : start + 1 + len(lines)]
+        await connection.execute(_INSERT, gateway.claimed.gateway_id, 1, seqs, ["fact"] * len(lines), lines, hashes)
+    taken = time.perf_counter() - begun
+    await connection.close()
+    return taken
+
+
+if __name__ == "__main__":
+    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
+    print(json.dumps(asdict(asyncio.run(measure(wanted))), indent=2))
