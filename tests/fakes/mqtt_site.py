@@ -93,12 +93,12 @@ class MqttSite:
 
 @asynccontextmanager
 async def mqtt_site(
-    folder: Path, limits: GuardLimits | None = None, inbox_limit: int = 1024
+    folder: Path, limits: GuardLimits | None = None, inbox_limit: int = 1024, logins: Logins | None = None
 ) -> AsyncIterator[MqttSite]:
     ca = SiteCa.open(folder)
     inbox = Inbox(time.monotonic, inbox_limit)
     broker = EmbeddedBroker(inbox.put)
-    logins = Logins()
+    logins = logins or Logins()
     events: list[tuple[str, UUID, str]] = []
     event_came = asyncio.Event()
 
