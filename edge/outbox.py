@@ -1,5 +1,6 @@
 """The outbox: every fact of the gateway, in order, chained, and kept until the cloud has acknowledged it."""
 
+import json
 from dataclasses import dataclass
 
 from edge.clock import Clock
@@ -60,6 +61,24 @@ class Outbox:
         """Start a new epoch if `epoch` is above the ledger's; whether it did."""
         sql = "UPDATE outbox_head SET epoch = ?, seq = 0, chain = ? WHERE epoch < ?"
         return tx.run(sql, epoch, CHAIN_START, epoch) > 0
+
+    def move_waiting(self, tx: Transaction) -> int:
+        """Give all waiting facts new numbers in the epoch just begun, in order; how many they are.
+
+        For when the cloud holds other facts under their old numbers. What happened, and when, stays as it was.
+        """
+        head = self.position(tx)
+        if head.seq:
+            raise AssertionError("facts can move only into an epoch that has none yet")
+        chain, rows = CHAIN_START, []
+        for seq, (old,) in enumerate(tx.all("SELECT line FROM outbox ORDER BY epoch, seq"), start=1):
+            line = json.dumps({**json.loads(old), "seq": seq}, separators=(",", ":"), ensure_ascii=False).encode()
+            chain = link(chain, line)
+            rows.append((head.epoch, seq, line, chain))
+        tx.run("DELETE FROM outbox")
+        tx.run_many("INSERT INTO outbox (epoch, seq, line, chain) VALUES (?, ?, ?, ?)", rows)
+        tx.run("UPDATE outbox_head SET seq = ?, chain = ?", len(rows), chain)
+        return len(rows)
 
     def pending(self, tx: Transaction, limit: int, max_bytes: int) -> Pending | None:
         """The oldest unacknowledged facts of one epoch, at least one and within both bounds, or None."""

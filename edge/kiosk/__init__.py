@@ -1,0 +1,1 @@
+"""The kiosk: the HTTP API and the page through which customers buy."""

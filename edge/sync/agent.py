@@ -1,0 +1,199 @@
+"""The sync agent: claims the gateway once, then keeps its lanes going, each on its own, while the program runs."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from edge.clock import Clock
+from edge.errors import LarderError, StorageFull
+from edge.identity import Identity
+from edge.outbox import OUTBOX_KEY, Position
+from edge.settings import Settings
+from edge.sync.backoff import Backoff
+from edge.sync.cloud_client import CloudAway, CloudClient, CloudRefused
+from edge.sync.doorbell import Doorbell, DoorbellGone
+from edge.sync.pull import Pull
+from edge.sync.push import Push
+from edge.watch import Watch
+
+GATHER_S = 0.1
+"""Facts come in bursts; waiting this long after the first sends them together."""
+
+log = structlog.get_logger()
+
+
+class _Stalled(Exception):
+    """Facts wait, the watermark stands, and nobody says why."""
+
+
+@dataclass(slots=True)
+class SyncStatus:
+    """How the sync is doing, for health pages. `last_error` is the last failure's text, empty after a success."""
+
+    online: bool = False
+    last_ack_at: datetime | None = None
+    last_error: str = ""
+    stalls: int = 0
+
+
+class SyncAgent:
+    """Runs the sync. Nothing here can stop a sale; it only waits, and tries again."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        identity: Identity,
+        client: CloudClient,
+        push: Push,
+        pull: Pull,
+        doorbell: Doorbell,
+        watch: Watch,
+        clock: Clock,
+        software: str,
+    ) -> None:
+        self.status = SyncStatus()
+        self._settings = settings
+        self._identity = identity
+        self._client = client
+        self._push = push
+        self._pull = pull
+        self._doorbell = doorbell
+        self._watch = watch
+        self._clock = clock
+        self._software = software
+        self._rung = asyncio.Event()
+        self._chance = random.Random()  # noqa: S311 - jitter, no secret
+        self._last_progress = clock.monotonic()
+
+    async def position(self) -> Position:
+        """Where facts stand, for health pages."""
+        return await self._push.position()
+
+    async def claim(self) -> None:
+        """Return once this gateway is claimed. Asks for as long as it takes; a refused code is not tried again."""
+        backoff = self._backoff()
+        refused: str | None = None
+        while self._identity.claim is None:
+            code = self._settings.read_claim_code()
+            if code is None or code.get_secret_value() == refused:
+                await asyncio.sleep(backoff.next(at_least=self._settings.backoff_first_s))
+                continue
+            try:
+                claimed = await self._client.claim(code, self._software)
+            except CloudRefused as error:
+                refused = code.get_secret_value()
+                self._failed("claim", error)
+            except CloudAway as error:
+                self._failed("claim", error)
+                await asyncio.sleep(backoff.next(error.retry_after_s))
+            else:
+                self._identity.keep(claimed)
+                log.info("gateway_claimed", gateway_id=str(claimed.gateway_id))
+
+    async def run(self) -> None:
+        """Keep all lanes going. The gateway must be claimed. Returns only by cancellation or a defect."""
+        lanes = {
+            "facts": self._facts,
+            "telemetry": self._telemetry,
+            "changes": self._changes,
+            "doorbell": self._listen,
+            "watchdog": self._watchdog,
+        }
+        while True:
+            self._last_progress = self._clock.monotonic()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for name, lane in lanes.items():
+                        group.create_task(lane(), name=f"sync.{name}")
+            except* _Stalled:
+                self.status.stalls += 1
+                log.error("sync_stalled", waiting_s=self._settings.watchdog_s)
+            await self._client.renew()
+
+    async def _facts(self) -> None:
+        backoff = self._backoff()
+        with self._watch.on(OUTBOX_KEY) as added:
+            while True:
+                added.clear()
+                if await self._attempt("facts", self._push_facts, backoff):
+                    continue
+                await added.wait()
+                await asyncio.sleep(GATHER_S)
+
+    async def _telemetry(self) -> None:
+        backoff = self._backoff()
+        while True:
+            if not await self._attempt("telemetry", self._push.samples, backoff):
+                await asyncio.sleep(self._settings.telemetry_s)
+
+    async def _changes(self) -> None:
+        backoff = self._backoff()
+        while True:
+            self._rung.clear()
+            if await self._attempt("changes", self._pull.changes, backoff):
+                continue
+            try:
+                async with asyncio.timeout(self._settings.poll_s):
+                    await self._rung.wait()
+            except TimeoutError:
+                log.debug("poll_due")
+
+    async def _listen(self) -> None:
+        backoff = self._backoff()
+
+        def ring() -> None:
+            backoff.reset()
+            self._rung.set()
+
+        while True:
+            try:
+                await self._doorbell.listen(ring)
+            except DoorbellGone as error:
+                wait = backoff.next()
+                log.info("doorbell_gone", error=str(error), retry_s=round(wait, 1))
+                await asyncio.sleep(wait)
+
+    async def _watchdog(self) -> None:
+        before: tuple[int, int] | None = None
+        while True:
+            position = await self._push.position()
+            acked = (position.acked_epoch, position.acked_seq)
+            now = self._clock.monotonic()
+            if acked != before or not position.waiting:
+                before, self._last_progress = acked, now
+            elif now - self._last_progress > self._settings.watchdog_s:
+                raise _Stalled
+            await asyncio.sleep(self._settings.watchdog_s / 4)
+
+    async def _push_facts(self) -> bool:
+        sent = await self._push.facts()
+        if sent:
+            self.status.last_ack_at = self._clock.now()
+        return sent
+
+    async def _attempt(self, lane: str, work: Callable[[], Awaitable[bool]], backoff: Backoff) -> bool:
+        """Do it once. True: at once again (after a failure only when the waiting time is over)."""
+        try:
+            again = await work()
+        except (CloudAway, CloudRefused, StorageFull) as error:
+            self._failed(lane, error)
+            if not (isinstance(error, CloudAway) and error.silent):
+                self._last_progress = self._clock.monotonic()
+            await asyncio.sleep(backoff.next(error.retry_after_s if isinstance(error, CloudAway) else 0))
+            return True
+        backoff.reset()
+        self.status.online, self.status.last_error = True, ""
+        return again
+
+    def _failed(self, lane: str, error: LarderError) -> None:
+        if self.status.online or self.status.last_error != str(error):
+            log.warning("sync_failed", lane=lane, error=str(error))
+        self.status.online, self.status.last_error = False, str(error)
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._settings.backoff_first_s, self._settings.backoff_limit_s, self._chance)

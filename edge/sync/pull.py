@@ -1,0 +1,89 @@
+"""Changes on their way down: applied in order, together with the cursor; seeing one twice has one effect."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from edge.clock import Clock
+from edge.database import Database, Transaction
+from edge.errors import Refused
+from edge.failpoints import Failpoints
+from edge.sync.cloud_client import CloudAway, CloudClient, ReceivedChanges
+from shared.sync import ChangeBody
+
+CHANGE: TypeAdapter[ChangeBody] = TypeAdapter(ChangeBody)
+NEWEST_DEAD = "SELECT rowid FROM dead_changes ORDER BY rowid DESC LIMIT 1000"
+
+Apply = Callable[[Transaction, Any], None]
+"""What a feature does with a change of its kind. It may raise Refused or ValueError: then this change is put aside."""
+
+log = structlog.get_logger()
+
+
+class Pull:
+    """Fetches what moved since the cursor and hands each change to its feature: `features` maps kind → use case."""
+
+    def __init__(
+        self,
+        database: Database,
+        client: CloudClient,
+        clock: Clock,
+        failpoints: Failpoints,
+        features: Mapping[str, Apply],
+    ) -> None:
+        self._database = database
+        self._client = client
+        self._clock = clock
+        self._failpoints = failpoints
+        self._features = features
+
+    async def changes(self) -> bool:
+        """Fetch and apply once; whether there is more to fetch at once. Raises CloudAway, CloudRefused, StorageFull."""
+        received = await self._client.pull_changes(await self._database.read(_cursor))
+        self._failpoints.hit("sync.pull.after_receive")
+        await self._database.unit("sync.pull", lambda tx: self._apply(tx, received))
+        if received.changes:
+            log.info("changes_applied", count=len(received.changes), cursor=received.cursor, full=received.full)
+        if received.more and not received.changes:
+            raise CloudAway("the cloud says there is more, and sends nothing")
+        return received.more
+
+    def _apply(self, tx: Transaction, received: ReceivedChanges) -> None:
+        for body in received.changes:
+            self._apply_one(tx, body)
+        tx.run("UPDATE sync_cursor SET cursor = ?", received.cursor)
+
+    def _apply_one(self, tx: Transaction, body: dict[str, JsonValue]) -> None:
+        text = json.dumps(body, separators=(",", ":"))
+        tx.run("SAVEPOINT change")
+        try:
+            change = CHANGE.validate_json(text)
+            self._features[change.kind](tx, change)
+        except (ValidationError, Refused, ValueError, KeyError, sqlite3.IntegrityError) as error:
+            tx.run("ROLLBACK TO change")
+            self._put_aside(tx, text, reason=_reason(error))
+        tx.run("RELEASE change")
+
+    def _put_aside(self, tx: Transaction, text: str, reason: str) -> None:
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        now = self._clock.now().isoformat()
+        tx.run("INSERT OR REPLACE INTO dead_changes VALUES (?, ?, ?, ?)", digest, text, reason, now)
+        tx.run(f"DELETE FROM dead_changes WHERE rowid NOT IN ({NEWEST_DEAD})")  # noqa: S608 - a constant
+        log.error("change_put_aside", body_sha256=digest, reason=reason)
+
+
+def _cursor(tx: Transaction) -> int | None:
+    row = tx.one("SELECT cursor FROM sync_cursor")
+    return None if row is None else row["cursor"]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return f"{type(error).__name__}: {error}"
