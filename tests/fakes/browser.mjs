@@ -1,4 +1,4 @@
-// Runs Chromium for a test. Each line on stdin is a call, [method, ...arguments], of Playwright's page or its keyboard;
+// Runs Chromium for a test. Each line on stdin is a call, [method, ...arguments], of Playwright's page, its keyboard or clock;
 // each line on stdout is its answer. `open` makes a fresh page, `trouble` tells what a page should not have done.
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -19,6 +19,7 @@ async function open(options) {
   const context = await browser.newContext(options);
   page = await context.newPage();
   page.setDefaultTimeout(5_000);
+  await page.clock.install(); // runs as ever until a test lets it run ahead
   trouble = [];
   page.on("console", (message) => message.type() === "error" && trouble.push(message.text()));
   page.on("pageerror", (error) => trouble.push(String(error)));
@@ -27,8 +28,8 @@ async function open(options) {
 async function call(method, ...values) {
   if (method === "open") return open(...values);
   if (method === "trouble") return trouble;
-  const target = method.startsWith("keyboard.") ? page.keyboard : page;
-  const answer = await target[method.replace("keyboard.", "")](...values);
+  const [name, part] = method.split(".").reverse();
+  const answer = await (part ? page[part] : page)[name](...values);
   return ["evaluate", "textContent"].includes(method) ? answer : null;
 }
 

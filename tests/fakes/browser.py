@@ -25,7 +25,7 @@ class Browser:
         self._process = process
 
     async def call(self, method: str, *arguments: Any) -> Any:
-        """Calls a method of Playwright's page or keyboard. Raises AssertionError with its words if it fails."""
+        """Calls a method of Playwright's page, such as `keyboard.press`. Raises AssertionError if it fails."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -48,6 +48,11 @@ class Browser:
 
     async def press(self, key: str) -> None:
         await self.call("keyboard.press", key)
+
+    async def wait(self, seconds: int) -> None:
+        """Lets the page's own clock run ahead, without waiting."""
+        await self.call("clock.runFor", 100)  # what was just drawn starts its timers
+        await self.call("clock.fastForward", seconds * 1000)
 
     async def see(self, text: str) -> None:
         """Waits until the page shows this text."""

@@ -163,6 +163,34 @@ async def test_an_order_survives_a_silent_gateway_and_is_made_once(kiosk: FakeKi
     assert len(kiosk.orders) == 1
 
 
+async def test_after_a_minute_of_silence_the_customer_decides(kiosk: FakeKiosk, browser: Browser) -> None:
+    await show(kiosk, browser, catalogue(Rail.FREE))
+    await choose(browser, "Masala Chips Free A1")
+    await kiosk.stop()
+    await choose(browser, "Take it for free")
+    await browser.see("Still trying…")
+    await browser.wait(61)
+    await browser.see("We do not know whether your order arrived")
+    await browser.keep_picture("stuck")
+    await kiosk.start()
+    await choose(browser, "Try again")
+    await browser.see("One moment…")
+    assert len(kiosk.orders) == 1
+
+
+async def test_the_page_is_ready_for_the_next_customer_by_itself(kiosk: FakeKiosk, browser: Browser) -> None:
+    await show(kiosk, browser, catalogue(Rail.FREE))
+    await choose(browser, "Masala Chips Free A1", "Take it for free")
+    await browser.see("One moment…")
+    await end(kiosk, VendOutcome.DISPENSED)
+    await browser.see("Take your product")
+    await browser.wait(13)
+    await choose(browser, "Dark Chocolate Free A3")
+    await browser.see("Take it for free")
+    await browser.wait(91)
+    await browser.call("waitForSelector", "text=Take it for free", {"state": "detached"})
+
+
 async def test_a_repeat_after_a_lost_answer_finds_the_first_order(kiosk: FakeKiosk, browser: Browser) -> None:
     """The request arrives, its answer does not: the same key asks again and gets the same order."""
     await show(kiosk, browser, catalogue(Rail.FREE))
