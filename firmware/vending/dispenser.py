@@ -113,7 +113,11 @@ class Motion:
             return True
         if self._home is None:
             return motor_ms >= slot.turn_ms
-        return self._home and (bool(self.left_home) or self._home_before is False)
+        return bool(self._home) and (bool(self.left_home) or self._finished_an_old_turn())
+
+    def _finished_an_old_turn(self) -> bool:
+        """A coil left in mid-turn by a power cut may have dropped its product back then; if so, it turns once more."""
+        return self._home_before is False and self.drop is not False
 
     def evidence(self, motor_ms: int) -> rules.Evidence:
         return rules.Evidence(self.drop, self.left_home, self._home_before, self._home, motor_ms)

@@ -1,0 +1,176 @@
+"""The firmware's wire is shared/'s wire: topics, MACs, every command parsed, every message valid."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.vending import messages, rules
+from firmware.vending import topics as device_topics
+from shared import devices as wire
+from shared import topics
+from shared.topics import Channel, Topic
+
+MAC = "0" * 64
+epochs = st.integers(1, 2**31 - 1)
+seqs = st.integers(1, 2**53 - 1)
+slots = st.from_regex(r"\A[A-Z][0-9]{1,2}\Z")
+nonces = st.from_regex(r"\A[0-9a-f]{16}\Z")
+digests = st.from_regex(r"\A[0-9a-f]{64}\Z")
+vend = {"epoch": epochs, "seq": seqs, "vend_id": st.uuids(), "mac": digests}
+commands: st.SearchStrategy[wire.Command] = st.one_of(
+    st.builds(wire.Dispense, **vend, slot=slots, nonce=nonces),
+    st.builds(wire.Cancel, **vend),
+    st.builds(wire.Query, **vend),
+    st.builds(wire.Acknowledge, **vend),
+    st.builds(wire.AcknowledgeCredit, credit_id=st.uuids(), mac=digests),
+    st.builds(wire.Claimed, mac=digests),
+)
+trooleans = st.sampled_from([True, False, None])
+evidences = st.builds(rules.Evidence, trooleans, trooleans, trooleans, trooleans, st.none() | st.integers(0, 600_000))
+ids = st.uuids().map(str)
+vends = st.builds(
+    rules.Vend,
+    epochs,
+    seqs,
+    ids,
+    st.none() | slots,
+    st.just(rules.ENDED),
+    st.sampled_from([rules.DONE, rules.INTERRUPTED, rules.NOT_STARTED, rules.CANCELLED]),
+    st.none() | evidences,
+)
+
+
+@given(commands)
+def test_every_command_is_understood(command: wire.Command) -> None:
+    parsed = messages.parse(command.to_line())
+    for name in ("type", "epoch", "seq", "vend_id", "slot", "nonce", "credit_id", "mac"):
+        expected = getattr(command, name, None)
+        assert getattr(parsed, name) == (str(expected) if isinstance(expected, UUID) else expected)
+
+
+@given(commands, st.binary(min_size=1, max_size=80), st.uuids(), st.uuids())
+def test_both_sides_make_the_same_mac(command: wire.Command, key: bytes, machine: UUID, device: UUID) -> None:
+    parsed = messages.parse(command.to_line())
+    mac = wire.mac_of(key, machine, device, command)
+    assert messages.mac_of(key, str(machine), str(device), parsed) == mac
+    signed = messages.parse(command.model_copy(update={"mac": mac}).to_line())
+    assert messages.is_authentic(key, str(machine), str(device), signed)
+    assert not messages.is_authentic(key + b"x", str(machine), str(device), signed)
+
+
+@given(st.uuids(), st.uuids(), st.sampled_from(Channel))
+def test_both_sides_build_the_same_topics(machine: UUID, device: UUID, channel: Channel) -> None:
+    built = device_topics.topic(str(machine), str(device), channel.value)
+    assert built == str(Topic(machine, device, channel))
+    assert topics.parse(built) == Topic(machine, device, channel)
+
+
+def test_the_firmware_knows_no_channel_of_its_own() -> None:
+    own = {value for name, value in vars(device_topics).items() if name.isupper() and name != "ROOT"}
+    assert device_topics.ROOT == topics.ROOT
+    assert own <= {channel.value for channel in Channel}
+    assert {"cmd", "claim", "hello", "heartbeat", "state", "outcome", "drop", "credit", "stock"} <= own
+
+
+@given(commands, st.data())
+def test_anything_else_is_refused_with_a_reason(command: wire.Command, data: st.DataObject) -> None:
+    fields = json.loads(command.to_line())
+    name = data.draw(st.sampled_from(sorted(fields)))
+    wrong: Any = data.draw(st.sampled_from([None, True, -1, 0, 1.0, "", "x", [], {}, 2**63]))
+    for changed in (
+        {**fields, "unknown": 1},
+        {key: value for key, value in fields.items() if key != name},
+        {**fields, name: wrong},
+    ):
+        with pytest.raises(messages.MessageError):
+            messages.parse(json.dumps(changed).encode())
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_noise_is_refused(payload: bytes) -> None:
+    with pytest.raises(messages.MessageError):
+        messages.parse(payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"v":1}' + b" " * 5000,
+        b"[" * 4096,
+        b'{"v":' + b"9" * 4000 + b"}",
+        b'{"v":1,"type":"dispense"}',
+        b"null",
+        b'"{"',
+    ],
+)
+def test_hostile_payloads_are_refused(payload: bytes) -> None:
+    with pytest.raises(messages.MessageError):
+        messages.parse(payload)
+
+
+@given(vends, ids)
+def test_reports_and_drops_are_valid(ended: rules.Vend, boot_id: str) -> None:
+    report = wire.VendReport.model_validate_json(messages.report(boot_id, ended))
+    assert (report.epoch, report.seq, str(report.vend_id), report.slot) == ended[:4]
+    assert report.result == ended.result
+    told = None if report.evidence is None else tuple(report.evidence.model_dump().values())
+    assert told == ended.evidence
+    assert wire.Drop.model_validate_json(messages.drop(boot_id, ended)).seq == ended.seq
+
+
+@given(
+    st.builds(
+        rules.Answer,
+        epochs,
+        seqs,
+        ids,
+        st.sampled_from([state.value for state in wire.VendState]),
+        st.none() | st.sampled_from([reason.value for reason in wire.Refusal]),
+    ),
+    ids,
+    nonces,
+)
+def test_answers_are_valid(answer: rules.Answer, boot_id: str, nonce: str) -> None:
+    told = wire.VendAnswer.model_validate_json(messages.answer(boot_id, nonce, answer))
+    assert (told.state, told.reason, told.nonce) == (answer.state, answer.reason, nonce)
+
+
+@given(st.lists(vends, max_size=16), epochs, seqs, ids, nonces)
+def test_hellos_are_valid(open_vends: list[rules.Vend], epoch: int, seq: int, boot_id: str, nonce: str) -> None:
+    journal = rules.Journal((epoch, seq), tuple(open_vends), ())
+    hello = wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, journal))
+    assert (hello.epoch, hello.seq, hello.nonce) == (epoch, seq, nonce)
+    assert [(told.epoch, told.seq, str(told.vend_id)) for told in hello.open] == [one[:3] for one in open_vends]
+    wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, rules.EMPTY))
+
+
+@given(ids, nonces, digests, st.integers(1, 10**8), slots, st.booleans())
+def test_all_other_messages_are_valid(
+    boot_id: str, nonce: str, digest: str, amount: int, slot: str, empty: bool
+) -> None:
+    health: dict[str, int | None] = {"free_bytes": 100_000, "rssi_dbm": None, "journal_bytes": 20}
+    assert wire.Heartbeat.model_validate_json(messages.heartbeat(boot_id, nonce, 10, health)).journal_bytes == 20
+    assert wire.Claim.model_validate_json(messages.claim(digest, digest)).command_key == digest
+    assert wire.Credit.model_validate_json(messages.credit(boot_id, boot_id, amount, "INR")).amount_minor == amount
+    assert wire.StockSensed.model_validate_json(messages.stock(boot_id, slot, empty)).empty is empty
+
+
+def test_words_and_figures_are_the_contracts() -> None:
+    assert wire.MAX_MESSAGE_BYTES == messages.MAX_BYTES
+    assert wire.NONCE_LIFE_S * 1000 == rules.NONCE_LIFE_MS
+    states = {rules.UNSEEN, rules.FORGOTTEN, rules.ACCEPTED, rules.STARTED, rules.REFUSED}
+    assert states == {state.value for state in wire.VendState}
+    refusals = {rules.STALE_NONCE, rules.UNKNOWN_SLOT, rules.BUSY, rules.JOURNAL_FULL}
+    assert refusals == {reason.value for reason in wire.Refusal} - {"old_epoch"}
+    results = {rules.DONE, rules.INTERRUPTED, rules.NOT_STARTED, rules.CANCELLED}
+    assert results == {result.value for result in wire.VendResult}
+
+
+def test_the_largest_hello_fits_the_wire() -> None:
+    biggest = rules.Vend(2**31 - 1, 2**53 - 1, "f" * 8 + "-ffff-ffff-ffff-" + "f" * 12, "A99", "accepted", None, None)
+    journal = rules.Journal((2**31 - 1, 2**53 - 1), (biggest,) * rules.MAX_RECORDED, ())
+    assert len(messages.hello(biggest.vend_id, "0" * 40, "0" * 16, journal)) <= wire.MAX_MESSAGE_BYTES
