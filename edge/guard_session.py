@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 import structlog
 
 from edge.access import Action, Identity, allowed
-from edge.guard_link import GuardLimits, Link, LinkOverflow
+from edge.guard_link import GuardLimits, Link, LinkOverflow, LinkStalled
 from edge.packets import (
     PINGRESP,
     SUBSCRIPTION_REFUSED,
@@ -156,7 +156,7 @@ class GuardSession:
         """Live from accept to end. Raises only what the guard's callbacks raise."""
         tasks = (
             asyncio.create_task(self._receive(), name=f"guard receives from {self.address}"),
-            asyncio.create_task(self._watch_stall(), name=f"guard watches {self.address}"),
+            asyncio.create_task(self._link.watch_stall(), name=f"guard watches {self.address}"),
         )
         for task in tasks:
             task.add_done_callback(self._task_done)
@@ -195,6 +195,9 @@ class GuardSession:
                 if ended.detail:
                     log.warning("guard_refused", reason=ended.reason, detail=ended.detail, **self._who())
                 self.end(ended.reason)
+            case LinkStalled():
+                log.warning("guard_refused", reason=End.STALLED, detail="the client takes no bytes", **self._who())
+                self.end(End.STALLED)
             case OSError():
                 self.end(End.CONNECTION_LOST)
             case error:
@@ -203,10 +206,6 @@ class GuardSession:
 
     def _who(self) -> dict[str, str | None]:
         return {"client_id": self.client_id, "address": self.address}
-
-    async def _watch_stall(self) -> None:
-        await self._link.watch_stall()
-        raise Ended(End.STALLED, f"took no bytes for {self._limits.stall} s")
 
     async def _receive(self) -> None:
         connect = await self._introduction()
