@@ -118,7 +118,6 @@ class SimulatedBoard(Hardware):
         """All pins low."""
         for slot in self._coils:
             self.motor_off(slot)
-        self._log.close()
 
     def _need_link(self) -> None:
         if not self.link_is_up:

