@@ -162,6 +162,11 @@ class Database:
             self._keep_reserve()
         return self._reserve.exists()
 
+    async def raise_epoch(self, epoch: int) -> None:
+        """Remember that facts go under `epoch`, for the day the ledger itself is lost. To be called before they do."""
+        if not self._epoch.exists() or int(self._epoch.read_text()) < epoch:
+            await asyncio.to_thread(self._write_epoch, epoch)
+
     async def back_up(self) -> None:
         """Replace the backup by a consistent copy of now. Raises StorageFull."""
         fresh = self._backup.with_suffix(".new")

@@ -33,6 +33,11 @@ class DiscoveryHealth:
     last_answer_s: float | None
     failures: int
 
+    @classmethod
+    def none(cls) -> "DiscoveryHealth":
+        """Nothing advertised, nobody heard."""
+        return cls(advertised=False, devices=0, last_answer_s=None, failures=0)
+
 
 class Discovery:
     """Advertises the gateway's MQTT port on `interfaces` (own IP addresses) and browses for devices there.

@@ -32,7 +32,7 @@ class NotClaimed(Exception):
     """The gateway has no place in the world yet, so it has nothing to sign."""
 
 
-class Identity:
+class GatewayIdentity:
     """The key and the claim of this gateway, kept in `folder`."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:

@@ -10,7 +10,7 @@ import structlog
 
 from edge.clock import Clock
 from edge.errors import LarderError, StorageFull
-from edge.identity import Identity
+from edge.identity import GatewayIdentity
 from edge.outbox import OUTBOX_KEY, Position
 from edge.settings import Settings
 from edge.sync.backoff import Backoff
@@ -47,7 +47,7 @@ class SyncAgent:
         self,
         *,
         settings: Settings,
-        identity: Identity,
+        identity: GatewayIdentity,
         client: CloudClient,
         push: Push,
         pull: Pull,
@@ -81,6 +81,9 @@ class SyncAgent:
         while self._identity.claim is None:
             code = self._settings.read_claim_code()
             if code is None or code.get_secret_value() == refused:
+                if not self.status.last_error:
+                    self.status.last_error = "this gateway is not claimed and has no claim code"
+                    log.warning("claim_code_missing")
                 await asyncio.sleep(backoff.next(at_least=self._settings.backoff_first_s))
                 continue
             try:

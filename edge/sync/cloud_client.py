@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, Validat
 
 from edge.clock import Clock
 from edge.errors import Refused, Unavailable
-from edge.identity import Identity
+from edge.identity import GatewayIdentity
 from shared.contract import ClockQuality, Version, Watermark
 from shared.errors import Code, Problem
 from shared.onboarding import ClaimGateway, GatewayClaimed
@@ -78,7 +78,7 @@ class CloudClient:
     It also sets the gateway's clock by the cloud's, at the first answer and whenever they differ by more than 2 s.
     """
 
-    def __init__(self, url: str, identity: Identity, clock: Clock, timeout_s: float) -> None:
+    def __init__(self, url: str, identity: GatewayIdentity, clock: Clock, timeout_s: float) -> None:
         self._url = url
         self._identity = identity
         self._clock = clock

@@ -6,7 +6,7 @@ import structlog
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 
-from edge.identity import Identity
+from edge.identity import GatewayIdentity
 from shared.sync import DOORBELL
 
 PING_S = 20
@@ -22,7 +22,7 @@ class DoorbellGone(Exception):
 class Doorbell:
     """Listens at the cloud of `url` (http or https)."""
 
-    def __init__(self, url: str, identity: Identity) -> None:
+    def __init__(self, url: str, identity: GatewayIdentity) -> None:
         self._url = "ws" + url.removeprefix("http") + "/v1/sync/doorbell"
         self._identity = identity
 

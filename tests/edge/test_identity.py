@@ -9,7 +9,7 @@ from joserfc import jwt
 from joserfc.jwk import OKPKey
 
 from edge.clock import Clock, new_id
-from edge.identity import Identity, NotClaimed
+from edge.identity import GatewayIdentity, NotClaimed
 from shared.onboarding import GatewayClaimed
 
 
@@ -36,8 +36,8 @@ def a_claim(clock: Clock) -> GatewayClaimed:
 
 
 def test_the_key_is_made_once_and_is_private(tmp_path: Path) -> None:
-    first = Identity(tmp_path, Clock())
-    again = Identity(tmp_path, Clock())
+    first = GatewayIdentity(tmp_path, Clock())
+    again = GatewayIdentity(tmp_path, Clock())
     assert first.public_key == again.public_key
     assert len(bytes.fromhex(first.public_key)) == 32
     assert (tmp_path / "gateway.key").stat().st_mode & 0o777 == 0o600
@@ -46,18 +46,18 @@ def test_the_key_is_made_once_and_is_private(tmp_path: Path) -> None:
 def test_the_claim_survives_a_lost_ledger(tmp_path: Path) -> None:
     clock = Clock()
     claim = a_claim(clock)
-    Identity(tmp_path, clock).keep(claim)
+    GatewayIdentity(tmp_path, clock).keep(claim)
     (tmp_path / "ledger.db").unlink(missing_ok=True)
-    assert Identity(tmp_path, clock).claim == claim
+    assert GatewayIdentity(tmp_path, clock).claim == claim
     assert (tmp_path / "identity.json").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\x00" * 300, b'{"gateway_id": 1}'])
 def test_damaged_files_are_put_aside(tmp_path: Path, content: bytes) -> None:
-    before = Identity(tmp_path, Clock()).public_key
+    before = GatewayIdentity(tmp_path, Clock()).public_key
     for name in ("gateway.key", "identity.json"):
         (tmp_path / name).write_bytes(content)
-    after = Identity(tmp_path, Clock())
+    after = GatewayIdentity(tmp_path, Clock())
     assert after.claim is None
     assert after.public_key != before
     assert len(list(tmp_path.glob("*.damaged-*"))) == 2
@@ -65,13 +65,13 @@ def test_damaged_files_are_put_aside(tmp_path: Path, content: bytes) -> None:
 
 def test_a_key_of_another_kind_is_put_aside(tmp_path: Path) -> None:
     (tmp_path / "gateway.key").write_bytes(OKPKey.generate_key("X25519").as_pem(private=True))
-    Identity(tmp_path, Clock())
+    GatewayIdentity(tmp_path, Clock())
     assert len(list(tmp_path.glob("gateway.key.damaged-*"))) == 1
 
 
 def test_tokens_say_who_for_whom_and_how_long(tmp_path: Path) -> None:
     clock = Clock()
-    identity = Identity(tmp_path, clock)
+    identity = GatewayIdentity(tmp_path, clock)
     claim = a_claim(clock)
     identity.keep(claim)
     key = OKPKey.import_key((tmp_path / "gateway.key").read_bytes())
@@ -86,7 +86,7 @@ def test_tokens_say_who_for_whom_and_how_long(tmp_path: Path) -> None:
 
 def test_a_token_is_used_again_until_its_last_minute(tmp_path: Path) -> None:
     clock = HeldClock()
-    identity = Identity(tmp_path, clock)
+    identity = GatewayIdentity(tmp_path, clock)
     identity.keep(a_claim(clock))
     first = identity.token()
     clock.seconds += 239
@@ -97,7 +97,7 @@ def test_a_token_is_used_again_until_its_last_minute(tmp_path: Path) -> None:
 
 def test_a_token_follows_what_the_cloud_said_of_the_time(tmp_path: Path) -> None:
     clock = Clock()
-    identity = Identity(tmp_path, clock)
+    identity = GatewayIdentity(tmp_path, clock)
     identity.keep(a_claim(clock))
     clock.learn(clock.now() + timedelta(days=3650), 0)
     identity.forget_token()
@@ -108,4 +108,4 @@ def test_a_token_follows_what_the_cloud_said_of_the_time(tmp_path: Path) -> None
 
 def test_nothing_is_signed_before_the_claim(tmp_path: Path) -> None:
     with pytest.raises(NotClaimed):
-        Identity(tmp_path, Clock()).token()
+        GatewayIdentity(tmp_path, Clock()).token()

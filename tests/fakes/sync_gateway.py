@@ -4,7 +4,7 @@ from edge.clock import Clock, new_id
 from edge.database import Database, Transaction
 from edge.errors import Refused
 from edge.failpoints import Failpoints
-from edge.identity import Identity
+from edge.identity import GatewayIdentity
 from edge.outbox import Outbox, TelemetryBuffer
 from edge.settings import Settings
 from edge.sync.agent import SyncAgent
@@ -32,7 +32,7 @@ class SyncGateway:
         self.database = Database(settings.state_dir, self.watch, self.failpoints)
         self.outbox = Outbox(clock)
         self.telemetry = TelemetryBuffer()
-        self.identity = Identity(settings.state_dir, clock)
+        self.identity = GatewayIdentity(settings.state_dir, clock)
         self.client = CloudClient(settings.cloud_url, self.identity, clock, settings.cloud_timeout_s)
         self.push = Push(
             self.database, self.outbox, self.telemetry, self.client, self.failpoints, self.part, batch_facts

@@ -1,0 +1,44 @@
+"""`python -m edge` runs the gateway; `python -m edge --version` tells its version."""
+
+import asyncio
+import os
+import signal
+import sys
+
+from edge import logs, settings
+from edge.app import Gateway, software_version
+from edge.clock import Clock
+from edge.errors import DatabaseError, SettingsError
+from edge.site_ca import SiteCaError
+
+STOP_WITHIN_S = 4.5
+"""After that the kernel ends the program, whatever hangs. The ledger is made for it."""
+
+
+async def run(gateway: Gateway) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+
+    def begin_to_stop() -> None:
+        signal.setitimer(signal.ITIMER_REAL, STOP_WITHIN_S)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, begin_to_stop)
+    await gateway.run(stop, lambda _: None)
+
+
+def main() -> None:
+    if sys.argv[1:] == ["--version"]:
+        print(software_version())  # noqa: T201 - what was asked for
+        return
+    try:
+        found = settings.load(os.environ)
+        logs.set_up(found.log_level)
+        asyncio.run(run(Gateway(found, Clock())))
+    except (SettingsError, DatabaseError, SiteCaError) as error:
+        sys.exit(f"gateway: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""The composition root: builds every part, in start order, and runs them until the program is told to stop."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import structlog
+
+from edge.broker import EmbeddedBroker
+from edge.catalog.service import CatalogService
+from edge.clock import Clock
+from edge.database import Database, Transaction
+from edge.devices.service import DeviceService
+from edge.discovery import Discovery, DiscoveryHealth
+from edge.dispensing.service import DispenseService
+from edge.errors import SettingsError, StorageFull
+from edge.failpoints import Failpoints
+from edge.guard import Guard
+from edge.identity import GatewayIdentity
+from edge.inventory.service import InventoryService
+from edge.kiosk.health import Health
+from edge.kiosk.routes import create_app
+from edge.kiosk.server import bind, serve
+from edge.kiosk.streams import Streams
+from edge.kiosk.views import KioskViews
+from edge.links import Links
+from edge.mqtt import Inbox, LocalMqtt
+from edge.mqtt_routes import MqttRoutes
+from edge.orders.service import OrderService
+from edge.outbox import Outbox, TelemetryBuffer
+from edge.payments.service import PaymentService
+from edge.settings import PREFIX, Settings
+from edge.site_ca import SiteCa
+from edge.sync.agent import SyncAgent
+from edge.sync.cloud_client import CloudClient
+from edge.sync.doorbell import Doorbell
+from edge.sync.pull import Apply, Pull
+from edge.sync.push import Push
+from edge.watch import Watch
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the gateway can be reached."""
+
+    kiosk_url: str
+    mqtt_port: int
+
+
+class Gateway:
+    """All parts of one gateway, built and not yet started. Raises SiteCaError."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings, self.clock = settings, clock
+        self.watch, self.failpoints = Watch(), Failpoints(settings.failpoint)
+        self.identity = GatewayIdentity(settings.state_dir, clock)
+        self.site_ca = SiteCa.open(settings.state_dir / "site-ca")
+        self.database = Database(settings.state_dir, self.watch, self.failpoints)
+        self.outbox, self.telemetry = Outbox(clock), TelemetryBuffer()
+        self._build_mqtt()
+        self._build_features()
+        self._build_guard()
+        self._build_sync()
+        self._build_kiosk()
+        self.discovery: Discovery | None = None
+
+    def _build_mqtt(self) -> None:
+        inbox = Inbox(self.clock.monotonic)
+        self.broker = EmbeddedBroker(inbox.put)
+        self.mqtt = LocalMqtt(self.broker.publish, inbox)
+        self.links = Links(self.mqtt, self.watch)
+
+    def _build_features(self) -> None:
+        database, outbox, links, clock, watch = self.database, self.outbox, self.links, self.clock, self.watch
+        self.catalog = CatalogService(clock)
+        self.inventory = InventoryService(database, outbox)
+        self.devices = DeviceService(database, links, outbox, self.telemetry, clock, watch)
+        self.dispenses = DispenseService(database, self.devices, links, clock, watch, self.failpoints)
+        self.payments = PaymentService(database, outbox, links, self.failpoints)
+        features = (self.catalog, self.inventory, self.devices, self.dispenses, self.payments)
+        self.orders = OrderService(database, *features, outbox, clock, watch)
+        self.routes = MqttRoutes(self.mqtt, self.devices, self.dispenses, self.inventory, self.payments, self.orders)
+
+    def _build_guard(self) -> None:
+        self.guard = Guard(
+            self.site_ca.server_context(self.clock.now()),
+            self.devices,
+            self.broker.open_pipe,
+            self.links.connected,
+            self.links.disconnected,
+            host=self.settings.mqtt_host,
+            port=self.settings.mqtt_port,
+        )
+
+    def _build_sync(self) -> None:
+        settings = self.settings
+        self.client = CloudClient(settings.cloud_url, self.identity, self.clock, settings.cloud_timeout_s)
+        features: dict[str, Apply] = {
+            "machine": self.catalog.apply_machine,
+            "product": self.catalog.apply_product,
+            "planogram": self.catalog.apply_planogram,
+            "expected_device": self.devices.apply_expected,
+            "stock_instruction": self.inventory.apply_instruction,
+        }
+        self.sync = SyncAgent(
+            settings=settings,
+            identity=self.identity,
+            client=self.client,
+            push=Push(self.database, self.outbox, self.telemetry, self.client, self.failpoints, self._part),
+            pull=Pull(self.database, self.client, self.clock, self.failpoints, features),
+            doorbell=Doorbell(settings.cloud_url, self.identity),
+            watch=self.watch,
+            clock=self.clock,
+            software=software_version(),
+        )
+
+    def _build_kiosk(self) -> None:
+        self.views = KioskViews(self.database, self.catalog, self.inventory, self.devices, self.payments)
+        self.streams = Streams(self.watch)
+        self.health = Health(
+            self.database,
+            self.outbox,
+            self.identity,
+            self.clock,
+            self.views,
+            self.orders,
+            self.sync.status,
+            lambda: self._broker_running,
+            self._discovery_health,
+        )
+        hosts = (self.settings.kiosk_host, *self.settings.kiosk_allowed_hosts)
+        self.kiosk = create_app(self.views, self.orders, self.streams, self.health, hosts)
+        self._broker_running = False
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[Addresses], None]) -> None:
+        """Start everything, call `on_ready`, and run until `stop` is set or a part dies; then stop everything.
+
+        Raises SettingsError, DatabaseError, or an ExceptionGroup with what a part died of.
+        """
+        async with AsyncExitStack() as stack:
+            listener = self._listen()
+            stack.callback(listener.close)
+            stack.push_async_callback(self.client.close)
+            stack.push_async_callback(self.database.close)
+            await self._begin_epoch(await self.database.open())
+            await self.broker.start()
+            stack.push_async_callback(self.broker.stop)
+            await self._start_guard()
+            stack.push_async_callback(self.guard.stop)
+            self._broker_running = True
+            async with asyncio.TaskGroup() as group:
+                stop_kiosk = asyncio.Event()
+                kiosk = group.create_task(serve(self.kiosk, listener, stop_kiosk), name="kiosk")
+                tasks = [group.create_task(work(), name=name) for name, work in self._work().items()]
+                addresses = Addresses(_url(listener), self.guard.port)
+                log.info("ready", kiosk_url=addresses.kiosk_url, mqtt_port=addresses.mqtt_port)
+                on_ready(addresses)
+                await stop.wait()
+                self.streams.stop()
+                stop_kiosk.set()
+                await kiosk
+                for task in tasks:
+                    task.cancel()
+        log.info("stopped")
+
+    def _listen(self) -> socket.socket:
+        host, port = self.settings.kiosk_host, self.settings.kiosk_port
+        try:
+            return bind(host, port)
+        except OSError as error:
+            raise SettingsError(f"{PREFIX}KIOSK_PORT: cannot listen on {host}:{port}: {error.strerror}") from error
+
+    async def _start_guard(self) -> None:
+        host, port = self.settings.mqtt_host, self.settings.mqtt_port
+        try:
+            await self.guard.start()
+        except OSError as error:
+            raise SettingsError(f"{PREFIX}MQTT_PORT: cannot listen on {host}:{port}: {error.strerror}") from error
+
+    def _work(self) -> dict[str, Work]:
+        """Every task that lives as long as the program."""
+        return {
+            "broker": self.broker.watch,
+            "guard": self.guard.watch,
+            "mqtt_routes": self.routes.run,
+            "devices": self.devices.run,
+            "dispenses": partial(self.dispenses.run, self.orders),
+            "orders": self.orders.run,
+            "cloud": self._meet_cloud,
+            "housekeeping": self._keep_house,
+        }
+
+    async def _meet_cloud(self) -> None:
+        await self.sync.claim()
+        claim = self.identity.claim
+        if claim is None:
+            raise AssertionError("claimed and yet not")
+        self.discovery = Discovery(claim.gateway_id, self.guard.port, self.settings.mdns_interfaces, self.clock)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.discovery.run(), name="discovery")
+            group.create_task(self.sync.run(), name="sync")
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.backup_s)
+            try:
+                await self.database.back_up()
+            except StorageFull:
+                log.error("no_room_for_backup")
+            now = self.clock.now()
+            if self.site_ca.needs_renewal(now):
+                self.guard.use(self.site_ca.server_context(now))
+
+    async def _begin_epoch(self, epoch: int) -> None:
+        """At start: go on in the ledger's own epoch, or in a new one if it was lost or restored."""
+
+        def work(tx: Transaction) -> int:
+            if self.outbox.begin_epoch(tx, epoch):
+                self.devices.begin_epoch(tx)
+            return self.outbox.position(tx).epoch
+
+        await self.database.raise_epoch(await self.database.unit("app.begin_epoch", work))
+
+    async def _part(self, epoch: int) -> None:
+        """The cloud tells another history: what it lacks goes on in a new epoch."""
+
+        def work(tx: Transaction) -> None:
+            if self.outbox.begin_epoch(tx, epoch):
+                self.outbox.move_waiting(tx)
+                self.devices.begin_epoch(tx)
+
+        await self.database.raise_epoch(epoch)
+        await self.database.unit("app.part", work)
+
+    def _discovery_health(self) -> DiscoveryHealth:
+        return self.discovery.health() if self.discovery else DiscoveryHealth.none()
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def software_version() -> str:
+    """Of the installed package."""
+    try:
+        return version("larder")
+    except PackageNotFoundError:
+        return "0"
