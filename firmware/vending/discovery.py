@@ -14,6 +14,7 @@ GROUP = "224.0.0.251"
 PORT = 5353
 QUERY_AT_MS = (0, 300, 900)
 GIVE_UP_MS = 1_500
+LINGER_MS = 150
 POLL_S = 0.05
 ANNOUNCE_EVERY_MS = 60_000
 ANSWER_GAP_MS = 1_000
@@ -23,7 +24,7 @@ MAX_FOUND = 4
 
 
 async def find_gateways(board: Hardware, clock: Clock) -> list:
-    """The (address, port) pairs of the first answer within 1.5 s; empty when nobody answers."""
+    """The (address, port) pairs that answer within 1.5 s, or soon after the first: another site's may be among them."""
     try:
         wire = board.open_udp(0)
     except OSError as error:
@@ -40,16 +41,20 @@ async def find_gateways(board: Hardware, clock: Clock) -> list:
 
 async def _ask(wire: socket.socket, clock: Clock) -> list:
     began = clock.ms()
+    until = began + GIVE_UP_MS
     asked = 0
-    while clock.ms() - began < GIVE_UP_MS:
+    found: list = []
+    while clock.ms() < until and len(found) < MAX_FOUND:
         if asked < len(QUERY_AT_MS) and clock.ms() - began >= QUERY_AT_MS[asked]:
             wire.sendto(dns.query(GATEWAYS), (GROUP, PORT))
             asked += 1
-        found = _gateways_in(_receive(wire))
-        if found:
-            return found[:MAX_FOUND]
+        for gateway in _gateways_in(_receive(wire)):
+            if not found:
+                until = min(until, clock.ms() + LINGER_MS)
+            if gateway not in found:
+                found.append(gateway)
         await asyncio.sleep(POLL_S)
-    return []
+    return found
 
 
 def _gateways_in(data: "bytes | None") -> list:

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from edge.clock import new_id
+from edge.clock import Clock, new_id
+from edge.discovery import Discovery
 from edge.site_ca import SiteCa
 from firmware.simulator.control import ask
 from firmware.simulator.failpoints import NAMES
@@ -62,6 +63,17 @@ async def test_a_device_claims_itself_logs_in_and_vends(site: DeviceSite) -> Non
     world = read_world(site.state)
     assert world.motor_starts == world.drops == {str(vend_id): 1}
     assert world.stock == {"A1": 9, "A2": 10}
+
+
+async def test_a_device_that_knows_no_address_finds_the_gateway_by_multicast_dns(site: DeviceSite) -> None:
+    site.settings(gateway_host=None, mdns=True)
+    gateway = asyncio.create_task(Discovery(new_id(), site.site.guard.port, ["127.0.0.1"], Clock()).run())
+    try:
+        async with site.simulator():
+            await site.expect(Channel.HELLO, 20)
+    finally:
+        gateway.cancel()
+        await asyncio.gather(gateway, return_exceptions=True)
 
 
 async def test_power_lost_in_mid_turn_is_reported_with_evidence_and_never_run_again(site: DeviceSite) -> None:
