@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -114,6 +114,11 @@ def columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
+def values(step: object) -> Iterable[object]:
+    """The fields of a dataclass in their order. Unlike `astuple` it copies nothing."""
+    return vars(step).values()
+
+
 Work = Callable[[Transaction], Awaitable[T]]
 
 
@@ -136,6 +141,8 @@ class Database:
             "application_name": "larder-cloud",
             "timezone": "UTC",
             "jit": "off",
+            # Statements are planned once, perhaps on a table that is still empty: let no whole-table scan stick.
+            "enable_seqscan": "off",
             "statement_timeout": "10000",
             "lock_timeout": "5000",
             "idle_in_transaction_session_timeout": "15000",

@@ -98,6 +98,7 @@ class EmbeddedPostgres:
             "max_connections": "60",
             "shared_buffers": "64MB",
             "max_wal_size": "512MB",
+            "autovacuum_naptime": "15s",  # a fresh database grows fast: let plans follow
             "timezone": "UTC",
             "log_timezone": "UTC",
         }

@@ -1,13 +1,12 @@
 """Devices: expected by people, claimed at gateways, watched by both."""
 
 from collections.abc import Sequence
-from dataclasses import astuple
 from datetime import datetime
 from uuid import UUID
 
 from cloud.auth.rules import sha256_hex
 from cloud.clock import new_id
-from cloud.database import Transaction, columns
+from cloud.database import Transaction, columns, values
 from cloud.devices.models import Device
 from cloud.devices.rules import device_steps
 from cloud.errors import FactRefused
@@ -108,7 +107,7 @@ async def expected(transaction: Transaction, site_id: UUID) -> list[ExpectedDevi
 
 async def record_steps(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
     """Claimed, came, went. Raises FactRefused for an unknown device."""
-    rows = [(device_id, *astuple(step)) for device_id, step in device_steps(facts).items()]
+    rows = [(device_id, *values(step)) for device_id, step in device_steps(facts).items()]
     if await transaction.execute(_STEPS, *columns(rows)) != len(rows):
         raise FactRefused("the device is unknown")
 

@@ -1,11 +1,10 @@
 """Stock: taken from facts in whole batches, asked for by people, shown to both."""
 
 from collections.abc import Sequence
-from dataclasses import astuple
 from uuid import UUID
 
 from cloud.clock import new_id
-from cloud.database import Transaction, columns
+from cloud.database import Transaction, columns, values
 from cloud.inventory.rules import slot_steps
 from cloud.onboarding import changes
 from shared.contract import Message, SlotCode
@@ -72,7 +71,7 @@ async def record_movements(transaction: Transaction, tenant_id: UUID, facts: Seq
 async def record_slots(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
     """The sum of each slot, and what people and sensors say of it."""
     steps = slot_steps(facts)
-    await transaction.execute(_STOCK, tenant_id, *columns([(*key, *astuple(step)) for key, step in steps.items()]))
+    await transaction.execute(_STOCK, tenant_id, *columns([(*key, *values(step)) for key, step in steps.items()]))
     flagged = [
         (*key, step.suspect, step.sensed_empty)
         for key, step in steps.items()

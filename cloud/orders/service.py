@@ -1,19 +1,22 @@
 """Orders: taken from facts in whole batches, and shown to people."""
 
-from collections.abc import Sequence
-from dataclasses import astuple
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from cloud.database import Transaction, columns
+from cloud.database import Transaction, columns, values
 from cloud.errors import FactRefused
-from cloud.orders.rules import STATES, lines_of, order_steps, vend_steps
+from cloud.orders.rules import STATES, OrderStep, VendStep, lines_of, order_steps, vend_steps
 from shared.orders import OrderPlaced
 from shared.sync import Fact
 
 _ORDERS = """
-    INSERT INTO orders (tenant_id, state, id, machine_id, rail, currency, total_minor, planogram_version, placed_at)
-    SELECT $1, 'placed', * FROM unnest(
-        $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::integer[], $8::timestamptz[])
+    INSERT INTO orders (tenant_id, id, machine_id, rail, currency, total_minor, planogram_version, placed_at,
+                        state, captured_minor, given_back_minor, ended_at)
+    SELECT $1, id, machine_id, rail, currency, total, version, placed_at,
+           state, coalesce(captured, 0), coalesce(given_back, 0), ended_at
+    FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::integer[], $8::timestamptz[],
+                $9::text[], $10::bigint[], $11::bigint[], $12::timestamptz[])
+        AS u (id, machine_id, rail, currency, total, version, placed_at, state, captured, given_back, ended_at)
 """
 _LINES = """
     INSERT INTO order_lines (tenant_id, order_id, line, slot, product_id, product_name, price_minor, quantity)
@@ -21,8 +24,14 @@ _LINES = """
         $2::uuid[], $3::smallint[], $4::text[], $5::uuid[], $6::text[], $7::bigint[], $8::integer[])
 """
 _VENDS = """
-    INSERT INTO vends (tenant_id, state, id, order_id, line)
-    SELECT $1, 'waiting', * FROM unnest($2::uuid[], $3::uuid[], $4::smallint[])
+    INSERT INTO vends (tenant_id, id, line, order_id, state, device_id, device_epoch, device_seq, requested_at,
+                       cancel_reason, outcome, evidence, resolved_at, dispensed_unpaid)
+    SELECT $1, id, line, order_id, coalesce(state, 'waiting'), device_id, device_epoch, device_seq, requested_at,
+           cancel_reason, outcome, evidence, resolved_at, dispensed_unpaid
+    FROM unnest($2::uuid[], $3::smallint[], $4::uuid[], $5::text[], $6::uuid[], $7::integer[], $8::bigint[],
+                $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::boolean[])
+        AS u (id, line, order_id, state, device_id, device_epoch, device_seq, requested_at,
+              cancel_reason, outcome, evidence, resolved_at, dispensed_unpaid)
 """
 _ORDER_STEPS = """
     UPDATE orders SET
@@ -56,35 +65,73 @@ _VEND_STEPS = """
 _STRANGERS = "SELECT count(*) AS strangers FROM orders WHERE id = ANY($1::uuid[]) AND machine_id <> ALL($2::uuid[])"
 
 
-async def record_placed(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
-    """Orders with their lines and vends. An order told twice is an error of Postgres (unique key)."""
-    orders = [fact.body for fact in facts if isinstance(fact.body, OrderPlaced)]
-    lines = [(order.order_id, number, line) for order in orders for number, line in enumerate(lines_of(order), 1)]
-    order_rows = [
-        (o.order_id, o.machine_id, o.rail, o.currency, o.total_minor, o.planogram_version, o.placed_at) for o in orders
-    ]
+async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """New orders as far as the facts took them, then the steps of older ones.
+
+    Raises FactRefused for an order or vend that is unknown or has ended; an order told twice is an error of Postgres.
+    """
+    placed = [fact.body for fact in facts if isinstance(fact.body, OrderPlaced)]
+    steps, vends = order_steps(facts), vend_steps(facts)
+    if placed:
+        await _insert(transaction, tenant_id, placed, steps, vends)
+    for order in placed:
+        steps.pop(order.order_id, None)
+        for vend in order.vends:
+            vends.pop(vend.vend_id, None)
+    await _update(transaction, steps, vends)
+
+
+async def _insert(
+    transaction: Transaction,
+    tenant_id: UUID,
+    placed: Sequence[OrderPlaced],
+    steps: Mapping[UUID, OrderStep],
+    vends: Mapping[UUID, VendStep],
+) -> None:
+    lines = [(order.order_id, number, line) for order in placed for number, line in enumerate(lines_of(order), 1)]
+    order_rows = [(*_frozen(order), *values(steps.get(order.order_id) or OrderStep())) for order in placed]
     line_rows = [
         (order_id, number, line.slot, line.product_id, line.product_name, line.price_minor, len(line.vend_ids))
         for order_id, number, line in lines
     ]
-    vend_rows = [(vend_id, order_id, number) for order_id, number, line in lines for vend_id in line.vend_ids]
+    vend_rows = [
+        (vend_id, number, *values(_own(vends.get(vend_id), order_id)))
+        for order_id, number, line in lines
+        for vend_id in line.vend_ids
+    ]
     await transaction.execute(_ORDERS, tenant_id, *columns(order_rows))
     await transaction.execute(_LINES, tenant_id, *columns(line_rows))
     await transaction.execute(_VENDS, tenant_id, *columns(vend_rows))
 
 
-async def record_order_steps(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
-    """Authorised, dispensing, ended. Raises FactRefused for an order that is unknown or has ended."""
-    rows = [(order_id, *astuple(step)) for order_id, step in order_steps(facts).items()]
-    if await transaction.execute(_ORDER_STEPS, list(STATES), *columns(rows)) != len(rows):
-        raise FactRefused("the order is unknown or has ended")
+def _own(step: VendStep | None, order_id: UUID) -> VendStep:
+    if step is not None and step.order_id != order_id:
+        raise FactRefused("the vend belongs to another order")
+    return step or VendStep(order_id)
 
 
-async def record_vend_steps(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
-    """Requested, cancelled, resolved. Raises FactRefused for a vend that is unknown or has its outcome already."""
-    rows = [(vend_id, *astuple(step)) for vend_id, step in vend_steps(facts).items()]
-    if await transaction.execute(_VEND_STEPS, *columns(rows)) != len(rows):
-        raise FactRefused("the vend is unknown or has an outcome already")
+def _frozen(order: OrderPlaced) -> tuple[object, ...]:
+    """What an order never changes, in the order of _ORDERS."""
+    return (
+        order.order_id,
+        order.machine_id,
+        order.rail,
+        order.currency,
+        order.total_minor,
+        order.planogram_version,
+        order.placed_at,
+    )
+
+
+async def _update(transaction: Transaction, steps: Mapping[UUID, OrderStep], vends: Mapping[UUID, VendStep]) -> None:
+    if vends:
+        rows = [(vend_id, *values(step)) for vend_id, step in vends.items()]
+        if await transaction.execute(_VEND_STEPS, *columns(rows)) != len(rows):
+            raise FactRefused("the vend is unknown or has an outcome already")
+    if steps:
+        rows = [(order_id, *values(step)) for order_id, step in steps.items()]
+        if await transaction.execute(_ORDER_STEPS, list(STATES), *columns(rows)) != len(rows):
+            raise FactRefused("the order is unknown or has ended")
 
 
 async def refuse_strangers(transaction: Transaction, machines: Sequence[UUID], orders: Sequence[UUID]) -> None:

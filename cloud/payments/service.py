@@ -1,18 +1,25 @@
 """Payments: taken from facts in whole batches."""
 
 from collections.abc import Sequence
-from dataclasses import astuple
 from uuid import UUID
 
-from cloud.database import Transaction, columns
+from cloud.database import Transaction, columns, values
 from cloud.errors import FactRefused
-from cloud.payments.rules import payment_steps
+from cloud.payments.rules import PaymentStep, payment_steps
 from shared.payments import CreditInserted, PaymentAttempted
 from shared.sync import Fact
 
 _ATTEMPTS = """
-    INSERT INTO payments (tenant_id, state, id, order_id, rail, currency, amount_minor, attempted_at)
-    SELECT $1, 'pending', * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[])
+    INSERT INTO payments (tenant_id, id, rail, currency, amount_minor, attempted_at, order_id,
+                          captured_minor, given_back_minor, state)
+    SELECT $1, id, rail, currency, amount, attempted_at, order_id, captured, given_back,
+           CASE WHEN voided THEN 'voided'
+                WHEN moved AND captured + given_back = amount THEN 'settled'
+                WHEN authorised THEN 'authorised'
+                ELSE 'pending' END
+    FROM unnest($2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::uuid[], $8::bigint[],
+                $9::bigint[], $10::boolean[], $11::boolean[], $12::boolean[])
+        AS u (id, rail, currency, amount, attempted_at, order_id, captured, given_back, authorised, voided, moved)
 """
 _STEPS = """
     UPDATE payments SET
@@ -34,18 +41,29 @@ _CREDITS = """
 """
 
 
-async def record_attempts(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
-    """Payments that orders ask for."""
+async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """New payments as far as the facts took them, then the steps of older ones.
+
+    Raises FactRefused for a payment that is unknown or voided.
+    """
+    steps = payment_steps(facts)
     attempts = [(fact.at, fact.body) for fact in facts if isinstance(fact.body, PaymentAttempted)]
-    rows = [(p.payment_id, p.order_id, p.rail, p.currency, p.amount_minor, at) for at, p in attempts]
-    await transaction.execute(_ATTEMPTS, tenant_id, *columns(rows))
+    if attempts:
+        rows = [
+            (p.payment_id, p.rail, p.currency, p.amount_minor, at, *values(_own(steps.pop(p.payment_id, None), p)))
+            for at, p in attempts
+        ]
+        await transaction.execute(_ATTEMPTS, tenant_id, *columns(rows))
+    if steps:
+        older = [(payment_id, *values(step)) for payment_id, step in steps.items()]
+        if await transaction.execute(_STEPS, *columns(older)) != len(older):
+            raise FactRefused("the payment is unknown or voided")
 
 
-async def record_steps(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
-    """Authorised, captured, given back, voided. Raises FactRefused for a payment that is unknown or voided."""
-    rows = [(payment_id, *astuple(step)) for payment_id, step in payment_steps(facts).items()]
-    if await transaction.execute(_STEPS, *columns(rows)) != len(rows):
-        raise FactRefused("the payment is unknown or voided")
+def _own(step: PaymentStep | None, attempt: PaymentAttempted) -> PaymentStep:
+    if step is not None and step.order_id != attempt.order_id:
+        raise FactRefused("the payment belongs to another order")
+    return step or PaymentStep(attempt.order_id)
 
 
 async def record_credits(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:

@@ -1,7 +1,6 @@
 """The table: which events go to which feature, in which order.
 
-A later row may build on an earlier one. Within a row a whole batch is one call. The order is safe because no event
-of an earlier row can follow, for the same thing, one of a later row.
+A later row builds on what an earlier one has made. Each row gets all its facts of a batch at once.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,22 +18,18 @@ from shared.sync import Fact
 
 Handler = Callable[[Transaction, UUID, Sequence[Fact]], Awaitable[None]]
 
+_VEND_EVENTS = frozenset({"vend_requested", "vend_cancel_requested", "vend_resolved", "vend_dispensed_unpaid"})
+_PAYMENT_EVENTS = frozenset(
+    {"payment_attempted", "payment_authorised", "payment_captured", "payment_given_back", "payment_voided"}
+)
+
 PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
     (devices.record_steps, frozenset({"device_claimed", "device_link_changed"})),
-    (orders.record_placed, frozenset({"order_placed"})),
-    (payments.record_attempts, frozenset({"payment_attempted"})),
+    (orders.record, _VEND_EVENTS | {"order_placed", "payment_authorised", "order_ended"}),
+    (payments.record, _PAYMENT_EVENTS),
     (payments.record_credits, frozenset({"credit_inserted"})),
-    (
-        payments.record_steps,
-        frozenset({"payment_authorised", "payment_captured", "payment_given_back", "payment_voided"}),
-    ),
-    (
-        orders.record_vend_steps,
-        frozenset({"vend_requested", "vend_cancel_requested", "vend_resolved", "vend_dispensed_unpaid"}),
-    ),
     (inventory.record_movements, frozenset({"stock_moved"})),
     (inventory.record_slots, frozenset({"stock_moved", "slot_suspected", "slot_sensed"})),
-    (orders.record_order_steps, frozenset({"payment_authorised", "vend_requested", "order_ended"})),
 )
 
 POISON = (FactRefused, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, ValueError)
@@ -48,9 +43,9 @@ async def project(transaction: Transaction, tenant_id: UUID, machines: frozenset
         concerned = [fact for fact in facts if fact.body.event in events]
         if concerned:
             await handler(transaction, tenant_id, concerned)
-    order_ids = {getattr(fact.body, "order_id", None) for fact in facts} - {None}
-    if order_ids:
-        await orders.refuse_strangers(transaction, list(machines), [o for o in order_ids if o is not None])
+    older = _orders_of_before(facts)
+    if older:
+        await orders.refuse_strangers(transaction, list(machines), list(older))
 
 
 def _refuse_strange_machines(machines: frozenset[UUID], facts: Sequence[Fact]) -> None:
@@ -58,3 +53,10 @@ def _refuse_strange_machines(machines: frozenset[UUID], facts: Sequence[Fact]) -
         machine_id = getattr(fact.body, "machine_id", None)
         if machine_id is not None and machine_id not in machines:
             raise FactRefused(f"machine {machine_id} is not of this site")
+
+
+def _orders_of_before(facts: Sequence[Fact]) -> set[UUID]:
+    """Orders that the facts speak of and that were placed in another batch."""
+    placed = {fact.body.order_id for fact in facts if fact.body.event == "order_placed"}
+    spoken_of = {getattr(fact.body, "order_id", None) for fact in facts}
+    return {order_id for order_id in spoken_of if order_id is not None} - placed
