@@ -27,6 +27,8 @@ Value = str | int | float | bytes | None
 MIGRATIONS = Path(__file__).parent / "migrations"
 RESERVE_BYTES = 16 * 1024 * 1024
 """Room that is given up to finish what is under way when the disk is full."""
+OPENING_BYTES = 1024 * 1024
+"""Room that opening the ledger may take."""
 
 log = structlog.get_logger()
 
@@ -89,14 +91,18 @@ class Database:
 
         One above the ledger's own means that the file was lost, or restored from a backup. Raises DatabaseError.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._take_lock()
-        epoch = await asyncio.to_thread(self._mend)
-        self._connection = _LedgerThread(lambda: sqlite3.connect(self._path, isolation_level=None), 64)
-        _ = await self._connection
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            self._make_way()
+            epoch = await asyncio.to_thread(self._mend)
+            self._connection = _LedgerThread(lambda: sqlite3.connect(self._path, isolation_level=None), 64)
+            _ = await self._connection
             await self._connection.run(_configure)
             await self._connection.run(_migrate)
+        except (sqlite3.Error, OSError) as error:
+            await self.close()
+            raise DatabaseError(f"{self._path} cannot be opened: {error}") from error
         except BaseException:
             await self.close()
             raise
@@ -115,34 +121,47 @@ class Database:
     async def unit(self, name: str, work: Callable[[Transaction], T]) -> T:
         """Run `work` as one transaction, committed to the disk when this returns; whatever it raises rolls it back.
 
-        A caller that is cancelled leaves; the unit ends all the same. Raises StorageFull when there is no room.
+        A caller that is cancelled leaves; the unit ends all the same. When the disk is full the reserve is given up and
+        `work` runs a second time: it finishes what is under way, or finds that `has_room` is false. Raises StorageFull
+        when there is no room even so.
         """
         loop = asyncio.get_running_loop()
 
         def run(connection: sqlite3.Connection) -> T:
-            transaction = Transaction(connection)
-            connection.execute("BEGIN IMMEDIATE")
             try:
-                result = work(transaction)
-                self._failpoints.hit(f"{name}.before_commit")
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            self._failpoints.hit(f"{name}.after_commit")
-            if transaction.touched:
-                loop.call_soon_threadsafe(self._watch.touch, transaction.touched)
+                result, touched = self._commit(connection, name, work)
+            except sqlite3.OperationalError as error:
+                if not _is_full(error):
+                    raise
+                log.error("storage_full", unit=name, reserve=self._reserve.exists())
+                self._reserve.unlink(missing_ok=True)
+                result, touched = self._commit(connection, name, work)
+            if touched:
+                loop.call_soon_threadsafe(self._watch.touch, touched)
             return result
 
         try:
             return await self._thread.run(run)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
-                raise
-            self._reserve.unlink(missing_ok=True)
-            log.error("storage_full", unit=name)
-            raise StorageFull from error
+            if _is_full(error):
+                raise StorageFull from error
+            raise
+
+    def _commit(
+        self, connection: sqlite3.Connection, name: str, work: Callable[[Transaction], T]
+    ) -> tuple[T, set[str]]:
+        transaction = Transaction(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(transaction)
+            self._failpoints.hit(f"{name}.before_commit")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._failpoints.hit(f"{name}.after_commit")
+        return result, transaction.touched
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on one consistent snapshot. It must not write."""
@@ -182,7 +201,9 @@ class Database:
             await self._thread.run(copy)
         except sqlite3.OperationalError as error:
             fresh.unlink(missing_ok=True)
-            raise StorageFull from error
+            if _is_full(error):
+                raise StorageFull from error
+            raise
 
     @property
     def _thread(self) -> _LedgerThread:
@@ -199,6 +220,12 @@ class Database:
             self._lock = -1
             raise DatabaseError(f"another process has {self._path} open") from error
 
+    def _make_way(self) -> None:
+        """SQLite cannot even open a ledger on a full disk: finishing what is under way begins here."""
+        if shutil.disk_usage(self._folder).free < OPENING_BYTES and self._reserve.exists():
+            log.error("storage_full", unit="open", reserve=True)
+            self._reserve.unlink()
+
     def _mend(self) -> int:
         """Quarantine a damaged ledger and put its backup in place. The epoch rises *before* the file is replaced."""
         known = int(self._epoch.read_text()) if self._epoch.exists() else 0
@@ -207,8 +234,7 @@ class Database:
             return max(known, 1)
         epoch = known + 1
         self._write_epoch(epoch)
-        if self._path.exists():
-            self._quarantine()
+        self._quarantine()
         if self._backup.exists() and is_sound(self._backup):
             restored = self._path.with_suffix(".restored")
             shutil.copyfile(self._backup, restored)
@@ -219,13 +245,16 @@ class Database:
         return epoch
 
     def _quarantine(self) -> None:
+        """Put away what is left of the ledger: a -wal beside the restored file would be taken for its own."""
+        # The ledger itself last: until it is gone, the next start comes here again.
+        remains = [file for suffix in ("-wal", "-shm", "") if (file := Path(f"{self._path}{suffix}")).exists()]
+        if not remains:
+            return
         place = self._folder / "quarantine" / f"{time.time_ns()}"
         place.mkdir(parents=True)
-        # The -wal first: beside the restored file it would be taken for its own.
-        for suffix in ("-wal", "-shm", ""):
-            file = Path(f"{self._path}{suffix}")
-            if file.exists():
-                file.replace(place / file.name)
+        for file in remains:
+            file.replace(place / file.name)
+        _sync(self._folder)
         log.error("ledger_quarantined", place=place.name)
 
     def _write_epoch(self, epoch: int) -> None:
@@ -249,6 +278,10 @@ class Database:
         except OSError as error:
             fresh.unlink(missing_ok=True)
             log.error("no_room_for_reserve", error=str(error))
+
+
+def _is_full(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode == sqlite3.SQLITE_FULL
 
 
 def is_sound(path: Path) -> bool:
