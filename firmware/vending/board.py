@@ -1,6 +1,7 @@
 """The ESP32 and what is wired to it. The only file that imports `machine`; the simulator has one of its own instead."""
 
 import asyncio
+import errno
 import gc
 import socket
 import ssl
@@ -18,7 +19,6 @@ COIN_QUIET_MS = 200
 PULSE_DEBOUNCE_US = 20_000
 JOIN_S = 20
 MDNS_GROUP = b"\xe0\x00\x00\xfb"
-EINPROGRESS = 119
 
 
 class Board(Hardware):
@@ -154,5 +154,5 @@ def _connect(raw: socket.socket, address: tuple) -> None:
     try:
         raw.connect(address)
     except OSError as error:
-        if error.errno != EINPROGRESS:
+        if error.errno != errno.EINPROGRESS:
             raise

@@ -11,13 +11,10 @@ class Flash:
 
     def read(self, name: str) -> bytes:
         """The whole file; empty if there is none."""
-        try:
-            with open(self._path(name), "rb") as file:
-                return file.read()
-        except OSError as error:
-            if error.errno == 2:  # ENOENT
-                return b""
-            raise
+        if name not in os.listdir(self._folder):
+            return b""
+        with open(self._path(name), "rb") as file:
+            return file.read()
 
     def read_end(self, name: str, size: int) -> bytes:
         """The last `size` bytes of the file."""

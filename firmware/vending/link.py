@@ -22,8 +22,11 @@ from .settings import Settings
 HEARTBEAT_MS = 10_000
 OPEN_S = 6
 CLAIM_MS = 10_000
+SEARCH_EVERY_MS = 10_000
+"""A search takes its time; between two, the addresses already known are tried."""
 FIRST_RETRY_MS = 500
-LONGEST_RETRY_MS = 4_000
+LONGEST_RETRY_MS = 2_000
+LONGEST_RETRY_REFUSED_MS = 10_000
 STEADY_MS = 5_000
 """A session that lasted so long lets the next retry start from the shortest wait again."""
 SERVER_NAME = "gateway.larder"
@@ -77,6 +80,8 @@ class Link:
         self._claims = credentials.fresh and settings.claim_code is not None
         self._address = self._cached_address()
         self._retry_ms = FIRST_RETRY_MS
+        self._longest_retry_ms = LONGEST_RETRY_MS
+        self._search_due_ms = 0
         self.state = OFFLINE
 
     async def run(self) -> None:
@@ -85,7 +90,7 @@ class Link:
             if await self._round() == AGAIN:
                 continue
             wait_ms = self._retry_ms * (128 + os.urandom(1)[0] // 2) // 256
-            self._retry_ms = min(2 * self._retry_ms, LONGEST_RETRY_MS)
+            self._retry_ms = min(2 * self._retry_ms, self._longest_retry_ms)
             await asyncio.sleep(wait_ms / 1000)
 
     async def _round(self) -> str:
@@ -110,10 +115,13 @@ class Link:
         return [] if self._address is None else [self._address]
 
     async def _found_addresses(self) -> list:
-        if not self._settings.mdns:
+        knows_another = self._address is not None or self._settings.gateway_host is not None
+        if not self._settings.mdns or (knows_another and self._clock.ms() < self._search_due_ms):
             return []
         self._enter(FINDING)
-        return await discovery.find_gateways(self._board, self._clock)
+        found = await discovery.find_gateways(self._board, self._clock)
+        self._search_due_ms = self._clock.ms() + SEARCH_EVERY_MS
+        return found
 
     async def _given_address(self) -> list:
         if self._settings.gateway_host is None:
@@ -153,6 +161,7 @@ class Link:
         """Token and claim code take turns, so that a device whose claim was answered into the void gets in by token."""
         log("claim_refused" if self._claims else "login_refused")
         self._claims = not self._claims and self._settings.claim_code is not None
+        self._longest_retry_ms = LONGEST_RETRY_REFUSED_MS
         return AGAIN if self._claims else LATER
 
     async def _claim(self, client: MqttClient, address: tuple) -> None:
@@ -179,6 +188,7 @@ class Link:
         await client.publish(self._topic(topics.HELLO), hello)
         self._reports.connected(client)
         self._enter(ONLINE)
+        self._longest_retry_ms = LONGEST_RETRY_MS
         online_ms = self._clock.ms()
         beat_ms = online_ms + HEARTBEAT_MS
         while True:

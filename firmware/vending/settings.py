@@ -1,5 +1,6 @@
 """settings.json: what this device is and how it is wired. Checked as a whole before anything starts."""
 
+import binascii
 import json
 from collections import namedtuple
 
@@ -78,12 +79,10 @@ def parse(data: bytes) -> Settings:
 
 def der(pem: object) -> bytes:
     """The first certificate of a PEM text as DER, the only form that MicroPython's load_verify_locations takes."""
-    import binascii
-
     _require(isinstance(pem, str) and "-----BEGIN CERTIFICATE-----" in pem, "ca_pem must be a PEM certificate")
     body = str(pem).split("-----BEGIN CERTIFICATE-----")[1].split("-----END CERTIFICATE-----")[0]
     try:
-        return binascii.a2b_base64("".join(body.split()))
+        return binascii.a2b_base64("".join(body.split()).encode())
     except ValueError:
         raise SettingsError("ca_pem must be a PEM certificate") from None
 

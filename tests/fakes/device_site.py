@@ -39,6 +39,7 @@ class DeviceSite:
     def __init__(self, folder: Path, site: MqttSite, logins: "OneDevice") -> None:
         self.folder = folder
         self.state = folder / "state"
+        self.log = folder / "device.log"
         self.site = site
         self.logins = logins
         self.told: list[wire.DeviceMessage] = []
@@ -63,13 +64,15 @@ class DeviceSite:
     @asynccontextmanager
     async def simulator(self, *options: str, failpoint: str = "") -> AsyncIterator[asyncio.subprocess.Process]:
         """The device as a process, its motor ten times as fast unless `options` say otherwise; killed in the end."""
+        log = self.log.open("ab")
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "firmware.simulator", "--speed", "10"),
             *("--settings", str(self.folder / "settings.json"), "--state", str(self.state), *options),
             env={"PATH": "", VARIABLE: failpoint},
             cwd=Path(__file__).parents[2],
-            stdout=asyncio.subprocess.DEVNULL,
+            stdout=log,
         )
+        log.close()
         try:
             yield process
         finally:
@@ -117,12 +120,13 @@ class OneDevice(Logins):
         self.claim: wire.Claim | None = None
         self.answers_claims = True
         self.refused = 0
+        self.codes = {CODE}
 
     async def authenticate(self, client_id: str, username: str, password: bytes) -> Identity | None:
         sha256 = hashlib.sha256(password).hexdigest()
         if self.claim is not None and sha256 == self.claim.token_sha256:
             return Identity(IdentityKind.DEVICE, MACHINE, DEVICE)
-        if self.claim is None and password == f"claim:{CODE}".encode():
+        if self.claim is None and password.decode() in {f"claim:{code}" for code in self.codes}:
             return Identity(IdentityKind.CLAIMING_DEVICE, MACHINE, DEVICE)
         self.refused += 1
         return None

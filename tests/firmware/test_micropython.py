@@ -9,7 +9,7 @@ import pytest
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 FILES = [FIRMWARE / "main.py", *sorted((FIRMWARE / "vending").glob("*.py"))]
-ON_THE_DEVICE = {"asyncio", "binascii", "collections", "gc", "hashlib", "json", "os", "socket", "ssl", "time"}
+ON_THE_DEVICE = {"asyncio", "binascii", "collections", "errno", "gc", "hashlib", "json", "os", "socket", "ssl", "time"}
 HARDWARE = {"machine", "network"}
 
 

@@ -228,7 +228,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyOrder.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
 @given(st.lists(st.integers(1, 10**8), max_size=6), st.sets(st.integers(0, 5)))

@@ -1,6 +1,7 @@
 """The device as a real process at a real guard: claim, vend, power cuts, and what the physical world says of it."""
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from firmware.simulator.failpoints import NAMES
 from firmware.simulator.world import read_world
 from shared import devices as wire
 from shared.topics import Channel
-from tests.fakes.device_site import NO_MAC, DeviceSite, device_site
+from tests.fakes.device_site import CODE, NO_MAC, DeviceSite, device_site
 from tests.fakes.until import until
 
 
@@ -242,6 +243,49 @@ async def test_coins_and_stock_are_told(site: DeviceSite) -> None:
         await site.dispense(hello, 2, new_id())
         assert (await site.expect(Channel.OUTCOME)).evidence.drop is False
     assert read_world(site.state).coins_minor == 1000
+
+
+async def test_it_logs_one_line_of_json_an_event_and_no_secret(site: DeviceSite) -> None:
+    async with site.simulator():
+        hello = await site.expect(Channel.HELLO)
+        await site.send_raw(b"nonsense")
+        await dispensed(site, hello)
+        await until(lambda: b"acknowledge_received" in site.log.read_bytes())
+    events = [json.loads(line)["event"] for line in site.log.read_text().splitlines()]
+    assert [event for event in events if event in ("booted", "claimed", "message_refused", "vend_ended")] == [
+        "booted",
+        "claimed",
+        "message_refused",
+        "vend_ended",
+    ]
+    for secret in json.loads((site.state / "credentials.json").read_text()).values():
+        assert secret not in site.log.read_text()
+    assert CODE not in site.log.read_text()
+
+
+async def test_a_device_that_is_not_known_keeps_asking_and_gets_in_once_it_is(site: DeviceSite) -> None:
+    site.settings(claim_code="not-the-code")
+    async with site.simulator():
+        await until(lambda: site.logins.refused >= 3)
+        site.logins.codes.add("not-the-code")
+        await site.expect(Channel.HELLO, 20)
+
+
+async def test_a_cached_address_that_leads_nowhere_is_not_the_end(site: DeviceSite) -> None:
+    site.state.mkdir()
+    (site.state / "gateway.json").write_text('["127.0.0.1", 1]')
+    async with site.simulator():
+        await site.expect(Channel.HELLO)
+    assert json.loads((site.state / "gateway.json").read_text()) == ["127.0.0.1", site.site.guard.port]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[1, 2]", '{"token": "x"}'])
+async def test_damaged_small_files_are_made_anew(site: DeviceSite, content: str) -> None:
+    site.state.mkdir()
+    for name in ("gateway.json", "credentials.json", "journal.0", "journal.1"):
+        (site.state / name).write_text(content)
+    async with site.simulator():
+        await dispensed(site, await site.expect(Channel.HELLO))
 
 
 async def test_a_wrong_ca_is_never_spoken_to(site: DeviceSite, tmp_path: Path) -> None:
