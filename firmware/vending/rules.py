@@ -91,7 +91,7 @@ def _dispense(journal: Journal, command: Command, facts: Facts) -> Decision:
 
 
 def _refusal(journal: Journal, facts: Facts) -> "str | None":
-    if False:
+    if not facts.nonce_fresh:
         return STALE_NONCE
     if not facts.slot_known:
         return UNKNOWN_SLOT
