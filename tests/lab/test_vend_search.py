@@ -1,0 +1,48 @@
+"""The bracketed run of R4, and proof that the search can find what it looks for."""
+
+import pytest
+
+from shared.orders import VendOutcome
+from tests.lab.vend_model import Budget, State, World, start
+from tests.lab.vend_search import Violation, check, check_rest, explore
+
+CALM = Budget(crashes=0, cuts=0, cancels=1, renewals=0)
+ROUGH = Budget(crashes=3, cuts=2, cancels=1, renewals=2)
+
+
+def test_every_interleaving_without_crashes_keeps_the_promises() -> None:
+    explored = explore(CALM, 100_000)
+    assert explored.complete
+    assert set(explored.outcomes) == set(VendOutcome)
+
+
+def test_a_part_of_the_rough_space_keeps_the_promises() -> None:
+    explored = explore(ROUGH, 50_000, seed=7)
+    assert explored.states >= 50_000
+
+
+def broken(outcome: VendOutcome, starts: int, drops: int, taken: bool) -> State:
+    state = start(CALM)
+    gateway = state.gateway._replace(ledger=(outcome, None), stock_taken=(taken, False))
+    return state._replace(gateway=gateway, world=World((starts, 0), False, (drops, 0), True))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        broken(VendOutcome.DISPENSED, 2, 1, True),
+        broken(VendOutcome.DISPENSED, 1, 0, False),
+        broken(VendOutcome.NOT_STARTED, 1, 1, False),
+        broken(VendOutcome.CANCELLED, 1, 0, False),
+        broken(VendOutcome.NO_DROP, 1, 1, False),
+        broken(VendOutcome.AMBIGUOUS, 1, 0, True),
+    ],
+)
+def test_a_broken_promise_is_seen(state: State) -> None:
+    with pytest.raises(Violation):
+        check(state)
+
+
+def test_stock_that_was_not_taken_is_seen() -> None:
+    with pytest.raises(Violation):
+        check_rest(broken(VendOutcome.DISPENSED, 1, 1, False))

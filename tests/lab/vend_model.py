@@ -1,0 +1,391 @@
+"""Every interleaving of two vends with crashes, lost, repeated and delayed messages (RELIABILITY R4).
+
+The moments and what may follow them, made of the pure functions that the product runs: `edge.dispensing.rules` on the
+gateway's side, `firmware.vending.rules` on the device's. What surrounds them is modelled as loosely as it can be:
+messages arrive in any order, any number of times or never, time may pass at any moment, power may go between any two
+steps of either side, and the coil turns on its own.
+
+A nonce is modelled by its age: 0 is the device's current one, 1 its previous one, STALE any older one.
+
+`vend_search.py` walks through it.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+from edge.dispensing import rules as gateway
+from edge.dispensing.rules import Answer, OpenVend, Step
+from firmware.vending import rules as device
+from shared.devices import Evidence, VendAnswer, VendReport, VendResult, VendState
+from shared.orders import VendOutcome
+
+T = TypeVar("T")
+VENDS = tuple(str(UUID(int=number)) for number in (1, 2))
+SLOT = "A1"
+STALE = 2
+BOOT = UUID(int=9)
+
+
+class Budget(NamedTuple):
+    """How much may still go wrong."""
+
+    crashes: int
+    cuts: int
+    cancels: int
+    renewals: int
+
+
+class Gateway(NamedTuple):
+    """`ledger` survives a crash: per vend None (waiting), "requested", "cancelling" or its VendOutcome."""
+
+    ledger: tuple[str | VendOutcome | None, ...]
+    drop_seen: tuple[bool, ...]
+    stock_taken: tuple[bool, ...]
+    published: bool
+    answer: Answer
+    nonce: int | None
+    """The age of what it would quote; None while the device is not connected."""
+
+
+class Device(NamedTuple):
+    """`journal` and the coil survive a crash."""
+
+    journal: device.Journal
+    keeps_previous: bool
+    """Whether the previous nonce is still taken."""
+    motion: str
+    """Of the vend that runs in this boot: "" for none, or a key of MOTIONS."""
+
+
+class World(NamedTuple):
+    """What physically happened, per vend; and where the coil is."""
+
+    starts: tuple[int, ...]
+    late_start: bool
+    """A motor started for a vend that had its outcome."""
+    drops: tuple[int, ...]
+    home: bool
+
+
+class State(NamedTuple):
+    """One moment."""
+
+    gateway: Gateway
+    device: Device
+    world: World
+    down: frozenset[tuple[object, ...]]
+    """Commands ever sent: (type, vend, nonce). Each may arrive at any time, again and again, or never."""
+    up: frozenset[tuple[object, ...]]
+    """Answers, drops and reports ever sent, likewise."""
+    budget: Budget
+
+
+def start(budget: Budget) -> State:
+    """Both vends paid for and waiting, the device connected."""
+    ledger = Gateway((None, None), (False, False), (False, False), False, Answer.NONE, 0)
+    return State(
+        ledger, Device(device.EMPTY, False, ""), World((0, 0), False, (0, 0), True), frozenset(), frozenset(), budget
+    )
+
+
+def successors(state: State) -> Iterator[State]:
+    """Every moment that may follow."""
+    for act in (_gateway_acts, _device_acts, _messages_arrive, _things_go_wrong):
+        for after in act(state):
+            yield _without_noise(after)
+
+
+def _without_noise(state: State) -> State:
+    """The same moment less the messages that can change nothing any more, so that equal futures are one state."""
+    open_vend = _open(state.gateway)
+    up = frozenset(message for message in state.up if message[0] == "report" or message[1] == open_vend)
+    down = frozenset(message for message in state.down if _matters(state, message))
+    return state._replace(up=up, down=down)
+
+
+def _matters(state: State, message: tuple[object, ...]) -> bool:
+    kind, place, _ = message
+    assert isinstance(place, int)
+    journal = state.device.journal
+    if kind == "acknowledge":
+        return device.find(journal, 1, place + 1) is not None
+    settled = isinstance(state.gateway.ledger[place], VendOutcome)
+    running = device.running(journal)
+    return not settled or (1, place + 1) > journal.highest or (running is not None and running.seq == place + 1)
+
+
+def _age(state: State, *, keep_previous: bool) -> State:
+    """The device makes a new nonce, and keeps the one before it or not."""
+
+    def older(nonce: object) -> object:
+        return nonce if nonce is None else (1 if nonce == 0 and keep_previous else STALE)
+
+    down = frozenset((kind, place, older(nonce)) for kind, place, nonce in state.down)
+    quoted = older(state.gateway.nonce)
+    assert quoted is None or isinstance(quoted, int)
+    return state._replace(
+        down=down,
+        device=state.device._replace(keeps_previous=keep_previous),
+        gateway=state.gateway._replace(nonce=quoted),
+    )
+
+
+def _gateway_acts(state: State) -> Iterator[State]:
+    us = state.gateway
+    vend = _open(us)
+    if vend is None:
+        waiting = next((place for place, entry in enumerate(us.ledger) if entry is None), None)
+        if waiting is not None and us.nonce is not None:
+            requested = _put(us.ledger, waiting, "requested")
+            yield state._replace(gateway=us._replace(ledger=requested, published=False, answer=Answer.NONE))
+        return
+    for overdue in (False, True):
+        yield from _take_step(state, vend, _next_step(us, vend, overdue=overdue, lapsed=False))
+    step = _next_step(us, vend, overdue=True, lapsed=True)
+    if us.published and step in gateway.ENDINGS and not state.device.motion:
+        # Half a minute has passed: a motion is over, and the nonce was renewed twice and told if it could be.
+        later = _age(state, keep_previous=False)
+        told = us._replace(nonce=None if us.nonce is None else 0)
+        yield from _take_step(later._replace(gateway=told), vend, step)
+    if us.ledger[vend] == "requested" and state.budget.cancels:
+        spent = state.budget._replace(cancels=state.budget.cancels - 1)
+        yield state._replace(gateway=us._replace(ledger=_put(us.ledger, vend, "cancelling")), budget=spent)
+
+
+def _next_step(us: Gateway, vend: int, *, overdue: bool, lapsed: bool) -> Step:
+    known = OpenVend(us.ledger[vend] == "cancelling", us.published, us.answer, us.drop_seen[vend])
+    return gateway.next_step(known, connected=us.nonce is not None, overdue=overdue, lapsed=lapsed)
+
+
+def _take_step(state: State, vend: int, step: Step) -> Iterator[State]:
+    us = state.gateway
+    if step in gateway.ENDINGS:
+        yield state._replace(gateway=_resolve(us, vend, gateway.ENDINGS[step]))
+    elif step is Step.BEGIN_CANCEL:
+        yield state._replace(gateway=us._replace(ledger=_put(us.ledger, vend, "cancelling")))
+    elif step is Step.DISPENSE:
+        # Two moments, for the process may die between them.
+        published = state._replace(gateway=us._replace(published=True))
+        yield published
+        yield published._replace(down=state.down | {("dispense", vend, us.nonce)})
+    elif step in (Step.CANCEL, Step.QUERY):
+        yield state._replace(down=state.down | {(step.value, vend, None)})
+
+
+def _resolve(us: Gateway, vend: int, outcome: VendOutcome) -> Gateway:
+    taken = _put(us.stock_taken, vend, us.stock_taken[vend] or outcome is VendOutcome.DISPENSED)
+    return us._replace(ledger=_put(us.ledger, vend, outcome), stock_taken=taken)
+
+
+def _device_acts(state: State) -> Iterator[State]:
+    if state.device.motion:
+        yield from MOTIONS[state.device.motion](state)
+    for vend in state.device.journal.vends:
+        if vend.state == device.ENDED:
+            yield state._replace(up=state.up | {("report", vend)})
+    if state.gateway.nonce is None:
+        yield _connect(state)
+
+
+def _connect(state: State) -> State:
+    fresh = _age(state, keep_previous=False)
+    us = fresh.gateway._replace(nonce=0)
+    vend = _open(us)
+    if vend is not None and gateway.is_lost(us.answer, (1, vend + 1), state.device.journal.highest):
+        us = us._replace(answer=Answer.LOST)
+    return fresh._replace(gateway=us)
+
+
+def _task(state: State) -> Iterator[State]:
+    vend = device.running(state.device.journal)
+    records = device.begin(state.device.journal, vend.epoch, vend.seq, state.world.home) if vend else ()
+    yield _write(state, records, "armed" if records else "")
+
+
+def _armed(state: State) -> Iterator[State]:
+    place = _running(state)
+    starts = _put(state.world.starts, place, state.world.starts[place] + 1)
+    late = isinstance(state.gateway.ledger[place], VendOutcome)
+    yield _move(state._replace(world=state.world._replace(starts=starts, late_start=late)), "turning")
+
+
+def _turning(state: State) -> Iterator[State]:
+    yield _move(state._replace(world=state.world._replace(home=False)), "leaving")
+    yield _done(state, left_home=False)
+
+
+def _leaving(state: State) -> Iterator[State]:
+    yield _write(state, (("L", 1, _running(state) + 1),), "left")
+
+
+def _left(state: State) -> Iterator[State]:
+    if not _seen(state).drop:
+        yield _move(state._replace(world=_fall(state)), "falling")
+    yield _move(state._replace(world=state.world._replace(home=True)), "back")
+    yield _done(state, left_home=True)
+
+
+def _falling(state: State) -> Iterator[State]:
+    place = _running(state)
+    told = state._replace(up=state.up | {("drop", place)})
+    yield _write(told, (("P", 1, place + 1),), "left")
+
+
+def _back(state: State) -> Iterator[State]:
+    yield _done(state, left_home=True)
+
+
+MOTIONS = {
+    "task": _task,
+    "armed": _armed,
+    "turning": _turning,
+    "leaving": _leaving,
+    "left": _left,
+    "falling": _falling,
+    "back": _back,
+}
+"""What may follow while a vend runs: journal first, then metal; what metal did, then journal."""
+
+
+def _done(state: State, *, left_home: bool) -> State:
+    seen = _seen(state)
+    evidence = device.Evidence(bool(seen.drop), left_home, seen.home_before, state.world.home, 1000)
+    place = _running(state)
+    return _write(state, device.end(state.device.journal, 1, place + 1, evidence), "")
+
+
+def _messages_arrive(state: State) -> Iterator[State]:
+    for message in state.down:
+        yield _at_device(state, message)
+    for message in state.up:
+        yield _at_gateway(state, message)
+
+
+def _at_device(state: State, message: tuple[object, ...]) -> State:
+    kind, place, nonce = message
+    assert isinstance(place, int)
+    command = device.Command(kind, 1, place + 1, VENDS[place], SLOT, nonce, None, None)
+    fresh = nonce == 0 or (nonce == 1 and state.device.keeps_previous)
+    decision = device.decide(state.device.journal, command, device.Facts(fresh, True, True))
+    motion = "task" if decision.start else state.device.motion
+    after = _write(state, decision.records, motion)
+    if isinstance(decision.answer, device.Vend):
+        return after._replace(up=after.up | {("report", decision.answer)})
+    if decision.answer is not None and decision.answer.state in ("accepted", "started", "forgotten"):
+        return after._replace(up=after.up | {("answer", place, decision.answer.state)})
+    return after
+
+
+def _at_gateway(state: State, message: tuple[object, ...]) -> State:
+    if message[0] == "report":
+        assert isinstance(message[1], device.Vend)
+        return _settle(state, message[1])
+    place, us = message[1], state.gateway
+    if place != _open(us):
+        return state
+    assert isinstance(place, int)
+    if message[0] == "drop":
+        return state._replace(gateway=us._replace(drop_seen=_put(us.drop_seen, place, True)))
+    return state._replace(gateway=us._replace(answer=gateway.heard(_answer(str(message[2])), us.answer)))
+
+
+def _settle(state: State, vend: device.Vend) -> State:
+    us, place = state.gateway, vend.seq - 1
+    outcome = _judge(vend, us.drop_seen[place])
+    if not isinstance(us.ledger[place], VendOutcome):
+        us = _resolve(us, place, outcome)
+    elif outcome is VendOutcome.DISPENSED and us.ledger[place] is not VendOutcome.DISPENSED:
+        us = us._replace(stock_taken=_put(us.stock_taken, place, True))
+    return state._replace(gateway=us, down=state.down | {("acknowledge", place, None)})
+
+
+def _things_go_wrong(state: State) -> Iterator[State]:
+    us, budget = state.gateway, state.budget
+    if budget.crashes:
+        spent = budget._replace(crashes=budget.crashes - 1)
+        dead = us._replace(published=_open(us) is not None, answer=Answer.NONE, nonce=None)
+        yield state._replace(gateway=dead, budget=spent)
+        for world in _power_goes(state):
+            yield _reboot(state._replace(world=world, budget=spent))
+    if budget.cuts and us.nonce is not None:
+        spent = budget._replace(cuts=budget.cuts - 1)
+        yield state._replace(gateway=us._replace(nonce=None), budget=spent)
+    if budget.renewals:
+        unheard = _age(state, keep_previous=True)._replace(budget=budget._replace(renewals=budget.renewals - 1))
+        yield unheard
+        if us.nonce is not None:
+            yield unheard._replace(gateway=unheard.gateway._replace(nonce=0))
+
+
+def _power_goes(state: State) -> Iterator[World]:
+    """Where things may come to rest: the coil may still leave home, and a product may still fall, in the dark."""
+    yield state.world
+    if state.device.motion == "turning":
+        yield state.world._replace(home=False)
+    if state.device.motion in ("leaving", "left") and not state.world.drops[_running(state)]:
+        yield _fall(state)
+
+
+def _reboot(state: State) -> State:
+    records = device.recover(state.device.journal, {SLOT: state.world.home})
+    after = _age(_write(state, records, ""), keep_previous=False)
+    return after._replace(gateway=after.gateway._replace(nonce=None))
+
+
+def _fall(state: State) -> World:
+    place = _running(state)
+    return state.world._replace(drops=_put(state.world.drops, place, state.world.drops[place] + 1))
+
+
+def _running(state: State) -> int:
+    vend = device.running(state.device.journal)
+    assert vend is not None
+    return int(vend.seq) - 1
+
+
+def _seen(state: State) -> device.Evidence:
+    vend = device.running(state.device.journal)
+    assert vend is not None
+    evidence: device.Evidence = vend.evidence
+    return evidence
+
+
+def _write(state: State, records: tuple[tuple[object, ...], ...], motion: str) -> State:
+    journal = state.device.journal
+    for record in records:
+        journal = device.apply(journal, record)
+    return state._replace(device=state.device._replace(journal=journal, motion=motion))
+
+
+def _move(state: State, motion: str) -> State:
+    return state._replace(device=state.device._replace(motion=motion))
+
+
+def _open(us: Gateway) -> int | None:
+    return next((vend for vend, entry in enumerate(us.ledger) if entry in ("requested", "cancelling")), None)
+
+
+def _put(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
+    return (*values[:place], value, *values[place + 1 :])
+
+
+@lru_cache
+def _answer(state: str) -> VendAnswer:
+    return VendAnswer(boot_id=BOOT, epoch=1, seq=1, vend_id=BOOT, state=VendState(state), nonce="0" * 16)
+
+
+@lru_cache(maxsize=4096)
+def _judge(vend: device.Vend, drop_seen: bool) -> VendOutcome:
+    evidence = Evidence(**vend.evidence._asdict()) if vend.evidence is not None else None
+    report = VendReport(
+        boot_id=BOOT,
+        epoch=vend.epoch,
+        seq=vend.seq,
+        vend_id=UUID(vend.vend_id),
+        slot=vend.slot,
+        result=VendResult(vend.result),
+        evidence=evidence,
+    )
+    return gateway.judge(report, drop_seen=drop_seen)
