@@ -126,24 +126,24 @@ class Pipe:
         self._send = send
         self._on_closed = on_closed
         self._reader = _PipeReader()
-        self._accepted = asyncio.Event()
+        self._listening = asyncio.Event()
         self._undelivered = 0
         self._progress = asyncio.Event()
         self._session: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Start the session and wait until amqtt has accepted it. Raises BrokerUnavailable."""
+        """Start the session and wait until amqtt listens to it. Raises BrokerUnavailable.
+
+        That is some time after its CONNACK, and a DISCONNECT in between would be lost with the session left over. Only
+        the loop that must be running answers an UNSUBSCRIBE.
+        """
         self._amqtt.pipes[self._name] = self
-        self._reader.push(packets.connect(self._name))
+        self._reader.push(packets.connect(self._name) + packets.unsubscribe(1, ["nothing"]))
         writer = _PipeWriter(self._name, self._receive)
         session = self._amqtt.external_connected(self._reader, writer, "default")
         self._session = asyncio.create_task(session, name=f"amqtt {self._name}")
         self._session.add_done_callback(self._session_done)
-        try:
-            async with asyncio.timeout(self._amqtt.patience):
-                await self._accepted.wait()
-        except TimeoutError as error:
-            raise BrokerUnavailable("amqtt did not accept the session") from error
+        await self._wait_until_listening()
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Take a message of the client. Call `room` afterwards."""
@@ -164,10 +164,11 @@ class Pipe:
         self._reader.push(packets.unsubscribe(packet_id, filters))
 
     async def close(self) -> None:
-        """Let amqtt work off what it has, then end the session without a trace. Takes three patiences at most."""
+        """Let amqtt work off what it has, then end the session without a trace. Takes five patiences at most."""
         if self._amqtt.pipes.get(self._name) is not self or self._session is None:
             return
         try:
+            await self._wait_until_listening()
             await self._wait_until_fewer_than(1)
         except BrokerUnavailable:
             self._session.cancel()
@@ -191,6 +192,13 @@ class Pipe:
         self._progress.set()
         self._on_closed()
 
+    async def _wait_until_listening(self) -> None:
+        try:
+            async with asyncio.timeout(self._amqtt.patience):
+                await self._listening.wait()
+        except TimeoutError as error:
+            raise BrokerUnavailable("amqtt did not accept the session") from error
+
     async def _wait_until_fewer_than(self, limit: int) -> None:
         try:
             async with asyncio.timeout(self._amqtt.patience):
@@ -201,11 +209,13 @@ class Pipe:
             raise BrokerUnavailable(f"{self._undelivered} messages are stuck in amqtt") from error
 
     def _receive(self, packet: bytes) -> None:
-        if packet[0] >> 4 == PacketType.CONNACK:
-            if packet[3] == packets.ConnectCode.ACCEPTED:
-                self._accepted.set()
-        else:
+        kind = packet[0] >> 4
+        if self._listening.is_set():
             self._send(packet)
+        elif kind == PacketType.UNSUBACK:
+            self._listening.set()
+        elif kind != PacketType.CONNACK or packet[3] != packets.ConnectCode.ACCEPTED:
+            log.error("amqtt_refused_session", pipe=self._name, packet=packet.hex())
 
 
 class GuardedSessions(BaseAuthPlugin):
@@ -261,7 +271,11 @@ class _Amqtt(Broker):
 
     async def forget(self, client_id: str) -> None:
         """Leave nothing of a session that has ended."""
-        await self._cleanup_session(client_id)
+        try:
+            async with asyncio.timeout(self.patience):
+                await self._cleanup_session(client_id)
+        except TimeoutError:
+            log.error("amqtt_session_stuck", pipe=client_id)
 
     async def _broadcast_message(
         self, session: Session | None, topic: str | None, data: bytes | bytearray | None, force_qos: int | None = None

@@ -89,8 +89,11 @@ class Link:
         """Some bytes, or none at the end. Raises LinkStalled or OSError, but never TimeoutError."""
         try:
             return await self._reader.read(self._READ_AHEAD) if self._reader is not None else b""
-        except TimeoutError as error:  # ETIMEDOUT: the kernel waited as long as we would
-            raise LinkStalled from error
+        except OSError as error:
+            error.__traceback__ = None  # as in `open`
+            if isinstance(error, TimeoutError):  # ETIMEDOUT: the kernel waited as long as we would
+                raise LinkStalled from None
+            raise ConnectionError(str(error)) from None
 
     def send(self, data: bytes) -> None:
         """Send at once or buffer. Raises LinkOverflow; does nothing on a closed link."""

@@ -6,6 +6,8 @@ the broker has it: that says no more than "received", the truth is in the acknow
 """
 
 import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import NoReturn, Protocol
 
@@ -64,6 +66,10 @@ WITHOUT_WILL = frozenset({End.DISCONNECTED, End.TAKEN_OVER})
 """MQTT asks for the will at a take-over too, but here it would say "offline" of a device that is online."""
 
 
+TURN = 16
+"""Packets a client may have handled at a stretch before others get their turn."""
+
+
 class Authenticator(Protocol):
     """Decides who a client is."""
 
@@ -107,7 +113,7 @@ class Ended(Exception):
 
 
 class GuardSession:
-    """State of one connection. `ended` is set when nothing of it is left and the guard has been told."""
+    """State of one connection. `ended` is set when the guard has been told and nothing is left but last words."""
 
     def __init__(self, link: Link, address: str, limits: GuardLimits, doorkeeper: Doorkeeper) -> None:
         self.address = address
@@ -137,6 +143,8 @@ class GuardSession:
 
     def deliver(self, packet: bytes) -> None:
         """What the broker has for the client: passed on if the client may have it."""
+        if self.ending:
+            return
         match packet[0] >> 4:
             case PacketType.PUBLISH:
                 self._deliver_publish(packet)
@@ -155,8 +163,8 @@ class GuardSession:
     async def run(self) -> None:
         """Live from accept to end. Raises only what the guard's callbacks raise."""
         tasks = (
-            asyncio.create_task(self._receive(), name=f"guard receives from {self.address}"),
-            asyncio.create_task(self._link.watch_stall(), name=f"guard watches {self.address}"),
+            asyncio.create_task(self._until_end(self._receive), name=f"guard receives from {self.address}"),
+            asyncio.create_task(self._until_end(self._link.watch_stall), name=f"guard watches {self.address}"),
         )
         for task in tasks:
             task.add_done_callback(self._task_done)
@@ -171,8 +179,16 @@ class GuardSession:
         log.info("guard_connection_ended", reason=reason, client_id=self.client_id, address=self.address)
 
     async def _tear_down(self, reason: str) -> None:
+        """A client that may hear the last words does so last, as it may take its time: others wait for `ended`."""
         try:
-            await self._link.close(flush=reason in FLUSHED)
+            if reason not in FLUSHED:
+                await self._link.close(flush=False)
+            await self._leave(reason)
+        finally:
+            await self._link.close(flush=True)
+
+    async def _leave(self, reason: str) -> None:
+        try:
             if self._pipe is not None:
                 if self._will is not None and reason not in WITHOUT_WILL:
                     self._pipe.publish(self._will.topic, self._will.payload)
@@ -187,22 +203,24 @@ class GuardSession:
             finally:
                 self.ended.set()
 
+    async def _until_end(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Expected ends are dealt with here: kept by a task, their tracebacks and the task would hold each other."""
+        try:
+            await work()
+        except Ended as ended:
+            if ended.detail:
+                log.warning("guard_refused", reason=ended.reason, detail=ended.detail, **self._who())
+            self.end(ended.reason)
+        except LinkStalled:
+            log.warning("guard_refused", reason=End.STALLED, detail="the client takes no bytes", **self._who())
+            self.end(End.STALLED)
+        except OSError:
+            self.end(End.CONNECTION_LOST)
+
     def _task_done(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            return
-        match task.exception():
-            case Ended() as ended:
-                if ended.detail:
-                    log.warning("guard_refused", reason=ended.reason, detail=ended.detail, **self._who())
-                self.end(ended.reason)
-            case LinkStalled():
-                log.warning("guard_refused", reason=End.STALLED, detail="the client takes no bytes", **self._who())
-                self.end(End.STALLED)
-            case OSError():
-                self.end(End.CONNECTION_LOST)
-            case error:
-                log.error("guard_session_failed", exc_info=error, **self._who())
-                self.end(End.FAILED)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("guard_session_failed", exc_info=error, **self._who())
+            self.end(End.FAILED)
 
     def _who(self) -> dict[str, str | None]:
         return {"client_id": self.client_id, "address": self.address}
@@ -211,7 +229,9 @@ class GuardSession:
         connect = await self._introduction()
         identity, pipe = await self._log_in(connect)
         silence = silence_limit(connect.keep_alive, self._limits)
-        while True:
+        for number in itertools.count(1):
+            if number % TURN == 0:
+                await asyncio.sleep(0)
             try:
                 async with asyncio.timeout(silence):
                     packet = await self._next_packet()

@@ -99,6 +99,20 @@ async def test_a_closed_pipe_leaves_nothing(broker: EmbeddedBroker) -> None:
     assert asyncio.all_tasks() <= before
 
 
+async def test_a_pipe_that_is_given_up_while_it_opens_leaves_nothing(broker: EmbeddedBroker) -> None:
+    for steps in range(30):
+        opening = asyncio.create_task(open_pipe(broker))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        opening.cancel()
+        async with asyncio.timeout(1):
+            await asyncio.wait({opening})
+        if not opening.cancelled():
+            await opening.result()[1].close()
+    assert inside(broker).sessions == {}
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("amqtt pipe")]
+
+
 async def test_pipes_come_and_go_while_the_gateway_publishes(broker: EmbeddedBroker) -> None:
     steady, pipe = await open_pipe(broker)
     pipe.subscribe(1, ["steady"])

@@ -1,8 +1,10 @@
 """The guard in front of a real embedded broker, over real TLS on loopback."""
 
 import asyncio
+import gc
 import socket
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -335,3 +337,35 @@ async def test_the_address_limit_spares_those_who_are_in(tmp_path: Path) -> None
             await site.device(5)
         for sock in idle:
             sock.close()
+
+
+async def test_closed_connections_are_freed_without_the_collector(site: MqttSite) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(3):
+            await (await site.device(number)).close()
+            await (await site.open()).close()
+            await (await site.open(tls=False)).close()
+        for data in (b"", b"no TLS"):
+            client = await site.open(tls=False)
+            await client.send(data)
+            assert await client.is_closed()
+        await site.until(6)
+        await asyncio.sleep(0.1)
+        left = [found for found in gc.get_objects() if isinstance(found, SSLProtocol) and found._server_side]
+        assert left == []
+    finally:
+        gc.enable()
+
+
+async def test_a_flood_of_packets_lets_others_have_their_turn(site: MqttSite) -> None:
+    flooding, other = await site.device(1), await site.device(2)
+    for _ in range(20):
+        await flooding.send(raw_mqtt.PINGREQ * 5_000)
+    handled = 0
+    asked = asyncio.create_task(other.ping())
+    while not asked.done():
+        await flooding.receive(13)
+        handled += 1
+    assert handled < 50_000
