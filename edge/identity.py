@@ -3,6 +3,7 @@
 Both are small files beside the ledger, not in it: a lost or restored ledger loses neither.
 """
 
+import json
 import os
 import time
 from datetime import timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
-from joserfc import jwt
+from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 from pydantic import ValidationError
@@ -83,8 +84,8 @@ class GatewayIdentity:
             "iat": issued,
             "exp": issued + int(TOKEN_LIFE.total_seconds()),
         }
-        header = {"alg": ALGORITHM, "kid": self._key.thumbprint()}
-        return jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
+        header = {"typ": "JWT", "alg": ALGORITHM, "kid": self._key.thumbprint()}
+        return jws.serialize_compact(header, json.dumps(claims).encode(), self._key, algorithms=[ALGORITHM])
 
 
 def _load_key(path: Path) -> OKPKey:
