@@ -138,10 +138,10 @@ class Lab:
                 await self._settle_last_vend(gateway)
             async with httpx.AsyncClient(base_url=gateway.kiosk_url, timeout=10) as http:
                 order_id = await self._order(http)
-                pages = [
-                    asyncio.create_task(self._follow(http, f"/kiosk/v1/orders/{order_id}/events")),
-                    asyncio.create_task(self._follow(http, f"/kiosk/v1/machines/{self.machine_id}/events")),
-                ]
+                urls = [f"/kiosk/v1/orders/{order_id}/events", f"/kiosk/v1/machines/{self.machine_id}/events"]
+                shown = [asyncio.Event() for _ in urls]
+                pages = [asyncio.create_task(_follow(http, *page)) for page in zip(urls, shown, strict=True)]
+                await asyncio.gather(*(event.wait() for event in shown))
                 await until(lambda: bool(self.device.fake.journal.vends) and bool(self.cloud.doorbells))
                 await self._stop(gateway)
                 await asyncio.gather(*pages)
@@ -174,11 +174,6 @@ class Lab:
             await asyncio.sleep(0.02)  # the device has only just said hello
         raise AssertionError(placed.text)
 
-    async def _follow(self, http: httpx.AsyncClient, url: str) -> None:
-        async with http.stream("GET", url) as response:
-            async for _ in response.aiter_raw():
-                continue
-
     async def _compare(self, gateway: Program) -> None:
         async with httpx.AsyncClient(base_url=gateway.kiosk_url) as http:
             for _ in range(200):
@@ -192,6 +187,13 @@ class Lab:
 
     def _ca_pem(self) -> str:
         return SiteCa.open(self.folder / "site-ca").certificate_pem
+
+
+async def _follow(http: httpx.AsyncClient, url: str, shown: asyncio.Event) -> None:
+    """Read a stream to its proper end."""
+    async with http.stream("GET", url) as response:
+        async for _ in response.aiter_raw():
+            shown.set()
 
 
 async def run(times: int, folder: Path) -> Report:
