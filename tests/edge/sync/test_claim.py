@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.clock import Clock
-from edge.identity import Identity
+from edge.identity import GatewayIdentity
 from edge.settings import Settings
 from shared.errors import Code
 from tests.fakes.cloud import FakeCloud
@@ -27,7 +27,7 @@ async def test_a_lost_answer_is_asked_for_again(gateway: SyncGateway, cloud: Fak
     """The cloud registered the key, the gateway never heard: the same code and key give the same answer."""
     cloud.public_key = gateway.identity.public_key
     await gateway.agent.claim()
-    assert Identity(settings.state_dir, Clock()).claim == gateway.identity.claim
+    assert GatewayIdentity(settings.state_dir, Clock()).claim == gateway.identity.claim
 
 
 @pytest.mark.parametrize("code", [Code.CLAIM_CODE_EXPIRED, Code.CLAIM_CODE_USED, Code.CLAIM_CODE_UNKNOWN])
