@@ -32,7 +32,7 @@ class SimulatedBoard(Hardware):
             if slot not in before.restocked:
                 self.restock(slot, habits.opening_stock)
         self._has_empty_sensor = {slot: wiring.empty is not None for slot, wiring in settings.slots.items()}
-        self._coins_minor = 0
+        self.coins_minor = 0
         self._streams: list[asyncio.StreamWriter] = []
         self.link_is_up = True
 
@@ -52,7 +52,7 @@ class SimulatedBoard(Hardware):
         return self._coils[slot].stock == 0 if self._has_empty_sensor[slot] else None
 
     def take_coins(self) -> int:
-        amount, self._coins_minor = self._coins_minor, 0
+        amount, self.coins_minor = self.coins_minor, 0
         return amount
 
     def feed_watchdog(self) -> None:
@@ -94,7 +94,7 @@ class SimulatedBoard(Hardware):
 
     def insert_coin(self, amount_minor: int) -> None:
         self._log.write("coin", amount=amount_minor)
-        self._coins_minor += amount_minor
+        self.coins_minor += amount_minor
 
     def restock(self, slot: str, count: int) -> None:
         self._log.write("restock", slot, amount=count)

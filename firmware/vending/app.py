@@ -4,6 +4,7 @@ import asyncio
 import ssl
 
 from . import VERSION, rules
+from .addresses import Addresses
 from .clock import Clock
 from .commands import Commands
 from .credentials import load_or_make
@@ -19,6 +20,7 @@ from .mqtt import MqttClient
 from .nonces import Nonces
 from .reports import Reports
 from .sensors import Sensors
+from .session import Session
 from .settings import Settings, SettingsError
 
 
@@ -41,20 +43,11 @@ class Device:
         self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock)
         self.sensors = Sensors(board, journal, settings.slots, self.reports)
         self.announcer = Announcer(board, clock, settings.device_id)
-        self.link = Link(
-            settings,
-            load_or_make(flash),
-            board,
-            flash,
-            clock,
-            nonces,
-            journal,
-            self.reports,
-            Commands(journal, settings.slots, nonces, self.dispenser),
-            context,
-            make_client,
-            boot_id,
-        )
+        commands = Commands(journal, settings.slots, nonces, self.dispenser)
+        credentials = load_or_make(flash)
+        session = Session(settings, credentials, board, clock, nonces, journal, self.reports, commands, boot_id)
+        addresses = Addresses(settings, board, flash, clock)
+        self.link = Link(settings, credentials, board, clock, addresses, session, context, make_client)
 
     async def run(self) -> None:
         """For ever; the end of any part is the end of all."""

@@ -223,6 +223,7 @@ async def test_an_outcome_is_repeated_until_it_is_acknowledged(site: DeviceSite)
         assert await site.expect(Channel.OUTCOME) == first
 
 
+@pytest.mark.criterion("8.3")
 async def test_coins_and_stock_are_told(site: DeviceSite) -> None:
     async with site.simulator("--stock", "1") as process:
         hello = await site.expect(Channel.HELLO)

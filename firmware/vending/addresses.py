@@ -1,0 +1,63 @@
+"""Where a gateway may be. Every address is a hint: who is there, TLS alone decides."""
+
+import json
+
+from . import discovery
+from .clock import Clock
+from .flash import Flash
+from .hardware import Hardware
+from .log import log
+from .settings import Settings
+
+FILE = "gateway.json"
+SEARCH_EVERY_MS = 10_000
+"""A search takes its time; between two, the addresses already known are tried."""
+
+
+class Addresses:
+    """(host, port) pairs: the last one that was right, those found by multicast DNS, the one in the settings."""
+
+    def __init__(self, settings: Settings, board: Hardware, flash: Flash, clock: Clock) -> None:
+        self._settings = settings
+        self._board = board
+        self._flash = flash
+        self._clock = clock
+        self._last = self._cached()
+        self._search_due_ms = 0
+
+    def sources(self) -> tuple:
+        """What to await one after the other, each a list of addresses, the surest first."""
+        return (self._last_right, self._found, self._given)
+
+    def remember(self, address: tuple) -> None:
+        """This one was right."""
+        if address == self._last:
+            return
+        self._last = address
+        try:
+            self._flash.replace(FILE, json.dumps(address).encode())
+        except OSError as error:
+            log("address_not_cached", error=str(error))
+
+    async def _last_right(self) -> list:
+        return [] if self._last is None else [self._last]
+
+    async def _found(self) -> list:
+        knows_another = self._last is not None or self._settings.gateway_host is not None
+        if not self._settings.mdns or (knows_another and self._clock.ms() < self._search_due_ms):
+            return []
+        found = await discovery.find_gateways(self._board, self._clock)
+        self._search_due_ms = self._clock.ms() + SEARCH_EVERY_MS
+        return found
+
+    async def _given(self) -> list:
+        if self._settings.gateway_host is None:
+            return []
+        return [(self._settings.gateway_host, self._settings.gateway_port)]
+
+    def _cached(self) -> "tuple | None":
+        try:
+            host, port = json.loads(str(self._flash.read(FILE), "utf-8"))
+        except (OSError, ValueError, TypeError):
+            return None
+        return (host, port) if isinstance(host, str) and type(port) is int else None

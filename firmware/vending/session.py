@@ -1,0 +1,119 @@
+"""What is said over one connection: the claim, or hello, heartbeats, reports, commands and their answers."""
+
+import binascii
+
+from . import VERSION, messages, rules, topics
+from .clock import Clock
+from .commands import Commands
+from .credentials import Credentials
+from .hardware import Hardware
+from .journal import Journal
+from .log import log
+from .mqtt import MqttClient, MqttError
+from .nonces import Nonces
+from .reports import Reports
+from .settings import Settings
+
+HEARTBEAT_MS = 10_000
+CLAIM_MS = 10_000
+
+
+class Session:
+    """Over a client that has logged in; every method raises MqttError when the connection is of no more use."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        credentials: Credentials,
+        board: Hardware,
+        clock: Clock,
+        nonces: Nonces,
+        journal: Journal,
+        reports: Reports,
+        commands: Commands,
+        boot_id: str,
+    ) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._board = board
+        self._clock = clock
+        self._nonces = nonces
+        self._journal = journal
+        self._reports = reports
+        self._commands = commands
+        self._boot_id = boot_id
+        self._key = binascii.unhexlify(credentials.command_key)
+        self._beat_ms = 0
+
+    async def claim(self, client: MqttClient) -> None:
+        """Register this device's own credentials; returns when the gateway says it has them."""
+        await client.subscribe(self._topic(topics.COMMAND))
+        payload = messages.claim(self._credentials.token_sha256(), self._credentials.command_key)
+        await client.publish(self._topic(topics.CLAIM), payload, 1)
+        deadline = self._clock.ms() + CLAIM_MS
+        while self._clock.ms() < deadline:
+            command = self._authentic(await client.receive(deadline - self._clock.ms()))
+            if command is not None and command.type == "claimed":
+                log("claimed")
+                return
+        raise MqttError("claim unanswered")
+
+    async def open(self, client: MqttClient) -> None:
+        """Listen for commands, then say hello: from here on everything unacknowledged is due."""
+        await client.subscribe(self._topic(topics.COMMAND))
+        self._nonces.start_over()
+        hello = messages.hello(self._boot_id, VERSION, self._nonces.current, self._journal.state)
+        await client.publish(self._topic(topics.HELLO), hello)
+        self._reports.connected(client)
+        self._beat_ms = self._clock.ms() + HEARTBEAT_MS
+
+    async def tend(self, client: MqttClient) -> None:
+        """Send what is due, then hear at most one command and answer it. To be called for ever."""
+        if self._clock.ms() >= self._beat_ms:
+            self._beat_ms = self._clock.ms() + HEARTBEAT_MS
+            await self._beat(client)
+        for channel, payload in self._reports.due():
+            await client.publish(self._topic(channel), payload)
+        wait_ms = min(self._reports.next_ms(), max(0, self._beat_ms - self._clock.ms()))
+        command = self._authentic(await client.receive(wait_ms))
+        if command is not None and command.type != "claimed":
+            await self._obey(client, command)
+
+    def close(self) -> None:
+        """The connection is gone, and with it what its nonces were worth."""
+        self._reports.disconnected()
+
+    async def _beat(self, client: MqttClient) -> None:
+        self._nonces.renew()
+        self._journal.repair()
+        health = self._board.health()
+        health["journal_bytes"] = self._journal.size
+        beat = messages.heartbeat(self._boot_id, self._nonces.current, self._clock.ms() // 1000, health)
+        await client.publish(self._topic(topics.HEARTBEAT), beat)
+
+    async def _obey(self, client: MqttClient, command: rules.Command) -> None:
+        told = self._commands.handle(command)
+        if told is not None:
+            channel, payload = self._reports.answer(told)
+            await client.publish(self._topic(channel), payload)
+
+    def _authentic(self, received: "tuple | None") -> "rules.Command | None":
+        """The command in what was received; None, and one line of log, if it is nothing to act on."""
+        if received is None:
+            return None
+        topic, payload = received
+        if topic != self._topic(topics.COMMAND):
+            log("message_refused", reason="unknown topic")
+            return None
+        try:
+            command = messages.parse(payload)
+        except messages.MessageError as error:
+            log("message_refused", reason=str(error))
+            return None
+        if not messages.is_authentic(self._key, self._settings.machine_id, self._settings.device_id, command):
+            log("message_refused", reason="wrong MAC", type=command.type, epoch=command.epoch, seq=command.seq)
+            return None
+        return command
+
+    def _topic(self, channel: str) -> str:
+        return topics.topic(self._settings.machine_id, self._settings.device_id, channel)

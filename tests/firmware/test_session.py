@@ -1,0 +1,167 @@
+"""One connection by the clock: heartbeats with fresh nonces, reports repeated ever more slowly."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.simulator.board import SimulatedBoard
+from firmware.simulator.coil import Habits
+from firmware.vending import messages
+from firmware.vending.clock import Clock
+from firmware.vending.commands import Commands
+from firmware.vending.credentials import load_or_make
+from firmware.vending.dispenser import Dispenser
+from firmware.vending.flash import Flash
+from firmware.vending.journal import MAX_CREDITS, Journal
+from firmware.vending.mqtt import MqttClient
+from firmware.vending.nonces import Nonces
+from firmware.vending.reports import Reports
+from firmware.vending.rules import Command
+from firmware.vending.sensors import Sensors
+from firmware.vending.session import Session
+from firmware.vending.settings import Settings, Slot
+from tests.fakes.until import until
+
+DEVICE = "01890000-0000-7000-8000-000000000001"
+VEND = "01890000-0000-7000-8000-000000000002"
+SLOTS = {"A1": Slot(1, 2, None, 20, 400, 30)}
+SETTINGS = Settings(DEVICE, DEVICE, "INR", b"", None, None, 8883, False, None, SLOTS, None, None, None)
+
+
+class SetClock(Clock):
+    """Stands still until it is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0
+
+    def ms(self) -> int:
+        return self.now
+
+
+class Wire(MqttClient):
+    """A client without a connection: remembers what is sent, hears what it is given, and lets time pass at once."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self.clock = clock
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.heard: list[tuple[str, bytes]] = []
+        self.latest = 10**9
+
+    def wake(self) -> None:
+        """Never asleep."""
+
+    async def subscribe(self, topic: str) -> None:
+        """Granted."""
+
+    async def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
+        self.sent.append((topic.rpartition("/")[2], json.loads(payload)))
+
+    async def receive(self, timeout_ms: int) -> tuple[str, bytes] | None:
+        if self.heard:
+            return self.heard.pop(0)
+        self.clock.now = min(self.clock.now + max(1, timeout_ms), self.latest)
+        return None
+
+
+class Desk:
+    """A session with all its parts around a wire of paper."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = SetClock()
+        self.flash = Flash(str(folder))
+        self.journal = Journal(self.flash)
+        self.board = SimulatedBoard(SETTINGS, folder, Habits())
+        nonces = Nonces(self.clock)
+        self.reports = Reports(self.journal, self.clock, nonces, VEND, "INR")
+        dispenser = Dispenser(self.board, self.journal, SLOTS, self.reports, self.clock)
+        self.sensors = Sensors(self.board, self.journal, SLOTS, self.reports)
+        self.credentials = load_or_make(self.flash)
+        commands = Commands(self.journal, SLOTS, nonces, dispenser)
+        parts = (self.board, self.clock, nonces, self.journal, self.reports, commands)
+        self.session = Session(SETTINGS, self.credentials, *parts, VEND)
+        self.wire = Wire(self.clock)
+
+    async def tend_until(self, ms: int) -> None:
+        self.wire.latest = ms
+        while self.clock.now < ms:
+            await self.session.tend(self.wire)
+
+    def times(self, channel: str) -> list[dict[str, Any]]:
+        return [message for sent, message in self.wire.sent if sent == channel]
+
+    async def say(self, kind: str, seq: int, nonce: str | None = None) -> dict[str, Any]:
+        """The answer to an authentic command."""
+        slot = "A1" if nonce else None
+        command = Command(kind, 1, seq, VEND, slot, nonce, None, "")
+        mac = messages.mac_of(bytes.fromhex(self.credentials.command_key), DEVICE, DEVICE, command)
+        fields = {name: value for name, value in command._asdict().items() if value is not None}
+        payload = json.dumps({"v": 1, **fields, "mac": mac}).encode()
+        self.wire.heard.append((f"larder/v1/{DEVICE}/{DEVICE}/cmd", payload))
+        await self.session.tend(self.wire)
+        return self.wire.sent[-1][1]
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> Desk:
+    desk = Desk(tmp_path)
+    await desk.session.open(desk.wire)
+    return desk
+
+
+async def test_each_heartbeat_brings_a_fresh_nonce(desk: Desk) -> None:
+    await desk.tend_until(30_500)
+    nonces = [message["nonce"] for message in desk.times("hello") + desk.times("heartbeat")]
+    assert len(nonces) == len(set(nonces)) == 4
+    assert [message["uptime_s"] for message in desk.times("heartbeat")] == [10, 20, 30]
+
+
+async def test_a_dispense_may_quote_this_nonce_or_the_one_before(desk: Desk) -> None:
+    await desk.tend_until(20_500)
+    hello, first, second = [message["nonce"] for message in desk.times("hello") + desk.times("heartbeat")]
+    assert (await desk.say("dispense", 1, hello))["reason"] == "stale_nonce"
+    assert (await desk.say("dispense", 1, first))["state"] == "accepted"
+    assert (await desk.say("dispense", 2, second))["reason"] == "busy"
+
+
+async def test_a_new_connection_makes_all_older_nonces_stale(desk: Desk) -> None:
+    old = desk.times("hello")[0]["nonce"]
+    desk.session.close()
+    await desk.session.open(desk.wire)
+    assert (await desk.say("dispense", 1, old))["reason"] == "stale_nonce"
+    assert (await desk.say("dispense", 1, desk.times("hello")[1]["nonce"]))["state"] == "accepted"
+
+
+async def test_an_outcome_is_repeated_ever_more_slowly_and_at_once_on_a_new_connection(desk: Desk) -> None:
+    desk.journal.append(("X", 1, 1, VEND, "cancelled"))
+    desk.clock.now = 0
+    seen = []
+    for second in range(1, 130):
+        before = len(desk.times("outcome"))
+        await desk.tend_until(second * 1000)
+        seen += [second - 1] * (len(desk.times("outcome")) - before)
+    assert seen == [0, 2, 6, 14, 30, 60, 90, 120]
+    desk.session.close()
+    await desk.session.open(desk.wire)
+    await desk.session.tend(desk.wire)
+    assert len(desk.times("outcome")) == 9
+    await desk.say("acknowledge", 1)
+    await desk.tend_until(desk.clock.now + 40_000)
+    assert len(desk.times("outcome")) == 9
+
+
+async def test_coins_wait_on_the_board_while_too_many_credits_are_unacknowledged(desk: Desk) -> None:
+    sensing = asyncio.create_task(desk.sensors.run())
+    try:
+        for _ in range(MAX_CREDITS):
+            desk.board.insert_coin(100)
+            await until(lambda: desk.board.coins_minor == 0)
+        desk.board.insert_coin(100)
+        await asyncio.sleep(0.2)
+        assert len(desk.journal.state.credits) == MAX_CREDITS
+        assert desk.board.coins_minor == 100
+    finally:
+        sensing.cancel()
