@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import struct
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -29,6 +30,12 @@ RESERVE_BYTES = 16 * 1024 * 1024
 """Room that is given up to finish what is under way when the disk is full."""
 OPENING_BYTES = 1024 * 1024
 """Room that opening the ledger may take."""
+
+LEDGER_MARK = 0x4C6C0000
+"""application_id of a ledger less its user_version: the version stands twice, so a damaged one is seen."""
+
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY})
+"""What SQLite says of a damaged file that may be written."""
 
 log = structlog.get_logger()
 
@@ -229,12 +236,18 @@ class Database:
     def _mend(self) -> int:
         """Quarantine a damaged ledger and put its backup in place. The epoch rises *before* the file is replaced."""
         known = int(self._epoch.read_text()) if self._epoch.exists() else 0
+        if not is_wal_sound(Path(f"{self._path}-wal")):
+            # SQLite would pass over it without a word, and with it over commits whose numbers the cloud may know.
+            known += 1
+            self._write_epoch(known)
+            self._quarantine("-wal", "-shm")
         # An empty file is what a full disk or a crash of the file system may leave of a ledger.
         if self._path.exists() and self._path.stat().st_size and is_sound(self._path):
             return max(known, 1)
         epoch = known + 1
         self._write_epoch(epoch)
-        self._quarantine()
+        # The ledger itself last: until it is gone, the next start comes here again.
+        self._quarantine("-wal", "-shm", "")
         if self._backup.exists() and is_sound(self._backup):
             restored = self._path.with_suffix(".restored")
             shutil.copyfile(self._backup, restored)
@@ -244,10 +257,9 @@ class Database:
             log.error("ledger_restored", epoch=epoch)
         return epoch
 
-    def _quarantine(self) -> None:
-        """Put away what is left of the ledger: a -wal beside the restored file would be taken for its own."""
-        # The ledger itself last: until it is gone, the next start comes here again.
-        remains = [file for suffix in ("-wal", "-shm", "") if (file := Path(f"{self._path}{suffix}")).exists()]
+    def _quarantine(self, *suffixes: str) -> None:
+        """Put away what there is of the ledger: a -wal beside the restored file would be taken for its own."""
+        remains = [file for suffix in suffixes if (file := Path(f"{self._path}{suffix}")).exists()]
         if not remains:
             return
         place = self._folder / "quarantine" / f"{time.time_ns()}"
@@ -285,18 +297,46 @@ def _is_full(error: sqlite3.OperationalError) -> bool:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether SQLite finds the file's structure whole (PRAGMA quick_check, which also replays its WAL)."""
+    """Whether SQLite finds the file's structure whole, its WAL replayed, and its header does not forbid its use.
+
+    Raises OSError and sqlite3.Error for what is no damage (a full disk, a lock, a missing right): the ledger must not
+    be put away for that.
+    """
+    if not os.access(path, os.W_OK):
+        raise PermissionError(f"{path} cannot be written")
     try:
         connection = sqlite3.connect(path)
         try:
-            return [row[0] for row in connection.execute("PRAGMA quick_check")] == ["ok"]
+            connection.execute("BEGIN IMMEDIATE")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            mark = connection.execute("PRAGMA application_id").fetchone()[0]
+            whole = [row[0] for row in connection.execute("PRAGMA quick_check")] == ["ok"]
+            return whole and mark in (0, LEDGER_MARK + version)
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
-        # A full disk, a lock or a missing right is no damage: the ledger must not be put away for it.
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if error.sqlite_errorcode & 0xFF not in DAMAGE:
             raise
         return False
+
+
+def is_wal_sound(path: Path) -> bool:
+    """Whether a -wal is absent, unused or has a valid header (https://sqlite.org/fileformat2.html#walformat).
+
+    What a crash tears off its end is no damage, and damage there cannot be told from it.
+    """
+    header = path.read_bytes()[:32] if path.exists() else b""
+    if not header.strip(b"\0"):
+        return True
+    magic = int.from_bytes(header[:4], "big")
+    if len(header) < 32 or magic & ~1 != 0x377F0682:
+        return False
+    words = struct.unpack(">8I" if magic & 1 else "<8I", header)
+    first = second = 0
+    for index in range(0, 6, 2):
+        first = (first + words[index] + second) & 0xFFFFFFFF
+        second = (second + words[index + 1] + first) & 0xFFFFFFFF
+    return (first, second) == struct.unpack(">2I", header[24:])
 
 
 def _configure(connection: sqlite3.Connection) -> None:
@@ -317,7 +357,8 @@ def _migrate(connection: sqlite3.Connection) -> None:
     if done > len(files):
         raise DatabaseError(f"the ledger is of a newer version ({done}) than this program ({len(files)})")
     for number, file in enumerate(files[done:], start=done + 1):
-        connection.executescript(f"BEGIN;\n{file.read_text()}\nPRAGMA user_version = {number};\nCOMMIT;")
+        marks = f"PRAGMA user_version = {number}; PRAGMA application_id = {LEDGER_MARK + number};"
+        connection.executescript(f"BEGIN;\n{file.read_text()}\n{marks}\nCOMMIT;")
 
 
 def _sync(path: Path) -> None:

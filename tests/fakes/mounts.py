@@ -34,7 +34,7 @@ def mounted(place: Path, *how: str) -> Iterator[Path]:
     try:
         subprocess.run(["mount", *how, str(place)], check=True, capture_output=True, text=True, timeout=20)
     except subprocess.CalledProcessError as error:
-        raise NoMounts(f"mount {' '.join(how)} is not possible here: {error.stderr.strip()}") from error
+        raise NoMounts(f"mount {' '.join(how)} is not possible here: {error.stderr.splitlines()[0]}") from error
     try:
         yield place
     finally:
