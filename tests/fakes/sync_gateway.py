@@ -1,5 +1,7 @@
 """The part of a gateway that syncs: real ledger, outbox and agent, and a feature that only notes its changes."""
 
+from uuid import UUID
+
 from edge.clock import Clock, new_id
 from edge.database import Database, Transaction
 from edge.errors import Refused
@@ -84,10 +86,10 @@ class SyncGateway:
         rows = await self.database.read(lambda tx: tx.all("SELECT name FROM products ORDER BY name"))
         return [row["name"] for row in rows]
 
-    async def write(self, count: int) -> None:
+    async def write(self, count: int, machine_id: UUID | None = None) -> None:
         """Add facts, one unit of work each ten."""
         for start in range(0, count, 10):
-            await self.append(*(a_fact() for _ in range(min(10, count - start))))
+            await self.append(*(a_fact(machine_id) for _ in range(min(10, count - start))))
 
     async def append(self, *facts: FactBody) -> None:
         await self.database.unit("test.append", lambda tx: self.outbox.append(tx, *facts))
@@ -98,6 +100,6 @@ class SyncGateway:
         return [row["line"] for row in rows]
 
 
-def a_fact() -> StockMoved:
-    """Any fact will do."""
-    return StockMoved(movement_id=new_id(), machine_id=new_id(), slot="A1", delta=1, reason=Reason.COUNT)
+def a_fact(machine_id: UUID | None = None) -> StockMoved:
+    """One unit more in slot A1 of the machine; of any machine, for a cloud that does not look."""
+    return StockMoved(movement_id=new_id(), machine_id=machine_id or new_id(), slot="A1", delta=1, reason=Reason.COUNT)

@@ -13,71 +13,91 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from edge.clock import Clock
 from edge.outbox import Position
 from edge.settings import Settings
 from shared.sync import CHAIN_START, link
-from tests.fakes.cloud import FakeCloud, running
 from tests.fakes.fault_proxy import FaultProxy, Trouble
+from tests.fakes.postgres_cloud import running_cloud
 from tests.fakes.sync_gateway import SyncGateway
 
-BATCH = 25
-STALL_S = 0.25
+BATCH = 40
+TIMEOUT_S = 0.3
+STALL_S = 0.35
 
 
 @dataclass
 class Report:
-    """What each side holds once nothing waits any more."""
+    """What each side holds once nothing waits any more. `counted` is what the facts came to in the cloud's stock."""
 
     seed: int
     written: int
     arrived: int
+    counted: int
+    dead: int
     chains_equal: bool
     troubles: Counter[Trouble]
     seconds: float
 
     @property
     def good(self) -> bool:
-        """Whether all arrived, once, in order, and every trouble was met."""
-        return self.chains_equal and self.arrived == self.written and set(self.troubles) == set(Trouble)
+        """Whether all arrived and took effect, once, in order, and every trouble was met."""
+        same = self.arrived == self.counted == self.written
+        return self.chains_equal and same and not self.dead and set(self.troubles) == set(Trouble)
 
     def __str__(self) -> str:
         troubles = ", ".join(f"{trouble} {count}" for trouble, count in sorted(self.troubles.items()))
         return (
-            f"seed {self.seed}: {self.written} facts written, {self.arrived} arrived in {self.seconds:.1f} s, chains "
-            f"{'equal' if self.chains_equal else 'DIFFERENT'}; connections: {troubles}"
+            f"seed {self.seed}: {self.written} facts written, {self.arrived} arrived, {self.counted} took effect, "
+            f"{self.dead} dead letters, chains {'equal' if self.chains_equal else 'DIFFERENT'}, {self.seconds:.1f} s; "
+            f"connections: {troubles}"
         )
 
 
 async def run(facts: int, seed: int, folder: Path) -> Report:
-    """Write so many facts while the agent pushes them; wait until the cloud has acknowledged all."""
-    begin = time.monotonic()
-    async with running(FakeCloud()) as cloud:
+    """Write so many facts while the agent pushes them to a real cloud; wait until it has acknowledged all."""
+    async with running_cloud(folder / "cloud") as cloud:
+        begin = time.monotonic()
+        machine_id = cloud.seeded.machines[0].machine_id
         proxy = FaultProxy(urlsplit(cloud.url).port or 0, seed, STALL_S)
         async with proxy.listening() as port:
-            position = await _drain(cloud, port, facts, folder)
-    chain = reduce(link, cloud.lines, CHAIN_START)
-    equal = position.chain == position.acked_chain == cloud.chain == chain
-    return Report(seed, position.seq, len(cloud.lines), equal, proxy.met, time.monotonic() - begin)
+            gateway = _gateway(folder / "gateway", port, cloud.seeded.gateway_claim_code)
+            position = await _drain(gateway, facts, UUID(machine_id))
+        lines = [line for _, line in await cloud.lines()]
+        chain = reduce(link, lines, CHAIN_START)
+        return Report(
+            seed=seed,
+            written=position.seq,
+            arrived=len(lines),
+            counted=(await cloud.stock(machine_id)).get("A1", 0),
+            dead=await cloud.dead_letters(),
+            chains_equal=position.chain == position.acked_chain == await cloud.chain() == chain,
+            troubles=proxy.met,
+            seconds=time.monotonic() - begin,
+        )
 
 
-async def _drain(cloud: FakeCloud, port: int, facts: int, folder: Path) -> Position:
+def _gateway(folder: Path, port: int, code: str) -> SyncGateway:
     settings = Settings.model_validate(
         {
             "state_dir": folder,
             "cloud_url": f"http://127.0.0.1:{port}",
-            "claim_code": cloud.code,
-            "cloud_timeout_s": 0.2,
+            "claim_code": code,
+            "cloud_timeout_s": TIMEOUT_S,
             "backoff_first_s": 0.01,
             "backoff_limit_s": 0.05,
         }
     )
-    gateway = SyncGateway(settings, Clock(), BATCH)
+    return SyncGateway(settings, Clock(), BATCH)
+
+
+async def _drain(gateway: SyncGateway, facts: int, machine_id: UUID) -> Position:
     await gateway.open()
     agent = asyncio.create_task(gateway.run(), name="sync")
     try:
-        await gateway.write(facts)
+        await gateway.write(facts, machine_id)
         while (position := await gateway.agent.position()).waiting:  # noqa: ASYNC110 - the agent has no such event
             await asyncio.sleep(0.05)
     finally:

@@ -1,0 +1,86 @@
+"""The real cloud with its real Postgres, in the test's process, with the demo's tenant in it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from cloud import demo, schema
+from cloud.app import create_app
+from cloud.clock import Clock
+from cloud.database import Database, Transaction
+from cloud.demo import Seeded
+from cloud.failpoints import Failpoints
+from cloud.postgres import EmbeddedPostgres
+from edge.kiosk.server import bind, serve
+
+
+@dataclass(frozen=True)
+class PostgresCloud:
+    """Where it listens, and its books."""
+
+    url: str
+    seeded: Seeded
+    database: Database
+
+    async def lines(self) -> list[tuple[int, bytes]]:
+        """Epoch and line of every fact it holds, in order."""
+        rows = await self._rows("SELECT epoch, line FROM facts ORDER BY epoch, seq")
+        return [(row["epoch"], bytes(row["line"])) for row in rows]
+
+    async def chain(self) -> bytes:
+        """The hash at the mark it has acknowledged."""
+        rows = await self._rows("SELECT chain FROM gateways")
+        return bytes(rows[0]["chain"])
+
+    async def dead_letters(self) -> int:
+        """Facts that could not take effect."""
+        return len(await self._rows("SELECT 1 FROM dead_letters"))
+
+    async def stock(self, machine_id: str) -> dict[str, int]:
+        """Units by slot."""
+        rows = await self._rows("SELECT slot, quantity FROM stock WHERE machine_id = $1", UUID(machine_id))
+        return {row["slot"]: row["quantity"] for row in rows}
+
+    async def _rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        async def work(transaction: Transaction) -> list[dict[str, Any]]:
+            return [dict(row) for row in await transaction.fetch(sql, *values)]
+
+        return await self.database.unit("test", work, tenant_id=demo.TENANT_ID)
+
+
+@asynccontextmanager
+async def running_cloud(folder: Path) -> AsyncIterator[PostgresCloud]:
+    """Migrated, seeded, served on a free port of loopback."""
+    postgres = EmbeddedPostgres(folder, durable=False)
+    url = await postgres.start()
+    try:
+        await schema.migrate(url)
+        database = Database(url, Failpoints(), pool_size=1)
+        await database.open()
+        try:
+            seeded = await demo.seed(database, Clock())
+            assert seeded is not None
+            async with _served(url) as where:
+                yield PostgresCloud(where, seeded, database)
+        finally:
+            await database.close()
+    finally:
+        await postgres.stop()
+
+
+@asynccontextmanager
+async def _served(database_url: str) -> AsyncIterator[str]:
+    draining = asyncio.Event()
+    app = create_app(database_url, clock=Clock(), failpoints=Failpoints(), draining=draining, pool_size=4)
+    listener = bind("127.0.0.1", 0)
+    where = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = asyncio.create_task(serve(app, listener, draining), name="cloud")
+    try:
+        yield where
+    finally:
+        draining.set()
+        await server
