@@ -11,6 +11,9 @@ from edge.clock import Clock
 from edge.errors import DatabaseError, SettingsError
 from edge.site_ca import SiteCaError
 
+CONFIGURATION_STATUS = 78
+"""EX_CONFIG of sysexits.h."""
+
 STOP_WITHIN_S = 4.5
 """After that the kernel ends the program, whatever hangs. The ledger is made for it."""
 
@@ -30,14 +33,15 @@ async def run(gateway: Gateway) -> None:
 
 def main() -> None:
     if sys.argv[1:] == ["--version"]:
-        print(software_version())  # noqa: T201 - what was asked for
+        sys.stdout.write(f"{software_version()}\n")
         return
     try:
         found = settings.load(os.environ)
         logs.set_up(found.log_level)
         asyncio.run(run(Gateway(found, Clock())))
     except (SettingsError, DatabaseError, SiteCaError) as error:
-        sys.exit(f"gateway: {error}")
+        sys.stderr.write(f"larder gateway: {error}\n")
+        sys.exit(CONFIGURATION_STATUS)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def program(*arguments: str, **environment: str) -> "subprocess.CompletedProcess
 @pytest.mark.criterion("10.4")
 def test_a_wrong_setting_ends_the_program_with_one_line() -> None:
     ended = program(LARDER_GATEWAY_MQTT_PORT="many")
-    assert ended.returncode == 1
+    assert ended.returncode == 78
     assert ended.stderr.count("\n") == 1
     assert "LARDER_GATEWAY_MQTT_PORT" in ended.stderr
 
