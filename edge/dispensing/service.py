@@ -117,7 +117,7 @@ class DispenseService:
         def work(tx: Transaction) -> None:
             store.set_drop_seen(tx, topic.device_id, drop.vend_id)
 
-        await self._database.unit("devices.record_drop", work)
+        await self._database.unit("dispensing.record_drop", work)
 
     def running(self, vend_id: UUID) -> bool:
         """Whether the device has said that it is at this vend."""
@@ -161,10 +161,10 @@ class DispenseService:
 
     async def acknowledge(self, topic: Topic, report: VendReport) -> None:
         """Tell the device that its report is committed."""
-        self._failpoints.hit("devices.acknowledge.before")
+        self._failpoints.hit("dispensing.acknowledge.before")
         acknowledge = Acknowledge(epoch=report.epoch, seq=report.seq, vend_id=report.vend_id, mac=UNSIGNED)
         await self._links.send(topic.machine_id, topic.device_id, acknowledge)
-        self._failpoints.hit("devices.acknowledge.after")
+        self._failpoints.hit("dispensing.acknowledge.after")
 
     async def run(self, owner: VendOwner) -> None:
         """The conductor: carry every open vend one step further, sleep until something happens."""
@@ -222,9 +222,9 @@ class DispenseService:
         progress.sent_at = self._clock.monotonic()
         if step is Step.DISPENSE:
             progress.published, progress.quiet_since = True, progress.sent_at
-        self._failpoints.hit(f"devices.{step.value}.before_publish")
+        self._failpoints.hit(f"dispensing.{step.value}.before_publish")
         await self._links.send(UUID(row["machine_id"]), device_id, _command(step, row, nonce))
-        self._failpoints.hit(f"devices.{step.value}.after_publish")
+        self._failpoints.hit(f"dispensing.{step.value}.after_publish")
 
 
 def _command(step: Step, row: sqlite3.Row, nonce: str) -> Command:
