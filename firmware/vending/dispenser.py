@@ -92,6 +92,7 @@ class Motion:
         self._drops_before = board.drops()
         self.drop = None if self._drops_before is None else False
         self.left_home = None if home is None else False
+        self._dropped_at_ms: "int | None" = None
 
     def look(self) -> None:
         """Read the sensors; journal what is seen for the first time."""
@@ -109,11 +110,17 @@ class Motion:
     def is_over(self, slot: Slot, motor_ms: int) -> bool:
         """Whether the motor has to stop: back at home, or its time is over."""
         self.look()
-        if motor_ms >= slot.timeout_ms:
+        if self.drop and self._dropped_at_ms is None:
+            self._dropped_at_ms = motor_ms
+        if motor_ms >= slot.timeout_ms or self._passes_home_unseen(slot, motor_ms):
             return True
         if self._home is None:
             return motor_ms >= slot.turn_ms
         return bool(self._home) and (bool(self.left_home) or self._finished_an_old_turn())
+
+    def _passes_home_unseen(self, slot: Slot, motor_ms: int) -> bool:
+        """Home is near once a product has fallen. If it does not show, its switch is broken; a second must not fall."""
+        return self._dropped_at_ms is not None and motor_ms - self._dropped_at_ms > slot.turn_ms // 2
 
     def _finished_an_old_turn(self) -> bool:
         """A coil left in mid-turn by a power cut may have dropped its product back then; if so, it turns once more."""

@@ -135,6 +135,30 @@ async def test_a_flash_that_fails_before_the_start_starts_nothing(tmp_path: Path
     assert read_world(tmp_path).motor_starts.total() == 0
 
 
+@pytest.mark.parametrize("stuck", [True, False])
+async def test_a_home_switch_that_is_stuck_lets_no_second_product_fall(tmp_path: Path, stuck: bool) -> None:
+    class Stuck(SimulatedBoard):
+        def home(self, slot: str) -> bool | None:
+            super().home(slot)
+            return stuck
+
+    bench = Bench(tmp_path, Stuck(SETTINGS, tmp_path, Habits(speed=5)))
+    vend = await bench.vend()
+    assert (vend.evidence.drop, vend.evidence.left_home) == (True, False)
+    assert read_world(tmp_path).drops == {VEND: 1}
+
+
+async def test_a_slot_without_a_home_switch_turns_for_its_time(tmp_path: Path) -> None:
+    class Blind(SimulatedBoard):
+        def home(self, slot: str) -> bool | None:
+            super().home(slot)
+            return None
+
+    vend = await Bench(tmp_path, Blind(SETTINGS, tmp_path, Habits(speed=50))).vend()
+    assert vend.evidence[1:4] == (None, None, None)
+    assert 20 <= vend.evidence.motor_ms < 400
+
+
 async def test_after_a_cut_past_the_drop_the_next_vend_turns_on_until_it_drops(tmp_path: Path) -> None:
     (tmp_path / "world.jsonl").write_text(
         '{"kind": "restock", "slot": "A1", "amount": 5}\n{"kind": "drop", "slot": "A1", "label": "old"}\n'
