@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the database to this version's schema")
     commands.add_parser("serve", help="serve until SIGTERM (an embedded database is migrated first)")
-    seed = commands.add_parser("seed-demo", help="make the demo's tenant once")
+    seed = commands.add_parser("seed-demo", help="make the demo's tenant once (fresh codes when FILE is gone)")
     seed.add_argument("file", type=Path, help="where its claim codes and API key are written, mode 0600")
     key = commands.add_parser("create-api-key", help="print a new API key of a tenant, this once")
     key.add_argument("tenant", type=UUID)
@@ -120,7 +120,7 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
 
 async def _seed_demo(configured: Settings, arguments: argparse.Namespace) -> None:
     async with _database(configured) as database:
-        seeded = await demo.seed(database, Clock())
+        seeded = await demo.seed(database, Clock(), renew=not arguments.file.exists())
     if seeded is None:
         log.info("demo_stands_already")
         return

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from http import HTTPStatus
 
 import structlog
-from quart import Quart, Response, g, request
+from quart import Quart, Response, g, request, websocket
 from werkzeug.exceptions import HTTPException
 
 from cloud import api, schema
@@ -124,6 +124,11 @@ def _stamp_requests(app: Quart, clock: Clock) -> None:
     async def begin() -> None:
         g.request_id = new_id().hex
         structlog.contextvars.bind_contextvars(request_id=g.request_id, method=request.method, path=request.path)
+
+    @app.before_websocket
+    async def begin_websocket() -> None:
+        g.request_id = new_id().hex
+        structlog.contextvars.bind_contextvars(request_id=g.request_id, path=websocket.path)
 
     @app.after_request
     async def finish(response: Response) -> Response:

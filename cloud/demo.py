@@ -7,7 +7,7 @@ from uuid import UUID
 from cloud.auth import service as auth
 from cloud.catalog import service as catalog
 from cloud.clock import Clock
-from cloud.database import Database, Transaction
+from cloud.database import Database, Row, Transaction
 from cloud.devices import service as devices
 from cloud.inventory import service as inventory
 from cloud.onboarding import service as onboarding
@@ -35,6 +35,11 @@ DRINKS = (
     ("Cold Coffee 200 ml", 5500),
     ("Tender Coconut Water 200 ml", 6000),
 )
+
+_DEVICES = """
+    SELECT m.site_id, m.id AS machine_id, m.name, m.rail, d.id AS device_id
+    FROM machines m JOIN devices d ON d.tenant_id = m.tenant_id AND d.machine_id = m.id ORDER BY m.id
+"""
 
 
 @dataclass(frozen=True)
@@ -64,34 +69,52 @@ class Seeded:
         return asdict(self)
 
 
-async def seed(database: Database, clock: Clock) -> Seeded | None:
-    """Make the demo's tenant; None when it stands already."""
+async def seed(database: Database, clock: Clock, *, renew: bool = False) -> Seeded | None:
+    """Make the demo's tenant. When it stands already: None, or with `renew` fresh codes and a fresh API key for it."""
     now = clock.now()
 
     async def work(transaction: Transaction) -> Seeded | None:
         await transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", str(TENANT_ID))
-        if await transaction.fetch_one("SELECT 1 FROM tenants"):
-            return None
-        return await _make(transaction, now)
+        if not await transaction.fetch_one("SELECT 1 FROM tenants"):
+            return await _make(transaction, now)
+        return await _renew(transaction, now) if renew else None
 
     return await database.unit("demo.seed", work, tenant_id=TENANT_ID)
 
 
-async def _make(transaction: Transaction, now: datetime) -> Seeded:
-    await onboarding.create_tenant(TENANT_ID, "Demo Vending")
-    site_id = await onboarding.create_site(TENANT_ID, "Demo Street", "INR")
-    gateway_id = await onboarding.create_gateway(TENANT_ID, site_id, "Demo Street gateway")
+async def _renew(transaction: Transaction, now: datetime) -> Seeded:
+    (gateway,) = await auth.positions()
+    return await _seeded(
+        gateway.site_id,
+        gateway.gateway_id,
+        now,
+        tuple([await _renewed_machine(transaction, row, now) for row in await transaction.fetch(_DEVICES)]),
+    )
+
+
+async def _renewed_machine(transaction: Transaction, row: Row, now: datetime) -> SeededMachine:
+    code = await devices.renew_claim_code(transaction, row["site_id"], row["device_id"], now)
+    return SeededMachine(row["name"], row["rail"], str(row["machine_id"]), str(row["device_id"]), code)
+
+
+async def _seeded(site_id: UUID, gateway_id: UUID, now: datetime, machines: tuple[SeededMachine, ...]) -> Seeded:
     return Seeded(
         tenant_id=str(TENANT_ID),
         site_id=str(site_id),
         gateway_id=str(gateway_id),
         gateway_claim_code=await onboarding.issue_claim_code(TENANT_ID, gateway_id, now),
         api_key=await auth.create_api_key(TENANT_ID, "demo", now, API_KEY_LIFE),
-        machines=(
-            await _machine(transaction, site_id, "Snacks", Rail.FREE, SNACKS, now),
-            await _machine(transaction, site_id, "Drinks", Rail.CASH, DRINKS, now),
-        ),
+        machines=machines,
     )
+
+
+async def _make(transaction: Transaction, now: datetime) -> Seeded:
+    await onboarding.create_tenant(TENANT_ID, "Demo Vending")
+    site_id = await onboarding.create_site(TENANT_ID, "Demo Street", "INR")
+    gateway_id = await onboarding.create_gateway(TENANT_ID, site_id, "Demo Street gateway")
+    snacks = await _machine(transaction, site_id, "Snacks", Rail.FREE, SNACKS, now)
+    drinks = await _machine(transaction, site_id, "Drinks", Rail.CASH, DRINKS, now)
+    return await _seeded(site_id, gateway_id, now, (snacks, drinks))
 
 
 async def _machine(

@@ -100,7 +100,7 @@ def problem(error: LarderError, request_id: str, clock: Clock) -> Response:
         body["server_time"] = clock.now().isoformat()
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(error.retry_after_s)
-    structlog.get_logger().info("request_refused", code=error.code, status=error.status, path=request.path)
+    structlog.get_logger().info("request_refused", code=error.code, status=error.status)
     return Response(json.dumps(body), status=error.status, mimetype="application/problem+json", headers=headers)
 
 

@@ -1,4 +1,4 @@
-"""Facts a second through the real cloud (its own process, HTTP, all projections) beside a bare insert of the same facts.
+"""Facts a second through the real cloud (own process, HTTP, all projections) beside a bare insert of the same facts.
 
 `python -m tests.benchmarks.cloud_ingest [FACTS]` prints JSON; `measure` is for other benchmarks.
 """
@@ -28,8 +28,9 @@ from tests.fakes.gateway_client import GatewayClient, Slot
 BATCH = 500
 WARM_UP = 10 * BATCH
 _TABLE = """
-    CREATE TABLE IF NOT EXISTS bare_facts (gateway_id uuid, epoch integer, seq bigint, event text, line bytea, hash bytea,
-                             PRIMARY KEY (gateway_id, epoch, seq))
+    CREATE TABLE IF NOT EXISTS bare_facts (
+        gateway_id uuid, epoch integer, seq bigint, event text, line bytea, hash bytea,
+        PRIMARY KEY (gateway_id, epoch, seq))
 """
 _INSERT = """
     INSERT INTO bare_facts (gateway_id, epoch, seq, event, line, hash)

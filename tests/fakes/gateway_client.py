@@ -110,7 +110,7 @@ class GatewayClient:
         order_id, payment_id = new_id(), new_id()
         vends = [new_id() for _ in outcomes]
         total = slot.price_minor * len(vends)
-        money = {"payment_id": payment_id, "order_id": order_id, "currency": "INR"}
+        money: dict[str, Any] = {"payment_id": payment_id, "order_id": order_id, "currency": "INR"}
         placed = tuple(
             PlacedVend(
                 vend_id=vend_id,
@@ -138,7 +138,7 @@ class GatewayClient:
         earned = 0
         for vend_id, outcome in zip(vends, outcomes, strict=True):
             self._vend(slot, order_id, vend_id, outcome)
-            amount = {"vend_id": vend_id, "amount_minor": slot.price_minor, **money}
+            amount: dict[str, Any] = {"vend_id": vend_id, "amount_minor": slot.price_minor, **money}
             if outcome is VendOutcome.DISPENSED:
                 earned += slot.price_minor
                 self.add(PaymentCaptured(**amount))

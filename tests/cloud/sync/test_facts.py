@@ -223,7 +223,11 @@ async def test_facts_are_kept_byte_for_byte(world: World) -> None:
 
 async def test_telemetry_keeps_the_newest_sample_of_each_device(world: World) -> None:
     slot = await world.slot()
-    sample = {"device_id": str(slot.device_id), "machine_id": str(slot.machine_id), "firmware": "1.0.0"}
+    sample: dict[str, object] = {
+        "device_id": str(slot.device_id),
+        "machine_id": str(slot.machine_id),
+        "firmware": "1.0.0",
+    }
     sample |= {"free_bytes": 1000, "rssi_dbm": -60, "journal_bytes": None}
     samples = [sample | {"at": f"2026-01-01T00:0{n}:00Z", "uptime_s": n} for n in (2, 1)]
     samples.append(sample | {"at": "2026-01-01T00:00:00Z", "uptime_s": 9, "device_id": str(new_id())})

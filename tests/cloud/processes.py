@@ -1,0 +1,61 @@
+"""The cloud as its own process, on a database given by URL."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+START_SECONDS = 30.0
+
+
+@dataclass
+class CloudProcess:
+    """A running `python -m cloud serve`."""
+
+    process: asyncio.subprocess.Process
+    url: str
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    async def ended(self, seconds: float) -> int:
+        """Its exit status. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def serving(database_url: str, **settings: str) -> AsyncIterator[CloudProcess]:
+    """Start it and wait until it is ready; killed at the end if it still runs."""
+    environment = os.environ | {"LARDER_CLOUD_DATABASE_URL": database_url, "LARDER_CLOUD_PORT": "0"} | settings
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cloud", "serve", env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            url = await _first_url(process.stdout)
+        reading = asyncio.create_task(_discard(process.stdout), name="cloud-log")
+        yield CloudProcess(process, url)
+        reading.cancel()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _first_url(log: asyncio.StreamReader) -> str:
+    while line := await log.readline():
+        entry = json.loads(line)
+        if entry["event"] == "ready":
+            return str(entry["url"])
+    raise AssertionError("the cloud ended before it was ready")
+
+
+async def _discard(log: asyncio.StreamReader) -> None:
+    while await log.readline():
+        pass

@@ -1,0 +1,141 @@
+"""Two tenants: nobody reads another's rows, through no route, id or cursor."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from cloud.auth.service import create_api_key
+from cloud.catalog import service as catalog
+from cloud.clock import Clock, new_id
+from cloud.database import Transaction
+from cloud.devices import service as devices
+from cloud.inventory import service as inventory
+from cloud.onboarding import service as onboarding
+from shared.catalog import PlanogramSlot
+from shared.contract import Rail
+from shared.inventory import Reason
+from tests.cloud.conftest import World, claim
+from tests.fakes.gateway_client import GatewayClient, Slot
+
+LISTS = ("/v1/orders", "/v1/inventory", "/v1/catalog/products", "/v1/devices")
+
+
+@dataclass
+class Rival:
+    """A second tenant with one of everything."""
+
+    headers: dict[str, str]
+    gateway: GatewayClient
+    slot: Slot
+    order_id: UUID
+
+
+async def found(world: World) -> tuple[str, str, Slot]:
+    tenant_id, now = new_id(), Clock().now()
+
+    async def work(transaction: Transaction) -> tuple[str, str, Slot]:
+        await onboarding.create_tenant(tenant_id, "Rival")
+        site_id = await onboarding.create_site(tenant_id, "Rival Street", "EUR")
+        code = await onboarding.issue_claim_code(
+            tenant_id, await onboarding.create_gateway(tenant_id, site_id, "Rival gateway"), now
+        )
+        machine_id = await catalog.create_machine(transaction, tenant_id, site_id, "Rival machine", Rail.FREE)
+        device_id, _ = await devices.expect_device(transaction, tenant_id, site_id, machine_id, "Rival board", now)
+        product_id = await catalog.create_product(tenant_id, "Rival product")
+        content = PlanogramSlot(
+            slot="B1", product_id=product_id, device_id=device_id, price_minor=100, capacity=5, par_level=1
+        )
+        await catalog.publish_planogram(transaction, tenant_id, machine_id, now, [content])
+        await inventory.instruct(transaction, tenant_id, site_id, machine_id, [("B1", 5, Reason.OPENING)])
+        key = await create_api_key(tenant_id, "rival", now, timedelta(days=1))
+        return code, key, Slot(machine_id, device_id, product_id, "B1", 100)
+
+    return await world.database.unit("test", work, tenant_id=tenant_id)
+
+
+@pytest.fixture
+async def rival(world: World) -> Rival:
+    code, key, slot = await found(world)
+    gateway = GatewayClient()
+    await claim(world.client, gateway, code)
+    gateway.move(slot, 5, Reason.OPENING)
+    order_id = gateway.sell(slot)
+    answer = await world.client.post("/v1/sync/facts", data=gateway.packed(), headers=gateway.headers())
+    assert answer.status_code == 200
+    return Rival({"Authorization": f"Bearer {key}"}, gateway, slot, order_id)
+
+
+async def text(world: World, path: str, headers: dict[str, str]) -> str:
+    answer = await world.client.get(path, headers=headers)
+    assert answer.status_code == 200, path
+    return str(await answer.get_data(as_text=True))
+
+
+async def test_lists_show_ones_own_rows_only(world: World, rival: Rival) -> None:
+    ours = await world.slot()
+    world.gateway.sell(ours)
+    await world.acknowledged()
+    for path in LISTS:
+        assert "Rival" not in await text(world, path, world.operator)
+        assert str(rival.slot.machine_id) not in await text(world, path, world.operator)
+        theirs = await text(world, path, rival.headers)
+        assert str(ours.machine_id) not in theirs
+        assert "Cashews" not in theirs
+
+
+async def test_filters_and_cursors_of_another_show_nothing(world: World, rival: Rival) -> None:
+    for path in ("/v1/orders", "/v1/inventory"):
+        shown = await text(world, f"{path}?machine_id={rival.slot.machine_id}", world.operator)
+        assert str(rival.order_id) not in shown
+        assert "B1" not in shown
+    cursor = (await (await world.client.get("/v1/devices?limit=1", headers=world.operator)).get_json())["next_cursor"]
+    assert "Snacks" not in await text(world, f"/v1/devices?cursor={cursor}", rival.headers)
+
+
+async def test_ids_of_another_are_not_found(world: World, rival: Rival) -> None:
+    assert rival.gateway.claimed is not None
+    for path in (f"/v1/orders/{rival.order_id}", f"/v1/gateways/{rival.gateway.claimed.gateway_id}/sync"):
+        assert (await world.client.get(path, headers=rival.headers)).status_code == 200
+        assert (await world.client.get(path, headers=world.operator)).status_code == 404
+
+
+async def test_a_gateway_hears_of_its_own_tenant_only(world: World, rival: Rival) -> None:
+    for query in ("", "?cursor=0"):
+        heard = await text(world, f"/v1/sync/changes{query}", world.gateway.authorisation())
+        assert "Rival" not in heard
+        assert str(rival.slot.machine_id) not in heard
+
+
+async def test_a_gateway_cannot_write_into_another_tenant(world: World, rival: Rival) -> None:
+    world.gateway.sell(rival.slot)
+    world.gateway.move(rival.slot, 100, Reason.RESTOCK)
+    await world.acknowledged()
+    stock = await (await world.client.get("/v1/inventory", headers=rival.headers)).get_json()
+    assert [level["quantity"] for level in stock["stock"]] == [4]
+    orders = await (await world.client.get("/v1/orders", headers=rival.headers)).get_json()
+    assert len(orders["orders"]) == 1
+
+
+async def test_an_id_taken_by_another_tenant_is_free_here(world: World, rival: Rival) -> None:
+    """Otherwise a tenant could block, or find out, another's ids."""
+    slot = await world.slot()
+    line = rival.gateway.lines[0].replace(str(rival.slot.machine_id).encode(), str(slot.machine_id).encode())
+    world.gateway.add_line(line.replace(b'"B1"', b'"A1"'))
+    await world.acknowledged()
+    assert await world.rows("SELECT reason FROM dead_letters") == []
+    assert [row["delta"] for row in await world.rows("SELECT delta FROM stock_movements")] == [5]
+
+
+async def test_telemetry_of_anothers_device_is_dropped(world: World, rival: Rival) -> None:
+    sample = (
+        f'{{"device_id":"{rival.slot.device_id}","machine_id":"{rival.slot.machine_id}","at":"2026-01-01T00:00:00Z",'
+        '"firmware":null,"uptime_s":1,"free_bytes":null,"rssi_dbm":null,"journal_bytes":null}'
+    )
+    answer = await world.client.post(
+        "/v1/sync/telemetry", data=f'{{"samples":[{sample}]}}', headers=world.gateway.authorisation()
+    )
+    assert answer.status_code == 204
+    devices_shown = await (await world.client.get("/v1/devices", headers=rival.headers)).get_json()
+    assert devices_shown["devices"][0]["health_at"] is None
