@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from edge.access import Identity, IdentityKind
-from edge.broker import EmbeddedBroker
+from edge.broker import EmbeddedBroker, Pipe
 from edge.guard import Guard, GuardLimits
 from edge.mqtt import Inbox, LocalMqtt, Message
 from edge.site_ca import SiteCa
@@ -51,6 +51,31 @@ class Logins:
         return Identity(IdentityKind.DEVICE, MACHINE, device_id(number)) if password == token(number) else None
 
 
+class SlowPipes:
+    """The broker's pipes, which may be made slow to close."""
+
+    def __init__(self, broker: EmbeddedBroker) -> None:
+        self._broker = broker
+        self.delay = 0.0
+
+    async def open(self, send: Callable[[bytes], None], on_closed: Callable[[], None]) -> "SlowPipe":
+        return SlowPipe(await self._broker.open_pipe(send, on_closed), self)
+
+
+class SlowPipe:
+    def __init__(self, pipe: Pipe, pipes: SlowPipes) -> None:
+        self._pipe = pipe
+        self._pipes = pipes
+        self.publish = pipe.publish
+        self.room = pipe.room
+        self.subscribe = pipe.subscribe
+        self.unsubscribe = pipe.unsubscribe
+
+    async def close(self) -> None:
+        await asyncio.sleep(self._pipes.delay)
+        await self._pipe.close()
+
+
 @dataclass
 class MqttSite:
     guard: Guard
@@ -58,6 +83,7 @@ class MqttSite:
     local: LocalMqtt
     inbox: Inbox
     logins: Logins
+    pipes: SlowPipes
     client_tls: ssl.SSLContext
     events: list[tuple[str, UUID, str]]
     event_came: asyncio.Event
@@ -99,6 +125,7 @@ async def mqtt_site(
     inbox = Inbox(time.monotonic, inbox_limit)
     broker = EmbeddedBroker(inbox.put)
     logins = logins or Logins()
+    pipes = SlowPipes(broker)
     events: list[tuple[str, UUID, str]] = []
     event_came = asyncio.Event()
 
@@ -109,7 +136,7 @@ async def mqtt_site(
     guard = Guard(
         ca.server_context(datetime.now(UTC)),
         logins,
-        broker.open_pipe,
+        pipes.open,
         partial(note, "connected"),
         partial(note, "disconnected"),
         port=0,
@@ -123,7 +150,7 @@ async def mqtt_site(
                 group.create_task(guard.watch())
                 client_tls = ssl.create_default_context(cadata=ca.certificate_pem)
                 local = LocalMqtt(broker.publish, inbox)
-                site = MqttSite(guard, broker, local, inbox, logins, client_tls, events, event_came)
+                site = MqttSite(guard, broker, local, inbox, logins, pipes, client_tls, events, event_came)
                 try:
                     yield site
                 finally:
