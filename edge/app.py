@@ -120,6 +120,7 @@ class Gateway:
             doorbell=Doorbell(settings.cloud_url, self.identity),
             watch=self.watch,
             clock=self.clock,
+            failpoints=self.failpoints,
             software=software_version(),
         )
 

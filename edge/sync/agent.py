@@ -10,6 +10,7 @@ import structlog
 
 from edge.clock import Clock
 from edge.errors import LarderError, StorageFull
+from edge.failpoints import Failpoints
 from edge.identity import GatewayIdentity
 from edge.outbox import OUTBOX_KEY, Position
 from edge.settings import Settings
@@ -54,6 +55,7 @@ class SyncAgent:
         doorbell: Doorbell,
         watch: Watch,
         clock: Clock,
+        failpoints: Failpoints,
         software: str,
     ) -> None:
         self.status = SyncStatus()
@@ -65,6 +67,7 @@ class SyncAgent:
         self._doorbell = doorbell
         self._watch = watch
         self._clock = clock
+        self._failpoints = failpoints
         self._software = software
         self._rung = asyncio.Event()
         self._chance = random.Random()  # noqa: S311 - jitter, no secret
@@ -95,7 +98,9 @@ class SyncAgent:
                 self._failed("claim", error)
                 await asyncio.sleep(backoff.next(error.retry_after_s))
             else:
+                self._failpoints.hit("sync.claim.before_keep")
                 self._identity.keep(claimed)
+                self._failpoints.hit("sync.claim.after_keep")
                 log.info("gateway_claimed", gateway_id=str(claimed.gateway_id))
 
     async def run(self) -> None:

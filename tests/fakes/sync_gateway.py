@@ -50,6 +50,7 @@ class SyncGateway:
             doorbell=Doorbell(settings.cloud_url, self.identity),
             watch=self.watch,
             clock=clock,
+            failpoints=self.failpoints,
             software="0.1.0",
         )
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from datetime import timedelta
 from functools import reduce
 
 import pytest
@@ -148,6 +149,20 @@ async def test_a_wrong_clock_is_set_by_the_cloud(gateway: SyncGateway, cloud: Fa
     await drained(gateway, cloud)
     assert gateway.clock.quality is ClockQuality.SYNCED
     assert abs((gateway.clock.now() - cloud.now()).total_seconds()) < 3
+
+
+async def test_a_token_that_ran_out_while_the_machine_slept_is_signed_anew(
+    gateway: SyncGateway, cloud: FakeCloud
+) -> None:
+    """Wall time went on, the monotonic clock did not: the gateway believes in its token, the cloud does not."""
+    await gateway.agent.claim()
+    await gateway.write(1)
+    await gateway.push.facts()
+    cloud.clock_offset += timedelta(minutes=10)
+    gateway.clock.learn(cloud.now(), 0)
+    await gateway.write(1)
+    assert await gateway.push.facts() is True
+    assert len(cloud.lines) == 2
 
 
 async def test_a_revoked_gateway_keeps_its_facts(gateway: SyncGateway, cloud: FakeCloud, started: object) -> None:
