@@ -131,7 +131,14 @@ async def running(cloud: FakeCloud, port: int = 0) -> AsyncIterator[FakeCloud]:
 def build(cloud: FakeCloud) -> Quart:
     """The HTTP face of the fake."""
     app = Quart("fake_cloud")
+    _add_checks(app, cloud)
+    _add_claim(app, cloud)
+    _add_sync(app, cloud)
+    _add_doorbell(app, cloud)
+    return app
 
+
+def _add_checks(app: Quart, cloud: FakeCloud) -> None:
     @app.before_request
     async def check() -> Response | None:
         cloud.requests.append(f"{request.method} {request.path}")
@@ -139,24 +146,29 @@ def build(cloud: FakeCloud) -> Quart:
             return None
         if refusal := why_unauthenticated(cloud, request.headers.get("Authorization", "")):
             return problem(401, refusal)
-        fault = cloud.faults.popleft() if cloud.faults else None
-        if fault is Fault.DOWN:
-            return problem(503, Code.UNAVAILABLE)
-        if fault is Fault.BUSY:
-            return problem(429, Code.TOO_MANY_REQUESTS, {"Retry-After": "1"})
-        if fault is Fault.HANG:
-            await cloud.released.wait()
-        if fault is Fault.GIBBERISH:
-            return Response("<h1>Welcome to this hotel</h1>", content_type="text/html")
-        if fault is Fault.STUCK and request.path == "/v1/sync/facts":
-            return answer(cloud.ack())
-        return None
+        return await _meet(cloud.faults.popleft() if cloud.faults else None, cloud)
 
     @app.after_request
     async def tell_time(response: Response) -> Response:
         response.headers["Date"] = format_datetime(cloud.now(), usegmt=True)
         return response
 
+
+async def _meet(fault: Fault | None, cloud: FakeCloud) -> Response | None:
+    if fault is Fault.DOWN:
+        return problem(503, Code.UNAVAILABLE)
+    if fault is Fault.BUSY:
+        return problem(429, Code.TOO_MANY_REQUESTS, {"Retry-After": "1"})
+    if fault is Fault.HANG:
+        await cloud.released.wait()
+    if fault is Fault.GIBBERISH:
+        return Response("<h1>Welcome to this hotel</h1>", content_type="text/html")
+    if fault is Fault.STUCK and request.path == "/v1/sync/facts":
+        return answer(cloud.ack())
+    return None
+
+
+def _add_claim(app: Quart, cloud: FakeCloud) -> None:
     @app.post("/v1/claim")
     async def claim() -> Response:
         wish = ClaimGateway.model_validate_json(await request.get_data())
@@ -178,6 +190,8 @@ def build(cloud: FakeCloud) -> Quart:
             )
         )
 
+
+def _add_sync(app: Quart, cloud: FakeCloud) -> None:
     @app.post("/v1/sync/facts")
     async def facts() -> Response:
         result = cloud.ingest(await received())
@@ -196,6 +210,8 @@ def build(cloud: FakeCloud) -> Quart:
         envelope = {"cursor": upto, "full": cursor is None, "more": upto < total, "changes": cloud.changes[since:upto]}
         return Response(json.dumps(envelope), content_type="application/json")
 
+
+def _add_doorbell(app: Quart, cloud: FakeCloud) -> None:
     @app.websocket("/v1/sync/doorbell")
     async def doorbell() -> tuple[str, int] | None:
         if why_unauthenticated(cloud, websocket.headers.get("Authorization", "")):
@@ -209,8 +225,6 @@ def build(cloud: FakeCloud) -> Quart:
         finally:
             cloud.doorbells.discard(words)
         return None
-
-    return app
 
 
 def why_unauthenticated(cloud: FakeCloud, header: str) -> Code | None:
