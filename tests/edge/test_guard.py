@@ -23,6 +23,8 @@ async def site(tmp_path: Path) -> AsyncIterator[MqttSite]:
         yield found
 
 
+@pytest.mark.criterion("8.1")
+@pytest.mark.criterion("8.2")
 async def test_a_device_gets_its_commands_and_is_heard(site: MqttSite) -> None:
     device = await site.device(1)
     await site.local.publish(topic(1, "cmd"), b"dispense")
