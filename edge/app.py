@@ -1,12 +1,14 @@
 """The composition root: builds every part, in start order, and runs them until the program is told to stop."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -57,10 +59,11 @@ class Addresses:
 
 
 class Gateway:
-    """All parts of one gateway, built and not yet started. Raises SiteCaError."""
+    """All parts of one gateway, built and not yet started. Raises SettingsError, SiteCaError."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings, self.clock = settings, clock
+        _prepare(settings.state_dir)
         self.watch, self.failpoints = Watch(), Failpoints(settings.failpoint)
         self.identity = GatewayIdentity(settings.state_dir, clock)
         self.site_ca = SiteCa.open(settings.state_dir / "site-ca")
@@ -244,6 +247,17 @@ class Gateway:
 
     def _discovery_health(self) -> DiscoveryHealth:
         return self.discovery.health() if self.discovery else DiscoveryHealth.none()
+
+
+def _prepare(state_dir: Path) -> None:
+    """The folder for all that must survive, for nobody else to read. Raises SettingsError."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(f"{PREFIX}STATE_DIR: cannot make {state_dir}: {error.strerror}") from error
+    # Asked, not tried: a full disk is no reason not to start.
+    if not os.access(state_dir, os.W_OK | os.X_OK):
+        raise SettingsError(f"{PREFIX}STATE_DIR: {state_dir} cannot be written to")
 
 
 def _url(listener: socket.socket) -> str:

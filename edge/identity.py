@@ -17,6 +17,7 @@ from joserfc.jwk import OKPKey
 from pydantic import ValidationError
 
 from edge.clock import Clock, new_id
+from edge.errors import StorageFull
 from shared.onboarding import GatewayClaimed
 
 AUDIENCE = "larder-cloud"
@@ -56,8 +57,11 @@ class GatewayIdentity:
         return self._claim
 
     def keep(self, claim: GatewayClaimed) -> None:
-        """Remember the claim; on the disk when this returns."""
-        _write(self._claim_file, claim.to_line())
+        """Remember the claim; on the disk when this returns. Raises StorageFull."""
+        try:
+            _write(self._claim_file, claim.to_line())
+        except OSError as error:
+            raise StorageFull from error
         self._claim = claim
         self.forget_token()
 

@@ -33,7 +33,10 @@ class _Stalled(Exception):
 
 @dataclass(slots=True)
 class SyncStatus:
-    """How the sync is doing, for health pages. `last_error` is the last failure's text, empty after a success."""
+    """How the sync is doing, for health pages. `online`: every lane worked when it was last tried.
+
+    `last_error` names the lanes that did not, and why; it is empty when all did.
+    """
 
     online: bool = False
     last_ack_at: datetime | None = None
@@ -69,6 +72,7 @@ class SyncAgent:
         self._clock = clock
         self._failpoints = failpoints
         self._software = software
+        self._errors: dict[str, str] = {}
         self._rung = asyncio.Event()
         self._chance = random.Random()  # noqa: S311 - jitter, no secret
         self._last_progress = clock.monotonic()
@@ -84,23 +88,23 @@ class SyncAgent:
         while self._identity.claim is None:
             code = self._settings.read_claim_code()
             if code is None or code.get_secret_value() == refused:
-                if not self.status.last_error:
-                    self.status.last_error = "this gateway is not claimed and has no claim code"
-                    log.warning("claim_code_missing")
+                if code is None:
+                    self._failed("claim", "this gateway has no claim code")
                 await asyncio.sleep(backoff.next(at_least=self._settings.backoff_first_s))
                 continue
             try:
                 claimed = await self._client.claim(code, self._software)
-            except CloudRefused as error:
-                refused = code.get_secret_value()
-                self._failed("claim", error)
-            except CloudAway as error:
-                self._failed("claim", error)
-                await asyncio.sleep(backoff.next(error.retry_after_s))
-            else:
                 self._failpoints.hit("sync.claim.before_keep")
                 self._identity.keep(claimed)
                 self._failpoints.hit("sync.claim.after_keep")
+            except CloudRefused as error:
+                refused = code.get_secret_value()
+                self._failed("claim", str(error))
+            except (CloudAway, StorageFull) as error:
+                self._failed("claim", str(error))
+                await asyncio.sleep(backoff.next(_retry_after(error)))
+            else:
+                self._worked("claim")
                 log.info("gateway_claimed", gateway_id=str(claimed.gateway_id))
 
     async def run(self) -> None:
@@ -189,19 +193,33 @@ class SyncAgent:
         try:
             again = await work()
         except (CloudAway, CloudRefused, StorageFull) as error:
-            self._failed(lane, error)
+            self._failed(lane, str(error))
             if not (isinstance(error, CloudAway) and error.silent):
                 self._last_progress = self._clock.monotonic()
-            await asyncio.sleep(backoff.next(error.retry_after_s if isinstance(error, CloudAway) else 0))
+            await asyncio.sleep(backoff.next(_retry_after(error)))
             return True
         backoff.reset()
-        self.status.online, self.status.last_error = True, ""
+        self._worked(lane)
         return again
 
-    def _failed(self, lane: str, error: LarderError) -> None:
-        if self.status.online or self.status.last_error != str(error):
-            log.warning("sync_failed", lane=lane, error=str(error))
-        self.status.online, self.status.last_error = False, str(error)
+    def _failed(self, lane: str, reason: str) -> None:
+        if self._errors.get(lane) != reason:
+            log.warning("sync_failed", lane=lane, reason=reason)
+        self._errors[lane] = reason
+        self._show()
+
+    def _worked(self, lane: str) -> None:
+        if self._errors.pop(lane, None) is not None:
+            log.info("sync_works_again", lane=lane)
+        self._show()
+
+    def _show(self) -> None:
+        self.status.online = not self._errors
+        self.status.last_error = "; ".join(f"{lane}: {reason}" for lane, reason in sorted(self._errors.items()))
 
     def _backoff(self) -> Backoff:
         return Backoff(self._settings.backoff_first_s, self._settings.backoff_limit_s, self._chance)
+
+
+def _retry_after(error: LarderError) -> float:
+    return error.retry_after_s if isinstance(error, CloudAway) else 0

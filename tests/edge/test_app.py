@@ -14,7 +14,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from edge.clock import new_id
+from edge.app import Gateway
+from edge.clock import Clock, new_id
 from edge.errors import DatabaseError, SettingsError
 from edge.links import LINKS_KEY
 from shared.contract import Rail
@@ -105,6 +106,13 @@ async def test_a_port_in_use_is_named(tmp_path: Path, name: str) -> None:
         with pytest.raises(SettingsError, match=name.upper()):
             async with running_gateway(settings_for(tmp_path, NO_CLOUD, **{name: port})):
                 pass
+
+
+@pytest.mark.criterion("10.4")
+def test_a_state_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SettingsError, match="STATE_DIR"):
+        Gateway(settings_for(tmp_path / "file" / "state", NO_CLOUD), Clock())
 
 
 def program(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
