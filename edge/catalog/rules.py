@@ -39,6 +39,11 @@ class Offer:
     slots: dict[str, OfferedSlot]
 
 
+def price_on(rail: Rail, price_minor: int) -> int:
+    """What a customer owes for a unit: on a free machine nothing, whatever the planogram says it is worth."""
+    return 0 if rail is Rail.FREE else price_minor
+
+
 def version_in_force(versions: Sequence[tuple[int, datetime]], current: int, now: datetime) -> int:
     """The version to sell by: the highest whose time has come, never below the `current` one.
 

@@ -52,13 +52,18 @@ class CatalogService:
         current = row["planogram_version"]
         versions = store.versions_from(tx, machine_id, current)
         version = rules.version_in_force(versions, current, self._clock.now())
+        machine = _machine(row)
         slots = {
             slot["slot"]: OfferedSlot(
-                slot["slot"], UUID(slot["product_id"]), slot["name"], UUID(slot["device_id"]), slot["price_minor"]
+                slot["slot"],
+                UUID(slot["product_id"]),
+                slot["name"],
+                UUID(slot["device_id"]),
+                rules.price_on(machine.rail, slot["price_minor"]),
             )
             for slot in store.slots(tx, machine_id, version)
         }
-        return Offer(_machine(row), version, slots)
+        return Offer(machine, version, slots)
 
     def pin_version(self, tx: Transaction, offer: Offer) -> None:
         """Note that customers have bought by this version, so that no clock can take its prices back."""

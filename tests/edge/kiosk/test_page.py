@@ -24,7 +24,7 @@ def catalogue(rail: Rail, **fields: object) -> Catalogue:
             slot=f"{'AB'[index // 3]}{index % 3 + 1}",
             product_id=UUID(int=index + 1),
             name=name,
-            price_minor=1000 * (index + 1) + 50 * (index % 2),
+            price_minor=0 if rail is Rail.FREE else 1000 * (index + 1) + 50 * (index % 2),
             available=(4, 2, 6, 0, 3, 5)[index],
             state=(SlotState.OK, SlotState.OK, SlotState.OK, SlotState.SOLD_OUT, SlotState.SUSPECT, SlotState.OK)[
                 index

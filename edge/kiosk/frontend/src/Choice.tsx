@@ -49,7 +49,7 @@ export function Choice({ catalogue, refusal, place }: Props) {
             <Product
               key={slot.slot}
               slot={slot}
-              price={price(catalogue.rail === "free" ? 0 : slot.price_minor, catalogue.currency)}
+              currency={catalogue.currency}
               quantity={chosen.find((line) => line.slot === slot)?.quantity ?? 0}
               full={chosen.length >= MOST_LINES}
               set={(quantity) => set(slot, quantity)}
@@ -67,13 +67,13 @@ const most = (slot: Slot): number => (slot.state === "ok" ? Math.min(slot.availa
 
 interface ProductProps {
   slot: Slot;
-  price: string;
+  currency: string;
   quantity: number;
   full: boolean;
   set(quantity: number): void;
 }
 
-function Product({ slot, price, quantity, full, set }: ProductProps) {
+function Product({ slot, currency, quantity, full, set }: ProductProps) {
   const blocked = slotText(slot);
   return (
     <li class={quantity > 0 ? "product chosen" : "product"}>
@@ -88,7 +88,7 @@ function Product({ slot, price, quantity, full, set }: ProductProps) {
         </span>
         <span class="name">{slot.name}</span>
         <span class="line">
-          <span class="price">{blocked ?? price}</span>
+          <span class="price">{blocked ?? price(slot.price_minor, currency)}</span>
           <span class="code">{slot.slot}</span>
         </span>
       </button>
