@@ -28,6 +28,7 @@ from shared.devices import ExpectedDevice
 from shared.inventory import Reason, StockInstruction
 from shared.orders import ChosenLine, OrderState, OrderView, PlaceOrder
 from shared.sync import FACT, Fact
+from shared.topics import Channel, Topic
 from tests.fakes.device import FakeDevice
 from tests.fakes.until import until
 
@@ -52,11 +53,12 @@ class SteppedClock(Clock):
 
 
 class Site:
-    """All services over one ledger; `device` is what the LAN would be."""
+    """All services over one ledger; `device` is what the LAN would be, `sent` what the gateway has published on it."""
 
     def __init__(self, database: Database, watch: Watch, clock: SteppedClock) -> None:
         self.database, self.watch, self.clock = database, watch, clock
         self.machine_id, self.device_id = new_id(), new_id()
+        self.sent: list[tuple[str, bytes]] = []
         failpoints = Failpoints()
         self.outbox = Outbox(clock)
         mqtt = LocalMqtt(self._to_device, Inbox(clock.monotonic))
@@ -190,7 +192,9 @@ class Site:
             tasks.create_task(self.orders.run(), name="orders")
 
     async def _to_device(self, topic: str, payload: bytes) -> None:
-        await self.device.receive(topic, payload)
+        self.sent.append((topic, payload))
+        if topic == str(Topic(self.machine_id, self.device_id, Channel.COMMAND)):
+            await self.device.receive(topic, payload)
 
     async def _from_device(self, topic: str, payload: bytes) -> None:
         self._messages.put_nowait((topic, payload))
