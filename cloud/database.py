@@ -72,6 +72,10 @@ def tortoise_config(connection: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+async def _keep(_connection: object) -> None:
+    """Instead of asyncpg's reset: a unit sets nothing that outlives its transaction, so there is nothing to undo."""
+
+
 class Transaction:
     """What work inside a unit may do. Models of Tortoise join the same transaction by themselves."""
 
@@ -148,6 +152,7 @@ class Database:
             "idle_in_transaction_session_timeout": "15000",
         }
         pool = {"minsize": 1, "maxsize": self._pool_size, "timeout": 5, "server_settings": server_settings}
+        pool["reset"] = _keep
         self._context.run(self._tortoise.__enter__)
         opening = self._tortoise.init(config=tortoise_config(credentials(self._url) | pool))
         await asyncio.get_running_loop().create_task(opening, name="database open", context=self._context)

@@ -128,12 +128,15 @@ class Dashboard:
 def _refuse_other_origins() -> None:
     """Unsafe methods come from our own pages only. Raises Refused.
 
-    Browsers tell it by Sec-Fetch-Site; one too old for that tells its Origin. (Under our referrer policy a form's Origin
-    is "null" even on our own pages, so it cannot be asked first.)
+    Browsers tell it by Sec-Fetch-Site; one too old for that tells its Origin. (Under our referrer policy a form's
+    Origin is "null" even on our own pages, so it cannot be asked first.)
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.host
-    if site not in {"same-origin", "none"} if site is not None else foreign:
+    if site is None:
+        foreign = origin is not None and urlsplit(origin).netloc != request.host
+    else:
+        foreign = site not in {"same-origin", "none"}
+    if foreign:
         raise Refused(Code.FORBIDDEN, "This form belongs to another site.", status=403)
 
 

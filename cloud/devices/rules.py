@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.devices import DeviceClaimed, DeviceLinkChanged
 from shared.sync import Fact
 
 
@@ -25,12 +24,9 @@ def device_steps(facts: Sequence[Fact]) -> dict[UUID, DeviceStep]:
     steps: dict[UUID, DeviceStep] = {}
     for fact in facts:
         body = fact.body
-        if not isinstance(body, DeviceClaimed | DeviceLinkChanged):
-            continue
-        step = steps.setdefault(body.device_id, DeviceStep(body.machine_id))
-        match body:
-            case DeviceClaimed():
-                step.claimed_at = fact.at
-            case DeviceLinkChanged():
-                step.online, step.link_changed_at, step.link_reason = body.online, fact.at, body.reason
+        if body.event == "device_claimed":
+            steps.setdefault(body.device_id, DeviceStep(body.machine_id)).claimed_at = fact.at
+        elif body.event == "device_link_changed":
+            step = steps.setdefault(body.device_id, DeviceStep(body.machine_id))
+            step.online, step.link_changed_at, step.link_reason = body.online, fact.at, body.reason
     return steps

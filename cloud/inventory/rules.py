@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.inventory import Reason, SlotSensed, SlotSuspected, StockMoved
+from shared.inventory import Reason
 from shared.sync import Fact
 
 LOOKED = frozenset({Reason.COUNT, Reason.ADJUST})
@@ -25,15 +25,12 @@ def slot_steps(facts: Sequence[Fact]) -> dict[tuple[UUID, str], SlotStep]:
     steps: dict[tuple[UUID, str], SlotStep] = {}
     for fact in facts:
         body = fact.body
-        if not isinstance(body, StockMoved | SlotSuspected | SlotSensed):
-            continue
-        step = steps.setdefault((body.machine_id, body.slot), SlotStep())
-        match body:
-            case StockMoved():
-                step.delta += body.delta
-                step.suspect = False if body.reason in LOOKED else step.suspect
-            case SlotSuspected():
-                step.suspect = True
-            case SlotSensed():
-                step.sensed_empty = body.empty
+        if body.event == "stock_moved":
+            step = steps.setdefault((body.machine_id, body.slot), SlotStep())
+            step.delta += body.delta
+            step.suspect = False if body.reason in LOOKED else step.suspect
+        elif body.event == "slot_suspected":
+            steps.setdefault((body.machine_id, body.slot), SlotStep()).suspect = True
+        elif body.event == "slot_sensed":
+            steps.setdefault((body.machine_id, body.slot), SlotStep()).sensed_empty = body.empty
     return steps

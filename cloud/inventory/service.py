@@ -8,7 +8,7 @@ from cloud.database import Transaction, columns, values
 from cloud.inventory.rules import slot_steps
 from cloud.onboarding import changes
 from shared.contract import Message, SlotCode
-from shared.inventory import Reason, StockInstruction, StockMoved
+from shared.inventory import Reason, StockInstruction
 from shared.sync import Fact
 
 _MOVEMENTS = """
@@ -60,7 +60,7 @@ class StockLevel(Message):
 
 async def record_movements(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
     """Movements, and the instructions they answer. One told twice is an error of Postgres (unique key)."""
-    moved = [(fact.at, fact.body) for fact in facts if isinstance(fact.body, StockMoved)]
+    moved = [(fact.at, fact.body) for fact in facts if fact.body.event == "stock_moved"]
     rows = [(m.movement_id, m.machine_id, m.slot, m.delta, m.reason, m.vend_id, at) for at, m in moved]
     await transaction.execute(_MOVEMENTS, tenant_id, *columns(rows))
     answers = [(m.movement_id, at) for at, m in moved if m.reason is not Reason.VEND]

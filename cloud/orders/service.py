@@ -70,7 +70,7 @@ async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact
 
     Raises FactRefused for an order or vend that is unknown or has ended; an order told twice is an error of Postgres.
     """
-    placed = [fact.body for fact in facts if isinstance(fact.body, OrderPlaced)]
+    placed = [fact.body for fact in facts if fact.body.event == "order_placed"]
     steps, vends = order_steps(facts), vend_steps(facts)
     if placed:
         await _insert(transaction, tenant_id, placed, steps, vends)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.payments import PaymentAuthorised, PaymentCaptured, PaymentGivenBack, PaymentVoided
 from shared.sync import Fact
 
 
@@ -26,16 +25,14 @@ def payment_steps(facts: Sequence[Fact]) -> dict[UUID, PaymentStep]:
     steps: dict[UUID, PaymentStep] = {}
     for fact in facts:
         body = fact.body
-        if not isinstance(body, PaymentAuthorised | PaymentCaptured | PaymentGivenBack | PaymentVoided):
-            continue
-        step = steps.setdefault(body.payment_id, PaymentStep(body.order_id))
-        match body:
-            case PaymentAuthorised():
-                step.authorised = True
-            case PaymentCaptured(amount_minor=amount):
-                step.captured_minor, step.moved = step.captured_minor + amount, True
-            case PaymentGivenBack(amount_minor=amount):
-                step.given_back_minor, step.moved = step.given_back_minor + amount, True
-            case PaymentVoided():
-                step.voided = True
+        if body.event == "payment_captured":
+            step = steps.setdefault(body.payment_id, PaymentStep(body.order_id))
+            step.captured_minor, step.moved = step.captured_minor + body.amount_minor, True
+        elif body.event == "payment_given_back":
+            step = steps.setdefault(body.payment_id, PaymentStep(body.order_id))
+            step.given_back_minor, step.moved = step.given_back_minor + body.amount_minor, True
+        elif body.event == "payment_authorised":
+            steps.setdefault(body.payment_id, PaymentStep(body.order_id)).authorised = True
+        elif body.event == "payment_voided":
+            steps.setdefault(body.payment_id, PaymentStep(body.order_id)).voided = True
     return steps

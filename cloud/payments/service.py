@@ -6,7 +6,7 @@ from uuid import UUID
 from cloud.database import Transaction, columns, values
 from cloud.errors import FactRefused
 from cloud.payments.rules import PaymentStep, payment_steps
-from shared.payments import CreditInserted, PaymentAttempted
+from shared.payments import PaymentAttempted
 from shared.sync import Fact
 
 _ATTEMPTS = """
@@ -47,7 +47,7 @@ async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact
     Raises FactRefused for a payment that is unknown or voided.
     """
     steps = payment_steps(facts)
-    attempts = [(fact.at, fact.body) for fact in facts if isinstance(fact.body, PaymentAttempted)]
+    attempts = [(fact.at, fact.body) for fact in facts if fact.body.event == "payment_attempted"]
     if attempts:
         rows = [
             (p.payment_id, p.rail, p.currency, p.amount_minor, at, *values(_own(steps.pop(p.payment_id, None), p)))
@@ -68,6 +68,6 @@ def _own(step: PaymentStep | None, attempt: PaymentAttempted) -> PaymentStep:
 
 async def record_credits(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
     """Coins and notes."""
-    credits_ = [(fact.at, fact.body) for fact in facts if isinstance(fact.body, CreditInserted)]
+    credits_ = [(fact.at, fact.body) for fact in facts if fact.body.event == "credit_inserted"]
     rows = [(c.credit_id, c.machine_id, c.device_id, c.amount_minor, c.currency, at) for at, c in credits_]
     await transaction.execute(_CREDITS, tenant_id, *columns(rows))

@@ -163,7 +163,9 @@ async def _add(
         for place, fact in enumerate(facts)
         if place >= start and isinstance(fact, str)
     ]
-    dead += await _project(transaction, caller.tenant_id, machines, [f for f in facts[start:] if isinstance(f, Fact)])
+    dead += await _project(
+        transaction, caller.tenant_id, machines, [f for f in facts[start:] if not isinstance(f, str)]
+    )
     await _bury(transaction, caller, header.epoch, dead)
     mark = Mark(header.epoch, header.first_seq + header.count - 1, batch.hashes[-1])
     await transaction.execute(_MARK, caller.gateway_id, mark.epoch, mark.seq, mark.chain)
@@ -237,7 +239,7 @@ async def _raise_one(
 
 
 def _event(fact: Fact | str) -> str:
-    return fact.body.event if isinstance(fact, Fact) else "unreadable"
+    return "unreadable" if isinstance(fact, str) else fact.body.event
 
 
 def _ack(mark: Mark) -> Ack:

@@ -50,7 +50,7 @@ async def project(transaction: Transaction, tenant_id: UUID, machines: frozenset
 
 def _refuse_strange_machines(machines: frozenset[UUID], facts: Sequence[Fact]) -> None:
     for fact in facts:
-        machine_id = getattr(fact.body, "machine_id", None)
+        machine_id = vars(fact.body).get("machine_id")
         if machine_id is not None and machine_id not in machines:
             raise FactRefused(f"machine {machine_id} is not of this site")
 
@@ -58,5 +58,5 @@ def _refuse_strange_machines(machines: frozenset[UUID], facts: Sequence[Fact]) -
 def _orders_of_before(facts: Sequence[Fact]) -> set[UUID]:
     """Orders that the facts speak of and that were placed in another batch."""
     placed = {fact.body.order_id for fact in facts if fact.body.event == "order_placed"}
-    spoken_of = {getattr(fact.body, "order_id", None) for fact in facts}
-    return {order_id for order_id in spoken_of if order_id is not None} - placed
+    spoken_of = {order_id for fact in facts if (order_id := vars(fact.body).get("order_id")) is not None}
+    return spoken_of - placed

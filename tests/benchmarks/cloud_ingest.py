@@ -28,13 +28,11 @@ from tests.fakes.gateway_client import GatewayClient, Slot
 BATCH = 500
 WARM_UP = 10 * BATCH
 _TABLE = """
-    CREATE TABLE IF NOT EXISTS bare_facts (
-        gateway_id uuid, epoch integer, seq bigint, event text, line bytea, hash bytea,
-        PRIMARY KEY (gateway_id, epoch, seq))
+    CREATE TABLE IF NOT EXISTS bare_facts (LIKE facts INCLUDING ALL)
 """
 _INSERT = """
-    INSERT INTO bare_facts (gateway_id, epoch, seq, event, line, hash)
-    SELECT $1, $2, * FROM unnest($3::bigint[], $4::text[], $5::bytea[], $6::bytea[]) ON CONFLICT DO NOTHING
+    INSERT INTO bare_facts (tenant_id, gateway_id, epoch, seq, event, line, hash)
+    SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::text[], $6::bytea[], $7::bytea[]) ON CONFLICT DO NOTHING
 """
 
 
@@ -144,7 +142,9 @@ def _rows(gateway: GatewayClient, first: int) -> tuple[object, ...]:
     assert gateway.claimed is not None
     lines = gateway.lines[first - 1 :][:BATCH]
     hashes = gateway.hashes[first:][: len(lines)]
-    return gateway.claimed.gateway_id, 1, list(range(first, first + len(lines))), ["fact"] * len(lines), lines, hashes
+    seqs = list(range(first, first + len(lines)))
+    who = (gateway.claimed.tenant_id, gateway.claimed.gateway_id)
+    return *who, gateway.epoch, seqs, ["fact"] * len(lines), lines, hashes
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import pytest
-
 from cloud.clock import new_id
 from tests.cloud.conftest import World
 from tests.fakes.gateway_client import GatewayClient
@@ -27,30 +25,29 @@ async def test_a_good_token_opens(world: World) -> None:
     assert await status(world, world.gateway.token()) == 200
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"aud": "somebody-else"},
-        {"aud": None},
-        {"jti": None},
-        {"jti": ""},
-        {"kid": "another"},
-        {"iss": str(new_id())},
-        {"iss": "not an id"},
-        {"tenant": str(new_id())},
-        {"tenant": None},
-        {"iat": 0, "exp": 300},
-        {"iat": NOW - 1000, "exp": NOW - 700},
-        {"iat": NOW + 1000, "exp": NOW + 1300},
-        {"exp": NOW + 3600},
-        {"exp": 1e300},
-        {"exp": None},
-        {"iat": None},
-    ],
-    ids=str,
+WRONG: tuple[dict[str, Any], ...] = (
+    {"aud": "somebody-else"},
+    {"aud": None},
+    {"jti": None},
+    {"jti": ""},
+    {"kid": "another"},
+    {"iss": str(new_id())},
+    {"iss": "not an id"},
+    {"tenant": str(new_id())},
+    {"tenant": None},
+    {"iat": 0, "exp": 300},
+    {"iat": NOW - 1000, "exp": NOW - 700},
+    {"iat": NOW + 1000, "exp": NOW + 1300},
+    {"exp": NOW + 3600},
+    {"exp": 1e300},
+    {"exp": None},
+    {"iat": None},
 )
-async def test_each_claim_counts(world: World, wrong: dict[str, Any]) -> None:
-    assert await status(world, world.gateway.token(**wrong)) == 401
+
+
+async def test_each_claim_counts(world: World) -> None:
+    for wrong in WRONG:
+        assert await status(world, world.gateway.token(**wrong)) == 401, wrong
 
 
 async def test_another_key_a_changed_text_or_no_signature_open_nothing(world: World) -> None:

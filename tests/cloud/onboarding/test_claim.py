@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
-
 from cloud.auth.service import revoke_gateway
 from cloud.clock import Clock
 from cloud.database import Transaction
@@ -64,25 +62,21 @@ async def test_codes_are_kept_hashed_and_live_a_day_at_most(world: World) -> Non
     assert row["life"] <= timedelta(hours=24)
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "code", "paths"),
-    [
+async def test_bad_claims_are_told_what_is_wrong(world: World) -> None:
+    cases: list[tuple[bytes, int, str, list[str] | None]] = [
         (b"{", 400, "malformed_body", []),
         (b"{}", 422, "validation_failed", ["code", "public_key", "software"]),
         (NEWER, 422, "unknown_version", ["v"]),
         (b'{"code": 7, "public_key": "x", "software": "1", "extra": 1}', 422, "validation_failed", None),
         (b" " * 70_000, 413, "too_large", []),
-    ],
-)
-async def test_bad_claims_are_told_what_is_wrong(
-    world: World, body: bytes, status: int, code: str, paths: list[str] | None
-) -> None:
-    answer = await world.client.post("/v1/claim", data=body, headers=JSON)
-    problem = await answer.get_json()
-    assert (answer.status_code, problem["code"]) == (status, code)
-    assert answer.mimetype == "application/problem+json"
-    assert problem["request_id"] == answer.headers["X-Request-Id"]
-    assert paths is None or [error["path"] for error in problem["errors"]] == paths
+    ]
+    for body, status, code, paths in cases:
+        answer = await world.client.post("/v1/claim", data=body, headers=JSON)
+        problem = await answer.get_json()
+        assert (answer.status_code, problem["code"]) == (status, code)
+        assert answer.mimetype == "application/problem+json"
+        assert problem["request_id"] == answer.headers["X-Request-Id"]
+        assert paths is None or [error["path"] for error in problem["errors"]] == paths
 
 
 async def test_a_revoked_gateway_is_refused_at_once(world: World) -> None:

@@ -78,10 +78,10 @@ async def test_a_cursor_too_old_or_from_the_future_gets_the_full_state(world: Wo
     assert (await pull(world, "?cursor=999999")).full
 
 
-@pytest.mark.parametrize("cursor", ["-1", "x", "1.5", "99999999999999999999", "%00"])
-async def test_a_cursor_that_is_none_is_refused(world: World, cursor: str) -> None:
-    answer = await world.client.get(f"/v1/sync/changes?cursor={cursor}", headers=world.gateway.authorisation())
-    assert answer.status_code == 422
+async def test_a_cursor_that_is_none_is_refused(world: World) -> None:
+    for cursor in ("-1", "x", "1.5", "99999999999999999999", "%00"):
+        answer = await world.client.get(f"/v1/sync/changes?cursor={cursor}", headers=world.gateway.authorisation())
+        assert answer.status_code == 422, cursor
 
 
 async def test_an_instruction_stays_until_its_fact_has_come(world: World) -> None:
