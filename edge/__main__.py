@@ -23,7 +23,8 @@ async def run(gateway: Gateway) -> None:
     stop = asyncio.Event()
 
     def begin_to_stop() -> None:
-        signal.setitimer(signal.ITIMER_REAL, STOP_WITHIN_S)
+        if not stop.is_set():
+            signal.setitimer(signal.ITIMER_REAL, STOP_WITHIN_S)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

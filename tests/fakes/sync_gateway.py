@@ -27,10 +27,12 @@ UNLUCKY = "Unlucky"
 class SyncGateway:
     """Everything the agent needs, wired by hand."""
 
-    def __init__(self, settings: Settings, clock: Clock, batch_facts: int = 500) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, batch_facts: int = 500, failpoints: Failpoints | None = None
+    ) -> None:
         self.clock = clock
         self.watch = Watch()
-        self.failpoints = Failpoints()
+        self.failpoints = failpoints or Failpoints()
         self.database = Database(settings.state_dir, self.watch, self.failpoints)
         self.outbox = Outbox(clock)
         self.telemetry = TelemetryBuffer()
