@@ -23,7 +23,7 @@ from tests.fakes.fault_proxy import FaultProxy, Trouble
 from tests.fakes.postgres_cloud import running_cloud
 from tests.fakes.sync_gateway import SyncGateway
 
-BATCH = 40
+BATCH = 60
 TIMEOUT_S = 0.3
 STALL_S = 0.35
 

@@ -9,6 +9,6 @@ from tests.lab import stop_gateway
 
 @pytest.mark.timeout(120)
 async def test_r21_told_to_stop_in_the_middle_of_everything(tmp_path: Path) -> None:
-    report = await stop_gateway.run(times=8, folder=tmp_path)
+    report = await stop_gateway.run(times=6, folder=tmp_path)
     print(report)
     assert report.good
