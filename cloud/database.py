@@ -49,7 +49,7 @@ _TRANSIENT = (
 
 
 def credentials(url: str) -> dict[str, Any]:
-    """What asyncpg needs to reach `postgresql://user:password@host:port/name` (?host= for a socket)."""
+    """What asyncpg needs to reach a `postgresql://` URL (?host= for a socket)."""
     parts = urlsplit(url)
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     found = {

@@ -12,7 +12,7 @@ TOKEN_LIFE = timedelta(minutes=5)
 CLOCK_LEEWAY = timedelta(seconds=60)
 SESSION_IDLE = timedelta(minutes=30)
 SESSION_LIFE = timedelta(hours=12)
-API_KEY_PREFIX = "larder_"
+KEY_PREFIX = "larder_"
 
 
 def new_secret() -> str:

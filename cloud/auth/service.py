@@ -141,7 +141,7 @@ class AuthService:
 
 async def create_api_key(tenant_id: UUID, name: str, now: datetime, life: timedelta) -> str:
     """Inside a unit of the tenant: a new API key, shown this once."""
-    secret = rules.API_KEY_PREFIX + rules.new_secret()
+    secret = rules.KEY_PREFIX + rules.new_secret()
     key = ApiKey(id=new_id(), tenant_id=tenant_id, name=name, prefix=secret[:12], expires_at=now + life)
     key.secret_sha256 = rules.sha256_hex(secret)
     await key.save()

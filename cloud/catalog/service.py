@@ -8,8 +8,7 @@ from cloud.catalog.models import Machine, Planogram, PlanogramSlot, Product
 from cloud.clock import new_id
 from cloud.database import Transaction
 from cloud.errors import NotFound
-from cloud.onboarding import changes
-from cloud.onboarding.service import currency_of
+from cloud.onboarding.service import append_changes, currency_of
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
 from shared.catalog import PlanogramSlot as SlotContent
 from shared.contract import Message, Name, Rail
@@ -45,7 +44,7 @@ async def create_machine(
     """Inside a unit of the tenant: a new machine at a site, told to its gateway. Returns its id."""
     machine = Machine(id=machine_id or new_id(), tenant_id=tenant_id, site_id=site_id, name=name, rail=rail.value)
     await machine.save()
-    await changes.append(transaction, site_id, [_machine_version(machine, await currency_of(site_id))])
+    await append_changes(transaction, site_id, [_machine_version(machine, await currency_of(site_id))])
     return machine.id
 
 
@@ -64,7 +63,7 @@ async def rename_product(transaction: Transaction, product_id: UUID, name: str) 
     product.name, product.version = name, product.version + 1
     await product.save(update_fields=["name", "version"])
     for row in await transaction.fetch(_SITES_OF_PRODUCTS, product_id):
-        await changes.append(transaction, row["site_id"], [_product_version(product)])
+        await append_changes(transaction, row["site_id"], [_product_version(product)])
 
 
 async def publish_planogram(
@@ -88,7 +87,7 @@ async def publish_planogram(
         content = slot.model_dump()
         await PlanogramSlot(id=new_id(), tenant_id=tenant_id, planogram_id=planogram.id, **content).save()
     told = [_product_version(product) for product in products]
-    await changes.append(transaction, machine.site_id, [*told, _planogram_version(planogram, slots)])
+    await append_changes(transaction, machine.site_id, [*told, _planogram_version(planogram, slots)])
     return version
 
 

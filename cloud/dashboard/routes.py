@@ -14,7 +14,7 @@ from cloud.clock import Clock
 from cloud.dashboard.wording import install_filters
 from cloud.database import Database, Transaction
 from cloud.errors import Refused, Unauthenticated
-from cloud.orders.views import OrderPage, orders, page_of, read_cursor
+from cloud.orders.service import OrderPage, order_page, read_cursor
 from cloud.watch import Watch
 from shared.errors import Code
 
@@ -82,8 +82,7 @@ class Dashboard:
         before = read_cursor(request.args.get("cursor"))
 
         async def work(transaction: Transaction) -> OrdersView:
-            rows = await orders(transaction, before, None, PAGE_ROWS + 1)
-            return OrdersView(page_of(rows, PAGE_ROWS), await positions())
+            return OrdersView(await order_page(transaction, before, None, PAGE_ROWS), await positions())
 
         view = await self._database.unit("dashboard.orders", work, tenant_id=operator.tenant_id)
         return await render_template(

@@ -10,8 +10,8 @@ from cloud.database import Transaction, columns, values
 from cloud.devices.models import Device
 from cloud.devices.rules import device_steps
 from cloud.errors import FactRefused
-from cloud.onboarding import changes
 from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code
+from cloud.onboarding.service import append_changes
 from shared.contract import Instant, Message, Name
 from shared.devices import DeviceHealth, ExpectedDevice
 from shared.sync import Fact
@@ -77,7 +77,7 @@ async def expect_device(
     device = Device(id=new_id(), tenant_id=tenant_id, machine_id=machine_id, name=name)
     _set_code(device, code, now)
     await device.save()
-    await changes.append(transaction, site_id, [_expected(device)])
+    await append_changes(transaction, site_id, [_expected(device)])
     return device.id, code
 
 
@@ -87,7 +87,7 @@ async def renew_claim_code(transaction: Transaction, site_id: UUID, device_id: U
     device = await Device.select_for_update().get(id=device_id)
     _set_code(device, code, now)
     await device.save(update_fields=["claim_code_sha256", "claim_issued_at", "claim_expires_at"])
-    await changes.append(transaction, site_id, [_expected(device)])
+    await append_changes(transaction, site_id, [_expected(device)])
     return code
 
 

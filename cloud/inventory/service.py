@@ -6,7 +6,7 @@ from uuid import UUID
 from cloud.clock import new_id
 from cloud.database import Transaction, columns, values
 from cloud.inventory.rules import slot_steps
-from cloud.onboarding import changes
+from cloud.onboarding.service import append_changes
 from shared.contract import Message, SlotCode
 from shared.inventory import Reason, StockInstruction
 from shared.sync import Fact
@@ -93,7 +93,7 @@ async def instruct(
         await transaction.execute(
             _INSTRUCT, tenant_id, wish.movement_id, wish.machine_id, wish.slot, wish.delta, wish.reason
         )
-    await changes.append(transaction, site_id, wishes)
+    await append_changes(transaction, site_id, wishes)
 
 
 async def pending(transaction: Transaction, site_id: UUID) -> list[StockInstruction]:

@@ -6,7 +6,8 @@ from quart import Blueprint, Response, request
 
 from cloud.auth.service import AuthService
 from cloud.database import Database, Transaction
-from cloud.orders.views import OrderRow, order, orders, page_of, read_cursor
+from cloud.orders.models import OrderRow
+from cloud.orders.service import OrderPage, order, order_page, read_cursor
 from cloud.web import answer, bearer, page_size, query_id
 
 
@@ -19,10 +20,10 @@ def blueprint(database: Database, auth: AuthService) -> Blueprint:
         operator = await auth.operator(bearer())
         before, limit, machine_id = read_cursor(request.args.get("cursor")), page_size(), query_id("machine_id")
 
-        async def work(transaction: Transaction) -> list[OrderRow]:
-            return await orders(transaction, before, machine_id, limit + 1)
+        async def work(transaction: Transaction) -> OrderPage:
+            return await order_page(transaction, before, machine_id, limit)
 
-        return answer(page_of(await database.unit("orders.list", work, tenant_id=operator.tenant_id), limit))
+        return answer(await database.unit("orders.list", work, tenant_id=operator.tenant_id))
 
     @routes.get("/<uuid:order_id>")
     async def show_order(order_id: UUID) -> Response:

@@ -1,14 +1,20 @@
 """Orders: taken from facts in whole batches, and shown to people."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 from cloud.database import Transaction, columns, values
 from cloud.errors import FactRefused
+from cloud.orders import models
+from cloud.orders.models import OrderRow
 from cloud.orders.rules import STATES, OrderStep, VendStep, lines_of, order_steps, vend_steps
+from cloud.web import decode_cursor, encode_cursor, invalid
+from shared.contract import Message
 from shared.orders import OrderPlaced
 from shared.sync import Fact
 
+NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 _ORDERS = """
     INSERT INTO orders (tenant_id, id, machine_id, rail, currency, total_minor, planogram_version, placed_at,
                         state, captured_minor, given_back_minor, ended_at)
@@ -63,6 +69,39 @@ _VEND_STEPS = """
     WHERE vends.id = u.id AND vends.order_id = u.order_id AND (u.outcome IS NULL OR vends.outcome IS NULL)
 """
 _STRANGERS = "SELECT count(*) AS strangers FROM orders WHERE id = ANY($1::uuid[]) AND machine_id <> ALL($2::uuid[])"
+
+
+class OrderPage(Message):
+    """A page of orders, newest first. `next_cursor` is None on the last one."""
+
+    orders: tuple[OrderRow, ...]
+    next_cursor: str | None
+
+
+def read_cursor(text: str | None) -> tuple[datetime, UUID]:
+    """Where the page before ended. Raises Refused."""
+    if text is None:
+        return NEWEST
+    placed_at, order_id = decode_cursor(text, 2)
+    try:
+        return datetime.fromisoformat(placed_at).astimezone(UTC), UUID(order_id)
+    except ValueError as error:
+        raise invalid("cursor", "is not one of ours") from error
+
+
+async def order_page(
+    transaction: Transaction, before: tuple[datetime, UUID], machine_id: UUID | None, limit: int
+) -> OrderPage:
+    """At most `limit` orders, newest first, from before the given (placed_at, id) on."""
+    rows = await models.orders(transaction, before, machine_id, limit + 1)
+    shown = rows[:limit]
+    last = encode_cursor([shown[-1].placed_at.isoformat(), str(shown[-1].order_id)]) if len(rows) > limit else None
+    return OrderPage(orders=tuple(shown), next_cursor=last)
+
+
+async def order(transaction: Transaction, order_id: UUID) -> OrderRow:
+    """One order. Raises NotFound."""
+    return await models.order(transaction, order_id)
 
 
 async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:

@@ -8,7 +8,7 @@ from cloud.catalog import service as catalog
 from cloud.database import Database, Transaction
 from cloud.devices import service as devices
 from cloud.inventory import service as inventory
-from cloud.onboarding import changes as log_of_changes
+from cloud.onboarding.service import change_bounds, changes_since
 from shared.sync import ChangeBody, Changes
 
 log = structlog.get_logger()
@@ -27,10 +27,10 @@ class ChangeFeed:
 
         async def work(transaction: Transaction) -> Changes:
             # Read first: what commits after this line comes again with the next pull, which does no harm.
-            bounds = await log_of_changes.bounds(transaction, caller.site_id)
+            bounds = await change_bounds(transaction, caller.site_id)
             if cursor is None or not bounds.oldest <= cursor <= bounds.newest:
                 return await _full(transaction, caller, bounds.newest)
-            rows = await log_of_changes.since(transaction, caller.site_id, cursor, limit)
+            rows = await changes_since(transaction, caller.site_id, cursor, limit)
             last = rows[-1][0] if rows else cursor
             bodies = tuple(_BODY.validate_json(body) for _, body in rows)
             return Changes(cursor=last, full=False, more=last < bounds.newest, changes=bodies)

@@ -79,7 +79,7 @@ async def test_older_orders_are_a_page_away(world: World) -> None:
 
 
 async def test_a_wrong_key_or_another_sites_form_opens_nothing(world: World) -> None:
-    answer = await world.client.post("/login", form={"api_key": "larder_wrong"})
+    answer = await world.client.post("/login", form={"api_key": world.seeded.tenant_id})
     assert answer.status_code == 401
     assert "not valid" in await answer.get_data(as_text=True)
     assert await log_in(world, Origin="https://evil.example") == 403

@@ -12,7 +12,7 @@ from cloud.catalog import service as catalog
 from cloud.clock import Clock
 from cloud.database import Transaction
 from cloud.inventory import service as inventory
-from cloud.onboarding import changes
+from cloud.onboarding import service as onboarding
 from shared.inventory import Reason
 from shared.sync import ChangeBody, Changes
 from tests.cloud.conftest import World
@@ -70,7 +70,7 @@ async def test_a_cursor_too_old_or_from_the_future_gets_the_full_state(world: Wo
     site_id = UUID(world.seeded.site_id)
 
     async def prune(transaction: Transaction) -> None:
-        await changes.prune(transaction, site_id, 5)
+        await onboarding.prune_changes(transaction, site_id, 5)
 
     await world.do(prune)
     assert (await pull(world, "?cursor=4")).full
@@ -120,7 +120,7 @@ async def test_numbers_rise_in_commit_order_whoever_writes(world: World) -> None
             last = seen[-1] if seen else start
 
             async def work(transaction: Transaction) -> list[tuple[int, str]]:
-                return await changes.since(transaction, UUID(world.seeded.site_id), last, 100)  # noqa: B023
+                return await onboarding.changes_since(transaction, UUID(world.seeded.site_id), last, 100)  # noqa: B023
 
             seen.extend(number for number, _ in await world.do(work))
             await asyncio.sleep(0)

@@ -1,14 +1,13 @@
-"""Orders as operators see them."""
+"""Orders as they are read: one statement a page, lines and vends nested in it."""
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from cloud.database import Transaction
 from cloud.errors import NotFound
-from cloud.web import decode_cursor, encode_cursor, invalid
 from shared.contract import Currency, Instant, Message, Minor, Name, Rail, SlotCode
 from shared.orders import OrderState, VendOutcome
 
@@ -33,7 +32,6 @@ LIST = f"""
 LIST_OF_MACHINE = f"""
     {_ROWS} WHERE o.machine_id = $4 AND (o.placed_at, o.id) < ($1, $2) ORDER BY o.placed_at DESC, o.id DESC LIMIT $3
 """
-NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 _ONE = f"{_ROWS} WHERE o.id = $1"
 
 
@@ -75,31 +73,6 @@ class OrderRow(Message):
     ended_at: Instant | None
     received_at: Instant
     lines: tuple[LineRow, ...]
-
-
-class OrderPage(Message):
-    """A page of orders, newest first. `next_cursor` is None on the last one."""
-
-    orders: tuple[OrderRow, ...]
-    next_cursor: str | None
-
-
-def read_cursor(text: str | None) -> tuple[datetime, UUID]:
-    """Where the page before ended. Raises Refused."""
-    if text is None:
-        return NEWEST
-    placed_at, order_id = decode_cursor(text, 2)
-    try:
-        return datetime.fromisoformat(placed_at).astimezone(UTC), UUID(order_id)
-    except ValueError as error:
-        raise invalid("cursor", "is not one of ours") from error
-
-
-def page_of(rows: list[OrderRow], limit: int) -> OrderPage:
-    """A page from `limit` + 1 rows."""
-    shown = rows[:limit]
-    last = encode_cursor([shown[-1].placed_at.isoformat(), str(shown[-1].order_id)]) if len(rows) > limit else None
-    return OrderPage(orders=tuple(shown), next_cursor=last)
 
 
 async def orders(
