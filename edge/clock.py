@@ -30,11 +30,18 @@ class Clock:
     def __init__(self) -> None:
         self.boot_id = _machine_boot_id()
         self.quality = ClockQuality.UNSYNCED
-        self._offset = timedelta()
+        self._told: tuple[datetime, float] | None = None
+
+    def wall(self) -> datetime:
+        """What the machine's own clock shows: 1970 without a battery, and it may jump at any moment."""
+        return datetime.now(UTC)
 
     def now(self) -> datetime:
-        """Wall time in UTC, corrected by what the cloud last said."""
-        return datetime.now(UTC) + self._offset
+        """Wall time in UTC: what the cloud last said and the time since, or the machine's own until it has spoken."""
+        if self._told is None:
+            return self.wall()
+        told, at = self._told
+        return told + timedelta(seconds=self.monotonic() - at)
 
     def monotonic(self) -> float:
         """Seconds since the machine booted. They never jump."""
@@ -52,7 +59,7 @@ class Clock:
 
     def learn(self, server_time: datetime, round_trip_s: float) -> None:
         """Take the cloud's time, read in the middle of a round trip of that length."""
-        self._offset = server_time + timedelta(seconds=round_trip_s / 2) - datetime.now(UTC)
+        self._told = server_time + timedelta(seconds=round_trip_s / 2), self.monotonic()
         self.quality = ClockQuality.SYNCED
 
 
