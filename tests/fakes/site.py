@@ -206,12 +206,14 @@ class Site:
 
 
 @asynccontextmanager
-async def running_site(folder: Path, rail: Rail = Rail.FREE, opening: int = 10) -> AsyncIterator[Site]:
+async def running_site(
+    folder: Path, rail: Rail = Rail.FREE, opening: int = 10, clock: SteppedClock | None = None
+) -> AsyncIterator[Site]:
     """A configured site with its device connected, its tasks running."""
     watch = Watch()
     database = Database(folder, watch, Failpoints())
     await database.open()
-    site = Site(database, watch, SteppedClock())
+    site = Site(database, watch, clock or SteppedClock())
     await site.configure(rail, opening)
     task = asyncio.create_task(site.run(), name="site")
     try:
