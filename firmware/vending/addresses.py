@@ -26,8 +26,8 @@ class Addresses:
         self._search_due_ms = 0
 
     def sources(self) -> tuple:
-        """What to await one after the other, each a list of addresses, the surest first."""
-        return (self._last_right, self._found, self._given)
+        """(name, what to await for a list of addresses), the surest first."""
+        return (("cache", self._last_right), ("mdns", self._found), ("settings", self._given))
 
     def remember(self, address: tuple) -> None:
         """This one was right."""

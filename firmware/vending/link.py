@@ -78,11 +78,12 @@ class Link:
             log("network_unavailable", error=str(error))
             return LATER
         tried: list = []
-        for source in self._addresses.sources():
-            for address in await source():
+        for name, find in self._addresses.sources():
+            for address in await find():
                 if address in tried:
                     continue
                 tried.append(address)
+                log("gateway_tried", found_by=name, host=address[0], port=address[1])
                 end = await self._connection(address)
                 if end != UNREACHED:
                     return end

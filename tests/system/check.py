@@ -52,6 +52,7 @@ class Check:
         await self._stage.start_cloud()
         await self._stage.internet.restore()
         await self._stage.start_gateway()
+        await self._stage.until_advertised()
         for machine in self._stage.machines:
             self._stage.start_device(machine)
         for machine in self._stage.machines:
@@ -144,6 +145,10 @@ class Check:
         self._say(f"outcomes: {dict(outcomes)}")
         await self._compare_stock(outcomes["dispensed"], outcomes["ambiguous"])
         await self._compare_facts()
+        found_by = [
+            next(self._stage.devices[one.name].said_ever("gateway_tried"))["found_by"] for one in self._stage.machines
+        ]
+        self._row("devices find the gateway by", "mdns", ", ".join(found_by), held=set(found_by) == {"mdns"})
         self._row("seconds to drain", f"≤ {DRAIN_S:.0f}", f"{drained_s:.1f}", held=drained_s <= DRAIN_S)
 
     async def _compare_stock(self, dispensed: int, ambiguous: int) -> None:

@@ -73,7 +73,8 @@ class Demo:
             await self._stage.internet.restore()
         async with _step("gateway (ledger, broker, kiosk)"):
             await self._stage.start_gateway()
-        async with _step("devices (found by mDNS, logged in over TLS)"):
+        async with _step("devices (find the gateway by mDNS, log in over TLS)"):
+            await self._stage.until_advertised()
             for machine in self._stage.machines:
                 self._stage.start_device(machine)
             for machine in self._stage.machines:

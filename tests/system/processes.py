@@ -85,6 +85,13 @@ class Process:
                 if line.startswith(b"{") and line.endswith(b"}\n"):
                     yield json.loads(line)
 
+    def said_ever(self, event: str) -> Iterator[dict[str, Any]]:
+        """All log lines with this event, also those of earlier starts."""
+        with self._log.open("rb") as file:
+            for line in file:
+                if line.startswith(b"{") and line.endswith(b"}\n") and (found := json.loads(line))["event"] == event:
+                    yield found
+
     @property
     def ended(self) -> bool:
         """Whether the program is gone."""

@@ -125,6 +125,10 @@ class Stage:
         self.gateway.start(**environment)
         await self.gateway.said("ready", START_S)
 
+    async def until_advertised(self) -> None:
+        """The gateway can be found by mDNS, so that devices need not fall back to the address they were given."""
+        await self.gateway.said("discovery_advertised", START_S)
+
     def start_device(self, machine: Machine, **environment: str) -> None:
         """Start a machine's device. The first time it is given its settings, as a technician would."""
         state = self.device_state(machine)
