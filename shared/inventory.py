@@ -22,6 +22,10 @@ class Reason(StrEnum):
     OPENING = "opening"
 
 
+CLEARS_SUSPICION = frozenset({Reason.RESTOCK, Reason.COUNT})
+"""Reasons that say a person stood before the slot and looked: it is suspect no longer."""
+
+
 class StockInstruction(Message):
     """Change from the cloud: move this stock, once. The gateway answers with `StockMoved` of the same movement id."""
 

@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.inventory import Reason
+from shared.inventory import CLEARS_SUSPICION
 from shared.sync import Fact
-
-LOOKED = frozenset({Reason.COUNT, Reason.ADJUST})
-"""Reasons that say a person stood before the slot: it is suspect no longer."""
 
 
 @dataclass
@@ -28,7 +25,7 @@ def slot_steps(facts: Sequence[Fact]) -> dict[tuple[UUID, str], SlotStep]:
         if body.event == "stock_moved":
             step = steps.setdefault((body.machine_id, body.slot), SlotStep())
             step.delta += body.delta
-            step.suspect = False if body.reason in LOOKED else step.suspect
+            step.suspect = False if body.reason in CLEARS_SUSPICION else step.suspect
         elif body.event == "slot_suspected":
             steps.setdefault((body.machine_id, body.slot), SlotStep()).suspect = True
         elif body.event == "slot_sensed":

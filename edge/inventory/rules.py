@@ -1,7 +1,6 @@
 """What a slot can still promise."""
 
 from shared.catalog import SlotState
-from shared.inventory import Reason
 
 
 def available(on_hand: int, reserved: int, *, sensed_empty: bool) -> int:
@@ -16,8 +15,3 @@ def slot_state(units: int, *, suspect: bool, online: bool) -> SlotState:
     if suspect:
         return SlotState.SUSPECT
     return SlotState.OK if units else SlotState.SOLD_OUT
-
-
-def clears_suspicion(reason: Reason) -> bool:
-    """Whether such a movement means that a person has looked into the slot."""
-    return reason in (Reason.RESTOCK, Reason.COUNT)

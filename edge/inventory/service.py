@@ -10,7 +10,7 @@ from edge.inventory import rules, store
 from edge.outbox import Outbox
 from shared.devices import StockSensed
 from shared.errors import Code
-from shared.inventory import Reason, SlotSensed, SlotSuspected, StockInstruction, StockMoved
+from shared.inventory import CLEARS_SUSPICION, Reason, SlotSensed, SlotSuspected, StockInstruction, StockMoved
 from shared.topics import Topic
 
 
@@ -84,7 +84,7 @@ class InventoryService:
             delta=change.delta,
             reason=change.reason,
         )
-        if self._book(tx, moved) and rules.clears_suspicion(change.reason):
+        if self._book(tx, moved) and change.reason in CLEARS_SUSPICION:
             store.set_suspect(tx, change.machine_id, change.slot, suspect=False)
 
     async def sense(self, topic: Topic, sensed: StockSensed) -> None:

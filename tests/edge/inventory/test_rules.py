@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.inventory.rules import available, clears_suspicion, slot_state
+from edge.inventory.rules import available, slot_state
 from shared.catalog import SlotState
-from shared.inventory import Reason
 
 
 @given(st.integers(-1000, 1000), st.integers(0, 1000), st.booleans())
@@ -29,7 +28,3 @@ def test_never_more_than_is_there_and_never_below_nothing(on_hand: int, reserved
 )
 def test_the_first_reason_not_to_sell(units: int, suspect: bool, online: bool, state: SlotState) -> None:
     assert slot_state(units, suspect=suspect, online=online) is state
-
-
-def test_only_a_person_at_the_slot_clears_suspicion() -> None:
-    assert {reason for reason in Reason if clears_suspicion(reason)} == {Reason.RESTOCK, Reason.COUNT}
