@@ -24,6 +24,9 @@ from shared.topics import Topic
 IDLE_S = 60.0
 """How long the conductor sleeps when nothing is open and nobody wakes it."""
 
+OPEN_VENDS_KEY = "open_vends"
+"""Touched when an open vend may take a step (watch.py)."""
+
 log = structlog.get_logger()
 
 
@@ -95,7 +98,7 @@ class DispenseService:
             number, highest = (row["epoch"], row["seq"]), (hello.epoch, hello.seq)
             if rules.is_lost(progress.answer, number, highest) or (wiped and progress.published):
                 progress.answer = Answer.LOST
-            self._watch.touch([LINKS_KEY])
+            self._watch.touch([OPEN_VENDS_KEY])
 
     async def answer(self, topic: Topic, answer: VendAnswer) -> None:
         """Take what a device says of a vend that has no outcome yet."""
@@ -109,7 +112,7 @@ class DispenseService:
             link.nonce, progress.sent_at = answer.nonce, float("-inf")
         elif answer.reason is not None:
             log.warning("vend_refused", vend_id=str(answer.vend_id), reason=answer.reason)
-        self._watch.touch([LINKS_KEY, vend_key(answer.vend_id)])
+        self._watch.touch([OPEN_VENDS_KEY, vend_key(answer.vend_id)])
 
     async def record_drop(self, topic: Topic, drop: Drop) -> None:
         """Keep the proof of a drop, in case the device's report never comes."""
@@ -132,12 +135,12 @@ class DispenseService:
         """Open a dispense (G3); its (epoch, seq). The conductor publishes it once this is committed."""
         number = self._devices.next_number(tx, device_id)
         store.add_dispense(tx, vend_id, machine_id, device_id, slot, number, self._clock.moment())
-        tx.touch(LINKS_KEY)
+        tx.touch(OPEN_VENDS_KEY)
         return number
 
     def cancel(self, tx: Transaction, vend_id: UUID) -> bool:
         """Ask for the seq to be burnt (G4), unless that is asked already or the vend has ended; whether it was news."""
-        tx.touch(LINKS_KEY)
+        tx.touch(OPEN_VENDS_KEY)
         return store.set_cancelling(tx, vend_id)
 
     def settle(self, tx: Transaction, topic: Topic, report: VendReport) -> tuple[News, VendOutcome]:
@@ -150,7 +153,7 @@ class DispenseService:
             return News.FOREIGN_VEND, outcome
         self._devices.saw_number(tx, topic.device_id, report.epoch, report.seq)
         if store.end_dispense(tx, report.vend_id, outcome):
-            tx.touch(LINKS_KEY)
+            tx.touch(OPEN_VENDS_KEY)
             return News.OUTCOME, outcome
         late = outcome is VendOutcome.DISPENSED and row["outcome"] != VendOutcome.DISPENSED
         return (News.UNPAID_DROP if late else News.REPEAT), outcome
@@ -170,7 +173,7 @@ class DispenseService:
         """The conductor: carry every open vend one step further, sleep until something happens."""
         for row in await self._database.read(store.open_dispenses):
             self._progress[UUID(row["vend_id"])] = Progress(published=True, quiet_since=self._clock.monotonic())
-        with self._watch.on(LINKS_KEY) as changed:
+        with self._watch.on(LINKS_KEY, OPEN_VENDS_KEY) as changed:
             while True:
                 changed.clear()
                 rows = await self._database.read(store.open_dispenses)

@@ -172,11 +172,11 @@ class OrderService:
         with self._watch.on(ORDERS_KEY, CREDITS_KEY, LINKS_KEY) as changed:
             while True:
                 changed.clear()
-                if await self._database.read(self._plan):
+                due, is_open = await self._database.read(self._look)
+                if due:
                     await self._database.unit("orders.sweep", self._sweep)
-                waiting = bool(await self._database.read(store.open_orders))
                 try:
-                    async with asyncio.timeout(SWEEP_S if waiting else None):
+                    async with asyncio.timeout(SWEEP_S if is_open else None):
                         await changed.wait()
                 except TimeoutError:
                     continue
@@ -316,6 +316,10 @@ class OrderService:
                 order_id=order_id, vend_id=vend_id, machine_id=machine_id, slot=vend["slot"], evidence=evidence
             )
             self._outbox.append(tx, fact)
+
+    def _look(self, tx: Transaction) -> tuple[bool, bool]:
+        """Whether an order can be moved on now, and whether any is open."""
+        return bool(self._plan(tx)), bool(store.open_orders(tx))
 
     def _plan(self, tx: Transaction) -> list[tuple[sqlite3.Row, Next]]:
         """What time, money or a free device has made possible: (order or vend row, what to do)."""

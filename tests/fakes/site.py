@@ -12,7 +12,7 @@ from edge.catalog.service import CatalogService
 from edge.clock import Clock, new_id
 from edge.database import Database
 from edge.devices.service import DeviceService
-from edge.dispensing.service import DispenseService
+from edge.dispensing.service import OPEN_VENDS_KEY, DispenseService
 from edge.failpoints import Failpoints
 from edge.inventory.service import InventoryService
 from edge.links import LINKS_KEY, Links
@@ -88,6 +88,11 @@ class Site:
         """Who the device is, once logged in."""
         return Identity(IdentityKind.DEVICE, self.machine_id, self.device_id)
 
+    def adopt(self, device: FakeDevice) -> None:
+        """Take over a device that another gateway process knew, with its journal."""
+        self.machine_id, self.device_id, self.device = device.machine_id, device.device_id, device
+        device.send = self._from_device
+
     async def configure(self, rail: Rail, opening: int = 10) -> None:
         """Take the site's configuration from the cloud."""
         product_id = new_id()
@@ -150,7 +155,7 @@ class Site:
 
     async def until(self, order_id: UUID, reached: Callable[[OrderView], bool], seconds: float = 5) -> OrderView:
         """Wait until the order looks as wanted."""
-        keys = [order_key(order_id), LINKS_KEY]
+        keys = [order_key(order_id), OPEN_VENDS_KEY, LINKS_KEY]
         with self.watch.on(*keys) as changed:
             async with asyncio.timeout(seconds):
                 while True:
