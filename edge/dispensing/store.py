@@ -32,8 +32,16 @@ def dispense(tx: Transaction, vend_id: UUID) -> sqlite3.Row | None:
 
 
 def open_dispenses(tx: Transaction) -> list[sqlite3.Row]:
-    """All dispenses without an outcome, at most one a device."""
-    return tx.all("SELECT * FROM dispenses WHERE state != 'ended'")
+    """All dispenses without an outcome, at most one a device.
+
+    One numbered under an earlier epoch than its device's was in flight when the ledger was backed up. Its device
+    may have run it since and been swapped, so it counts as being cancelled: a cancel can start nothing.
+    """
+    return tx.all(
+        "SELECT d.vend_id, d.machine_id, d.device_id, d.slot, d.epoch, d.seq, d.requested_boot, d.requested_ms, "
+        "d.drop_seen, CASE WHEN d.epoch < devices.epoch THEN 'cancelling' ELSE d.state END AS state "
+        "FROM dispenses AS d JOIN devices USING (device_id) WHERE d.state != 'ended'"
+    )
 
 
 def open_dispense(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:

@@ -298,7 +298,7 @@ HOT_QUERIES = {
     "the next waiting vend": "SELECT vends.* FROM vends JOIN orders USING (order_id) WHERE device_id = 'x' "
     "AND vends.state = 'waiting' AND orders.state IN ('authorised', 'dispensing') ORDER BY order_id, position LIMIT 1",
     "a vend": "SELECT * FROM vends WHERE vend_id = 'x'",
-    "open dispenses": "SELECT * FROM dispenses WHERE state != 'ended'",
+    "open dispenses": "SELECT d.vend_id FROM dispenses AS d JOIN devices USING (device_id) WHERE d.state != 'ended'",
     "the open dispense of a device": "SELECT * FROM dispenses WHERE device_id = 'x' AND state != 'ended'",
     "the payment of an order": "SELECT * FROM payments WHERE order_id = 'x'",
     "the stock of a machine": "SELECT * FROM stock WHERE machine_id = 'x' ORDER BY slot",

@@ -18,7 +18,7 @@ class FakeDevice:
     """Answers commands as the firmware would.
 
     `evidence` is what its sensors will see of a turn. With `slow` it stops after "accepted" until `turn` is called;
-    while `deaf` it receives nothing. `starts` counts motor starts by vend id.
+    while `deaf` it receives nothing. `starts` counts motor starts by vend id. `send` is its end of the link.
     """
 
     def __init__(self, machine_id: UUID, device_id: UUID, send: Send, slots: frozenset[str]) -> None:
@@ -33,7 +33,7 @@ class FakeDevice:
         self.starts: Counter[str] = Counter()
         self.heard: list[str] = []
         self._boot_id = str(new_id())
-        self._send = send
+        self.send = send
         self._slots = slots
 
     async def hello(self) -> None:
@@ -111,4 +111,4 @@ class FakeDevice:
         return journal
 
     async def _say(self, channel: Channel, payload: bytes) -> None:
-        await self._send(str(Topic(self.machine_id, self.device_id, channel)), payload)
+        await self.send(str(Topic(self.machine_id, self.device_id, channel)), payload)

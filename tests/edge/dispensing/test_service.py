@@ -1,0 +1,137 @@
+"""A vend on its way: repeats, restarts, nonces, and proof that comes in pieces."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.dispensing.rules import LAPSE_S, RESEND_S
+from shared.contract import Rail
+from shared.devices import COMMAND, Dispense, Drop
+from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
+from shared.topics import Channel, Topic
+from tests.fakes.site import PRICE_MINOR, Site, running_site
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(tmp_path, Rail.CASH) as site:
+        await site.device.insert_coin(2 * PRICE_MINOR)
+        await site.settle()
+        yield site
+
+
+@asynccontextmanager
+async def restarted(site: Site) -> AsyncIterator[Site]:
+    """Another gateway process over the same ledger, its device not yet there."""
+    again = Site(site.database, site.watch, site.clock)
+    again.adopt(site.device)
+    task = asyncio.create_task(again.run(), name="again")
+    try:
+        yield again
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def started(view: OrderView) -> bool:
+    return view.vends[0].state is VendProgress.STARTED
+
+
+async def test_a_lost_command_is_repeated_with_the_same_number(site: Site) -> None:
+    site.device.deaf = True
+    view = await site.order("A1")
+    await site.settle()
+    for _ in range(2):
+        site.clock.step(RESEND_S)
+        await asyncio.sleep(RESEND_S / 4 + 0.05)
+    site.device.deaf = False
+    site.clock.step(RESEND_S)
+    await site.until_state(view.order_id, OrderState.SETTLED)
+    commands = [COMMAND.validate_json(payload) for _, payload in site.sent]
+    numbers = {(command.epoch, command.seq) for command in commands if isinstance(command, Dispense)}
+    assert numbers == {(1, 1)}
+    assert len([command for command in commands if isinstance(command, Dispense)]) >= 3
+    assert list(site.device.starts.values()) == [1]
+
+
+async def test_a_stale_nonce_is_replaced_by_the_one_the_device_tells(site: Site) -> None:
+    site.device.nonce = "f" * 16
+    view = await site.order("A1")
+    await site.until_state(view.order_id, OrderState.SETTLED)
+    assert site.links.nonce(site.device_id) == "f" * 16
+    assert list(site.device.starts.values()) == [1]
+
+
+async def test_a_drop_that_was_told_settles_a_vend_whose_report_never_comes(site: Site) -> None:
+    site.device.slow = True
+    view = await site.order("A1")
+    await site.until(view.order_id, started)
+    await site.device.start()
+    drop = Drop(boot_id=view.order_id, epoch=1, seq=1, vend_id=view.vends[0].vend_id)
+    await site.dispenses.record_drop(Topic(site.machine_id, site.device_id, Channel.DROP), drop)
+    site.disconnect()
+    site.clock.step(LAPSE_S)
+    view = await site.until_state(view.order_id, OrderState.SETTLED)
+    assert view.vends[0].outcome is VendOutcome.DISPENSED
+    assert await site.credit() == PRICE_MINOR
+
+
+async def test_a_drop_told_by_another_device_proves_nothing(site: Site) -> None:
+    site.device.slow = True
+    view = await site.order("A1")
+    await site.until(view.order_id, started)
+    drop = Drop(boot_id=view.order_id, epoch=1, seq=1, vend_id=view.vends[0].vend_id)
+    await site.dispenses.record_drop(Topic(site.machine_id, view.order_id, Channel.DROP), drop)
+    site.disconnect()
+    site.clock.step(LAPSE_S)
+    view = await site.until_state(view.order_id, OrderState.SETTLED)
+    assert view.vends[0].outcome is VendOutcome.AMBIGUOUS
+
+
+async def stop(site: Site) -> None:
+    """End the gateway's tasks as a crash would, the ledger kept open."""
+    for task in asyncio.all_tasks():
+        if task.get_name() == "site":
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    site.disconnect()
+
+
+@pytest.mark.parametrize("done_meanwhile", [False, True])
+async def test_a_restart_in_mid_vend_starts_nothing_twice(site: Site, done_meanwhile: bool) -> None:
+    site.device.slow = True
+    view = await site.order("A1")
+    await site.until(view.order_id, started)
+    await stop(site)
+    await site.device.start()
+    if done_meanwhile:
+        await site.device.turn()
+    async with restarted(site) as again:
+        again.links.connected(again.identity)
+        await again.device.hello()
+        await again.settle()
+        await again.device.turn() if not done_meanwhile else await again.device.report_open()
+        view = await again.until_state(view.order_id, OrderState.SETTLED)
+    assert view.vends[0].outcome is VendOutcome.DISPENSED
+    assert list(site.device.starts.values()) == [1]
+
+
+async def test_a_vend_of_a_restored_ledger_is_never_asked_for_again(site: Site) -> None:
+    """Its device may have run it long ago, and have been swapped since: only a cancel may carry the old number."""
+    site.device.deaf = True
+    view = await site.order("A1")
+    await site.settle()
+    await stop(site)
+    await site.database.unit("test", site.devices.begin_epoch)
+    site.device.deaf = False
+    async with restarted(site) as again:
+        again.links.connected(again.identity)
+        await again.device.hello()
+        view = await again.until_state(view.order_id, OrderState.SETTLED)
+        assert "dispense" not in again.device.heard
+    assert view.vends[0].outcome is VendOutcome.CANCELLED
+    assert site.device.starts == {}
+    assert await site.credit() == 2 * PRICE_MINOR
