@@ -102,6 +102,18 @@ async def run_start(folder: Path) -> None:
     fill(folder / "filler", 0)
     async with running_site(folder / "ledger", opening=10) as site:
         await refused(site)
+        fill(folder / "more filler", 0)
+        await no_backup(site, folder / "ledger")
+
+
+async def no_backup(site: Site, ledger: Path) -> None:
+    before = sorted(file.name for file in ledger.iterdir())
+    try:
+        await site.database.back_up()
+    except StorageFull:
+        assert sorted(file.name for file in ledger.iterdir()) == before
+        return
+    raise AssertionError("a backup was made without room for it")
 
 
 def run(points: int, seed: int) -> list[int]:
