@@ -45,7 +45,8 @@ class Transaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.touched: set[str] = set()
+        self._touched: set[str] = set()
+        self._then: list[Callable[[], None]] = []
 
     def run(self, sql: str, *values: Value) -> int:
         """Run one statement; the number of rows it changed."""
@@ -66,7 +67,17 @@ class Transaction:
 
     def touch(self, *keys: str) -> None:
         """Wake those who watch these keys (watch.py), once this is committed."""
-        self.touched.update(keys)
+        self._touched.update(keys)
+
+    def then(self, tell: Callable[[], None]) -> None:
+        """Call `tell` on the event loop once this is committed, before anyone is woken. It must not raise."""
+        self._then.append(tell)
+
+    def committed(self, watch: Watch) -> None:
+        """What was to follow the commit."""
+        for tell in self._then:
+            tell()
+        watch.touch(self._touched)
 
 
 class _LedgerThread(aiosqlite.Connection):
@@ -136,15 +147,14 @@ class Database:
 
         def run(connection: sqlite3.Connection) -> T:
             try:
-                result, touched = self._commit(connection, name, work)
+                result, transaction = self._commit(connection, name, work)
             except sqlite3.OperationalError as error:
                 if not _is_full(error):
                     raise
                 log.error("storage_full", unit=name, reserve=self._reserve.exists())
                 self._reserve.unlink(missing_ok=True)
-                result, touched = self._commit(connection, name, work)
-            if touched:
-                loop.call_soon_threadsafe(self._watch.touch, touched)
+                result, transaction = self._commit(connection, name, work)
+            loop.call_soon_threadsafe(transaction.committed, self._watch)
             return result
 
         try:
@@ -156,7 +166,7 @@ class Database:
 
     def _commit(
         self, connection: sqlite3.Connection, name: str, work: Callable[[Transaction], T]
-    ) -> tuple[T, set[str]]:
+    ) -> tuple[T, Transaction]:
         transaction = Transaction(connection)
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -168,7 +178,7 @@ class Database:
                 connection.execute("ROLLBACK")
             raise
         self._failpoints.hit(f"{name}.after_commit")
-        return result, transaction.touched
+        return result, transaction
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on one consistent snapshot. It must not write."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import sqlite3
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -87,6 +89,7 @@ class DispenseService:
         self._watch = watch
         self._failpoints = failpoints
         self._progress: dict[UUID, Progress] = {}
+        self._requested: deque[sqlite3.Row] = deque()
 
     async def hello(self, topic: Topic, hello: Hello) -> None:
         """Meet a device again: its open vend is taken up at once, or given up if its journal was wiped."""
@@ -134,7 +137,8 @@ class DispenseService:
     def request(self, tx: Transaction, vend_id: UUID, machine_id: UUID, device_id: UUID, slot: str) -> tuple[int, int]:
         """Open a dispense (G3); its (epoch, seq). The conductor publishes it once this is committed."""
         number = self._devices.next_number(tx, device_id)
-        store.add_dispense(tx, vend_id, machine_id, device_id, slot, number, self._clock.moment())
+        row = store.add_dispense(tx, vend_id, machine_id, device_id, slot, number, self._clock.moment())
+        tx.then(partial(self._requested.append, row))
         tx.touch(OPEN_VENDS_KEY)
         return number
 
@@ -176,6 +180,7 @@ class DispenseService:
         with self._watch.on(LINKS_KEY, OPEN_VENDS_KEY) as changed:
             while True:
                 changed.clear()
+                await self._begin(owner)
                 rows = await self._database.read(store.open_dispenses)
                 await self._carry_on(rows, owner)
                 try:
@@ -184,14 +189,25 @@ class DispenseService:
                 except TimeoutError:
                     continue
 
+    async def _begin(self, owner: VendOwner) -> None:
+        """Publish what has just been requested without reading it back: a customer waits.
+
+        A cancel may have been committed meanwhile; that is no other case than a cancel just after the publish.
+        """
+        while self._requested:
+            row = self._requested.popleft()
+            await self._take_step(row, self._progress_of(row), owner)
+
     async def _carry_on(self, rows: list[sqlite3.Row], owner: VendOwner) -> None:
         still_open = {UUID(row["vend_id"]) for row in rows}
         for vend_id in self._progress.keys() - still_open:
             del self._progress[vend_id]
         for row in rows:
-            now = self._clock.monotonic()
-            progress = self._progress.setdefault(UUID(row["vend_id"]), Progress(published=False, quiet_since=now))
-            await self._take_step(row, progress, owner)
+            await self._take_step(row, self._progress_of(row), owner)
+
+    def _progress_of(self, row: sqlite3.Row) -> Progress:
+        fresh = Progress(published=False, quiet_since=self._clock.monotonic())
+        return self._progress.setdefault(UUID(row["vend_id"]), fresh)
 
     async def _take_step(self, row: sqlite3.Row, progress: Progress, owner: VendOwner) -> None:
         vend_id, now = UUID(row["vend_id"]), self._clock.monotonic()

@@ -10,12 +10,12 @@ from shared.orders import VendOutcome
 
 def add_dispense(
     tx: Transaction, vend_id: UUID, machine_id: UUID, device_id: UUID, slot: str, number: tuple[int, int], at: Moment
-) -> None:
-    """Insert an open dispense. The database refuses a second open one of the same device."""
-    tx.run(
+) -> sqlite3.Row:
+    """Insert an open dispense; its row. The database refuses a second open one of the same device."""
+    row = tx.one(
         "INSERT INTO dispenses "
         "(vend_id, machine_id, device_id, slot, epoch, seq, state, requested_boot, requested_ms) "
-        "VALUES (?, ?, ?, ?, ?, ?, 'requested', ?, ?)",
+        "VALUES (?, ?, ?, ?, ?, ?, 'requested', ?, ?) RETURNING *",
         str(vend_id),
         str(machine_id),
         str(device_id),
@@ -24,6 +24,8 @@ def add_dispense(
         str(at.boot_id),
         at.ms,
     )
+    assert row is not None  # noqa: S101 - an INSERT returns its row or raises
+    return row
 
 
 def dispense(tx: Transaction, vend_id: UUID) -> sqlite3.Row | None:

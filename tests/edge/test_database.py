@@ -112,8 +112,11 @@ async def test_watchers_are_woken_after_the_commit_and_only_then(tmp_path: Path)
     database = ledger_in(tmp_path, watch)
     await database.open()
 
+    told: list[bool] = []
+
     def fail(tx: Transaction) -> None:
         tx.touch("products")
+        tx.then(lambda: told.append(True))
         raise RuntimeError
 
     with watch.on("products") as changed:
@@ -121,16 +124,19 @@ async def test_watchers_are_woken_after_the_commit_and_only_then(tmp_path: Path)
             await database.unit("test", fail)
         await asyncio.sleep(0.01)
         assert not changed.is_set()
+        assert not told
 
         def succeed(tx: Transaction) -> None:
             tx.run(INSERT, "one")
             tx.touch("products")
+            tx.then(lambda: told.append(changed.is_set()))
             time.sleep(0.05)
 
         unit = asyncio.create_task(database.unit("test", succeed))
         await asyncio.sleep(0.02)
         assert not changed.is_set()
         await changed.wait()
+        assert told == [False]
         assert await count(database) == 1
         await unit
     await database.close()
