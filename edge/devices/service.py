@@ -92,7 +92,7 @@ class DeviceService:
         )
 
     async def hello(self, topic: Topic, hello: Hello) -> bool:
-        """A device is there: compare its journal with the ledger; whether the journal was wiped since we last met."""
+        """A device is there: compare its journal with the ledger; whether the journal was ever wiped since it went furthest."""
 
         def work(tx: Transaction) -> tuple[sqlite3.Row, bool] | None:
             row = store.device(tx, topic.device_id)
@@ -101,7 +101,8 @@ class DeviceService:
             if rules.is_ahead(hello, row["epoch"], row["seq"]):
                 store.start_epoch(tx, topic.device_id, hello.epoch + 1)
             wiped = rules.is_wiped(hello, row["seen_epoch"], row["seen_seq"])
-            store.see(tx, topic.device_id, hello.epoch, hello.seq, hello.firmware)
+            store.see_number(tx, topic.device_id, hello.epoch, hello.seq)
+            store.set_firmware(tx, topic.device_id, hello.firmware)
             self._set_online(tx, topic.device_id, topic.machine_id, online=True, reason="hello")
             return row, wiped
 

@@ -45,14 +45,17 @@ def online(tx: Transaction) -> list[sqlite3.Row]:
     return tx.all("SELECT device_id, machine_id FROM devices WHERE online")
 
 
-def see(tx: Transaction, device_id: UUID, epoch: int, seq: int, firmware: str) -> None:
-    """Remember how far the device's journal goes, as it tells itself."""
-    sql = "UPDATE devices SET seen_epoch = ?, seen_seq = ?, firmware = ? WHERE device_id = ?"
-    tx.run(sql, epoch, seq, firmware, str(device_id))
+def set_firmware(tx: Transaction, device_id: UUID, firmware: str) -> None:
+    """Remember what the device runs."""
+    tx.run("UPDATE devices SET firmware = ? WHERE device_id = ?", firmware, str(device_id))
 
 
 def see_number(tx: Transaction, device_id: UUID, epoch: int, seq: int) -> None:
-    """Remember that the device's journal goes at least so far."""
+    """Remember that the device's journal went at least so far.
+
+    Never lowered: if this gateway dies before it has given up what a wiped journal has lost, the next hello must still
+    tell that it was wiped.
+    """
     sql = "UPDATE devices SET seen_epoch = ?1, seen_seq = ?2 WHERE device_id = ?3 AND (seen_epoch, seen_seq) < (?1, ?2)"
     tx.run(sql, epoch, seq, str(device_id))
 

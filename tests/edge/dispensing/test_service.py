@@ -9,7 +9,7 @@ import pytest
 
 from edge.dispensing.rules import LAPSE_S, RESEND_S
 from shared.contract import Rail
-from shared.devices import COMMAND, Dispense, Drop
+from shared.devices import COMMAND, Dispense, Drop, Hello
 from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
 from shared.topics import Channel, Topic
 from tests.fakes.site import PRICE_MINOR, Site, running_site
@@ -135,3 +135,23 @@ async def test_a_vend_of_a_restored_ledger_is_never_asked_for_again(site: Site) 
     assert view.vends[0].outcome is VendOutcome.CANCELLED
     assert site.device.starts == {}
     assert await site.credit() == 2 * PRICE_MINOR
+
+
+async def test_a_crash_right_after_the_hello_of_a_wiped_device_starts_nothing_twice(site: Site) -> None:
+    """The next gateway process must find again that the journal was wiped, though the hello was committed before."""
+    await site.until_state((await site.order("A1")).order_id, OrderState.SETTLED)
+    site.device.slow = True
+    view = await site.order("A1")
+    await site.until(view.order_id, started)
+    await stop(site)
+    await site.device.start()
+    site.device.wipe()
+    topic = Topic(site.machine_id, site.device_id, Channel.HELLO)
+    wiped = Hello(boot_id=view.order_id, firmware="1.0.0", epoch=0, seq=0, nonce="0" * 16, open=())
+    assert await site.devices.hello(topic, wiped)
+    async with restarted(site) as again:
+        again.links.connected(again.identity)
+        await again.device.hello()
+        view = await again.until_state(view.order_id, OrderState.SETTLED)
+    assert view.vends[0].outcome is VendOutcome.AMBIGUOUS
+    assert set(site.device.starts.values()) == {1}
