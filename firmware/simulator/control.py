@@ -79,7 +79,10 @@ def ask(state: Path | str, *words: str) -> dict[str, object]:
         wire.connect(_address(Path(state)))
         wire.sendall(" ".join(words).encode() + b"\n")
         with wire.makefile("rb") as answer:
-            told: dict[str, object] = json.loads(answer.readline())
+            line = answer.readline()
+    if not line:
+        raise ConnectionResetError("the simulator ended before it answered")
+    told: dict[str, object] = json.loads(line)
     return told
 
 
