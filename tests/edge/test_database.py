@@ -1,6 +1,7 @@
 """The ledger: all or nothing, acknowledged means on the disk, one process, and a way back from every interruption."""
 
 import asyncio
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -237,6 +238,42 @@ async def test_a_damaged_backup_is_not_restored(tmp_path: Path) -> None:
     assert await database.open() == 2
     assert await count(database) == 0
     await database.close()
+
+
+@pytest.mark.parametrize("offset", [0, 16, 18, 19, 31, 47, 60, 63], ids=lambda offset: f"byte {offset}")
+async def test_a_header_that_forbids_the_use_of_a_whole_file_is_damage(tmp_path: Path, offset: int) -> None:
+    """Format, version and read-only marks: quick_check passes over them, and every later start or unit would fail."""
+    database = ledger_in(tmp_path)
+    await database.open()
+    await database.unit("test", lambda tx: tx.run(INSERT, "kept"))
+    await database.back_up()
+    await database.close()
+    content = bytearray((tmp_path / "ledger.db").read_bytes())
+    content[offset] = 0xFF
+    (tmp_path / "ledger.db").write_bytes(content)
+    assert await database.open() == 2
+    await database.unit("test", lambda tx: tx.run(INSERT, "more"))
+    assert await count(database) == 2
+    await database.close()
+
+
+@pytest.mark.parametrize("spoilt", [0, 3, 20, 31])
+async def test_a_spoilt_wal_begins_a_new_epoch_and_keeps_what_the_file_has(tmp_path: Path, spoilt: int) -> None:
+    database = ledger_in(tmp_path / "live")
+    await database.open()
+    await database.unit("test", lambda tx: tx.run(INSERT, "in the wal only"))
+    cut = Path(shutil.copytree(tmp_path / "live", tmp_path / "cut"))
+    await database.close()
+    again = ledger_in(Path(shutil.copytree(cut, tmp_path / "whole")))
+    assert (await again.open(), await count(again)) == (1, 1)
+    await again.close()
+    wal = bytearray((cut / "ledger.db-wal").read_bytes())
+    wal[spoilt] ^= 0x55
+    (cut / "ledger.db-wal").write_bytes(wal)
+    again = ledger_in(cut)
+    assert await again.open() >= 2
+    assert await count(again) == 0
+    await again.close()
 
 
 MENDING = """
