@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from firmware.simulator.world import Witness
 
 TERMINAL = frozenset({"settled", "cancelled", "expired"})
-KNOWS_NO_DROP = frozenset({"cancelled", "not_started", "no_drop"})
-"""Outcomes that say that no product fell. A drop that comes to light later must have corrected the stock."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +70,32 @@ class Verdict:
     @property
     def held(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.lost or self.doubled or self.unvended or self.unresolved or self.faults)
+        return not self.wrong
+
+    @property
+    def wrong(self) -> set[str]:
+        """Everything that should not be there."""
+        return self.lost | self.doubled | self.unvended | self.unresolved | self.faults
 
     def add(self, other: "Verdict") -> None:
         """Take over what another verdict has found."""
         for name in ("lost", "doubled", "unvended", "unresolved", "faults", "ambiguous", "presents"):
             getattr(self, name).update(getattr(other, name))
+
+
+def report(verdict: Verdict) -> str:
+    """The table of the four zeros, and the ids behind what is not zero."""
+    zeros = (
+        ("acknowledged orders lost", verdict.lost),
+        ("double vends", verdict.doubled),
+        ("charged without a vend", verdict.unvended),
+        ("unresolved 60 s after restart", verdict.unresolved),
+        ("other faults", verdict.faults),
+    )
+    lines = [f"  {'FAIL' if found else 'ok  '} {what:<30} {len(found):>3}" for what, found in zeros]
+    lines += [f"    {what}: {one}" for what, found in zeros for one in sorted(found)]
+    lines.append(f"  ambiguous vends {len(verdict.ambiguous)}, drops that were not charged {len(verdict.presents)}")
+    return "\n".join(lines)
 
 
 def judge(

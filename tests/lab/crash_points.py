@@ -59,8 +59,8 @@ SELLING = [
     *_gateway("orders.cancel_overdue", scenes.silence).around_commit(),
     *_gateway("orders.end_unanswered", scenes.lost_journal).around_commit(),
     *_gateway("orders.sweep", scenes.pay_later, "cash").around_commit(),
-    *_gateway("payments.record_credit", scenes.buy, "cash").around_commit(),
-    *_gateway("payments.acknowledge_credit", scenes.buy, "cash").around(),
+    *_gateway("payments.record_credit", scenes.insert_coin, "cash").around_commit(),
+    *_gateway("payments.acknowledge_credit", scenes.insert_coin, "cash").around(),
     *_gateway("dispensing.dispense", scenes.buy).at("before_publish", "after_publish"),
     *_gateway("dispensing.query", scenes.jam).at("before_publish", "after_publish"),
     *_gateway("dispensing.cancel", scenes.cancel_running).at("before_publish", "after_publish"),
@@ -73,10 +73,10 @@ LINKS = [
     *_gateway("devices.claim", scenes.new_board).around_commit(),
     *_gateway("devices.hello", scenes.power_cut).around_commit(),
     *_gateway("devices.offline", scenes.power_cut).around_commit(),
-    *_gateway("devices.heartbeat", scenes.heartbeat).around_commit(),
+    *_gateway("devices.heartbeat", scenes.waiting).around_commit(),
     *_gateway("sync.push", scenes.cloud_away).at("before_send", "after_send", "before_commit", "after_commit"),
-    *_gateway("sync.pull", scenes.cloud_away).at("after_receive", "before_commit", "after_commit"),
-    *_gateway("sync.telemetry", scenes.heartbeat).around_commit(),
+    *_gateway("sync.pull", scenes.delivery).at("after_receive", "before_commit", "after_commit"),
+    *_gateway("sync.telemetry", scenes.waiting).around_commit(),
 ]
 DEVICE = [
     *_device("journal.A", scenes.buy).around(),
@@ -86,21 +86,21 @@ DEVICE = [
     *_device("journal.D", scenes.buy).around(),
     *_device("journal.K", scenes.buy).around(),
     *_device("journal.X", scenes.buy, first="journal.A.after").around(),
-    replace(_device("journal.C.before", scenes.buy, "cash"), swallows=True),
-    _device("journal.C.after", scenes.buy, "cash"),
-    *_device("journal.KC", scenes.buy, "cash").around(),
+    replace(_device("journal.C.before", scenes.insert_coin, "cash"), swallows=True),
+    _device("journal.C.after", scenes.insert_coin, "cash"),
+    *_device("journal.KC", scenes.insert_coin, "cash").around(),
     *_device("journal.compact", scenes.buy, torn=True).around(),
     *_device("motor.on", scenes.buy).around(),
     *_device("motor.off", scenes.buy, "cash").around(),
     *_device("state.publish", scenes.buy).around(),
     *_device("outcome.publish", scenes.buy, "cash").around(),
-    *_device("credit.publish", scenes.buy, "cash").around(),
+    *_device("credit.publish", scenes.insert_coin, "cash").around(),
 ]
 CLOUD = [
     *_cloud("claim", scenes.buy, opening=True).at("before_commit", "after_commit", "before_reply"),
     *_cloud("sync.facts", scenes.buy).at("before_commit", "after_commit", "before_reply"),
-    *_cloud("sync.changes", scenes.cloud_away).around_commit(),
-    *_cloud("sync.telemetry", scenes.heartbeat).at("before_commit", "after_commit", "before_reply"),
+    *_cloud("sync.changes", scenes.waiting).around_commit(),
+    *_cloud("sync.telemetry", scenes.waiting).at("before_commit", "after_commit", "before_reply"),
 ]
 LANES = {"selling": SELLING, "links": LINKS, "device": DEVICE, "cloud": CLOUD}
 """Each lane has a site of its own and is walked beside the others."""

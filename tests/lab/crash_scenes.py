@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine
 
 from tests.lab.crash_site import Site, tear
+from tests.system.kiosk import NotInTime
 from tests.system.stage import Machine
 
 Scene = Callable[[Site, Machine], Coroutine[None, None, None]]
@@ -21,6 +22,14 @@ SILENCE_S = 14.0
 async def buy(site: Site, machine: Machine) -> None:
     """One purchase."""
     await site.shop.buy(machine)
+
+
+async def insert_coin(site: Site, machine: Machine) -> None:
+    """A purchase that begins with a coin, whatever credit there is."""
+    slot = site.chance.choice(await site.shop.until_open(machine))
+    site.shop.pay(machine.machine_id, await _price(site, machine, slot))
+    placed = await site.shop.place(machine, slot)
+    await site.shop.until_ended(placed["order_id"])
 
 
 async def pay_later(site: Site, machine: Machine) -> None:
@@ -106,8 +115,8 @@ async def new_board(site: Site, machine: Machine) -> None:
     await site.shop.buy(machine)
 
 
-async def heartbeat(site: Site, machine: Machine) -> None:
-    """Time goes by until a device has told how it is."""
+async def waiting(site: Site, machine: Machine) -> None:
+    """Time goes by: links come up again, devices tell how they are, gateway and cloud compare notes."""
     await _until_ended_or(site, 15)
     await site.shop.buy(machine)
 
@@ -120,6 +129,22 @@ async def cloud_away(site: Site, machine: Machine) -> None:
     finally:
         await site.stage.internet.restore()
     await site.shop.buy(machine)
+
+
+async def delivery(site: Site, machine: Machine) -> None:
+    """Products are put in while the internet is cut; when it is back, the gateway hears of them and books them."""
+    await site.stage.internet.cut()
+    try:
+        slot = site.chance.choice(await site.shop.until_open(machine))
+        before = (await _stock(site, machine))[slot]
+        await site.technician.restock(machine, 1, (slot,))
+    finally:
+        await site.stage.internet.restore()
+    deadline = time.monotonic() + 60
+    while (await _stock(site, machine))[slot] == before:
+        if time.monotonic() > deadline:
+            raise NotInTime(f"{machine.name}, slot {slot}: the delivery was not booked within 60 s")
+        await asyncio.sleep(0.05)
 
 
 def tear_journal(site: Site, machine: Machine) -> None:
@@ -173,6 +198,11 @@ async def _spend_credit(site: Site, machine: Machine) -> None:
 
 async def _price(site: Site, machine: Machine, slot: str) -> int:
     return next(int(one["price_minor"]) for one in (await site.shop.catalogue(machine))["slots"] if one["slot"] == slot)
+
+
+async def _stock(site: Site, machine: Machine) -> dict[str, int]:
+    stock: dict[str, int] = (await site.shop.get("/kiosk/v1/status"))["stock"][machine.machine_id]
+    return stock
 
 
 async def _until_ended_or(site: Site, seconds: float) -> None:

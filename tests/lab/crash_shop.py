@@ -3,12 +3,14 @@
 import asyncio
 import random
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
 from firmware.simulator.control import ask
+from firmware.simulator.world import read_world
 from tests.lab.crash_oracle import TERMINAL, OrderSeen, VendSeen
 from tests.system.kiosk import NotInTime
 from tests.system.stage import Machine, Stage
@@ -43,6 +45,7 @@ class Shop:
     def __init__(self, stage: Stage, chance: random.Random) -> None:
         self.acknowledged: set[str] = set()
         self.last_coin = 0
+        """Minor units of the last coin that fell."""
         self._stage = stage
         self._chance = chance
         self._http = httpx.AsyncClient(base_url=stage.kiosk_url, timeout=5, trust_env=False)
@@ -126,7 +129,7 @@ class Shop:
 
     async def until_ended(self, order_id: str, seconds: float = 2 * END_S) -> dict[str, Any]:
         """The order in a terminal state; inserts what it still costs. Raises NotInTime, LookupError."""
-        deadline, shown, paid_at = time.monotonic() + seconds, {}, 0.0
+        deadline, shown, paid_at = time.monotonic() + seconds, {}, time.monotonic()
         while time.monotonic() < deadline:
             shown = await self.order(order_id)
             if shown["state"] in TERMINAL:
@@ -145,23 +148,25 @@ class Shop:
                 raise NotInTime(f"order {order_id} is not started after {seconds:.0f} s")
             await asyncio.sleep(POLL_S)
 
-    def pay(self, machine_id: str, amount_minor: int) -> bool:
+    def pay(self, machine_id: str, amount_minor: int) -> None:
         """Insert a coin of just this value, if the device is there to take it."""
         machine = next(one for one in self._stage.machines if one.machine_id == machine_id)
-        try:
-            ask(self._stage.device_state(machine), "coin", str(amount_minor))
-        except OSError:
-            return False
-        self.last_coin = amount_minor
-        return True
+        state = self._stage.device_state(machine)
+        before = read_world(state).coins_minor
+        with suppress(OSError):  # a device without power; the world knows whether the coin fell
+            ask(state, "coin", str(amount_minor))
+        self.last_coin = read_world(state).coins_minor - before
 
-    async def buy(self, machine: Machine, slot: str | None = None) -> dict[str, Any]:
-        """One purchase from the coin to the end. Raises NotSold, NotInTime."""
+    async def begin(self, machine: Machine, slot: str | None = None) -> dict[str, Any]:
+        """Pay and order; the acknowledged order. Raises NotSold, NotInTime."""
         slot = slot or self._chance.choice(await self.until_open(machine))
         if machine.rail == "cash":
             shown = await self.catalogue(machine)
             price = next(int(one["price_minor"]) for one in shown["slots"] if one["slot"] == slot)
             if price > shown["credit_minor"]:
                 self.pay(machine.machine_id, price - shown["credit_minor"])
-        placed = await self.place(machine, slot)
-        return await self.until_ended(placed["order_id"])
+        return await self.place(machine, slot)
+
+    async def buy(self, machine: Machine, slot: str | None = None) -> dict[str, Any]:
+        """One purchase from the coin to the end. Raises NotSold, NotInTime."""
+        return await self.until_ended((await self.begin(machine, slot))["order_id"])
