@@ -2,6 +2,9 @@
 
 A batch is NDJSON: a `BatchHeader` line, then `count` fact lines, gzip-compressed. A fact line is byte for byte what the
 gateway committed and hashed, so that both sides can compare one hash chain. Telemetry has a lane of its own, no seq.
+
+A gateway whose ledger was restored asks for the facts it has told and lost: `GET /v1/sync/facts?epoch=E&after=S&
+before_epoch=N&limit=500` answers with its own facts above (E, S) and below epoch N, as NDJSON under a `RecalledHeader`.
 """
 
 import hashlib
@@ -89,6 +92,19 @@ class Ack(Message):
     epoch: Annotated[int, Field(ge=0)]
     seq: Watermark
     chain: Digest
+
+
+class RecalledHeader(Message):
+    """The first line of what a gateway asks back of its own facts; `count` fact lines follow, as they once came.
+
+    All are of one epoch, in order, the next after the position that was asked for. `more`: others follow them.
+    """
+
+    v: Literal[1] = 1
+    epoch: Annotated[int, Field(ge=0)]
+    """0 when there are none."""
+    count: Annotated[int, Field(ge=0, le=MAX_BATCH_FACTS)]
+    more: bool
 
 
 class Telemetry(Message):

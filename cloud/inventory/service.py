@@ -15,6 +15,7 @@ _MOVEMENTS = """
     INSERT INTO stock_movements (tenant_id, id, machine_id, slot, delta, reason, vend_id, at)
     SELECT $1, * FROM unnest(
         $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::uuid[], $8::timestamptz[])
+    ON CONFLICT ON CONSTRAINT stock_movements_pkey DO NOTHING RETURNING id
 """
 _STOCK = """
     INSERT INTO stock (tenant_id, machine_id, slot, quantity, suspect, sensed_empty)
@@ -58,19 +59,35 @@ class StockLevel(Message):
     sensed_empty: bool | None
 
 
-async def record_movements(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
-    """Movements, and the instructions they answer. One told twice is an error of Postgres (unique key)."""
+async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """Movements and the instructions they answer, the sum of each slot, and what people and sensors say of it.
+
+    A movement id that is known moves nothing: a restored gateway may tell again what it no longer remembers.
+    """
     moved = [(fact.at, fact.body) for fact in facts if fact.body.event == "stock_moved"]
-    rows = [(m.movement_id, m.machine_id, m.slot, m.delta, m.reason, m.vend_id, at) for at, m in moved]
-    await transaction.execute(_MOVEMENTS, tenant_id, *columns(rows))
+    if moved:
+        rows = [(m.movement_id, m.machine_id, m.slot, m.delta, m.reason, m.vend_id, at) for at, m in moved]
+        new = {row["id"] for row in await transaction.fetch(_MOVEMENTS, tenant_id, *columns(rows))}
+        if len(new) < len(moved):
+            facts = [fact for fact in facts if fact.body.event != "stock_moved" or _take(new, fact.body.movement_id)]
     answers = [(m.movement_id, at) for at, m in moved if m.reason is not Reason.VEND]
     if answers:
         await transaction.execute(_APPLIED, *columns(answers))
+    await _record_slots(transaction, tenant_id, facts)
 
 
-async def record_slots(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
-    """The sum of each slot, and what people and sensors say of it."""
+def _take(ids: set[UUID], wanted: UUID) -> bool:
+    """Whether `wanted` was among the ids; it is no longer."""
+    if wanted not in ids:
+        return False
+    ids.remove(wanted)
+    return True
+
+
+async def _record_slots(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
     steps = slot_steps(facts)
+    if not steps:
+        return
     await transaction.execute(_STOCK, tenant_id, *columns([(*key, *values(step)) for key, step in steps.items()]))
     flagged = [
         (*key, step.suspect, step.sensed_empty)

@@ -38,6 +38,7 @@ _STEPS = """
 _CREDITS = """
     INSERT INTO credits (tenant_id, id, machine_id, device_id, amount_minor, currency, at)
     SELECT $1, * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::timestamptz[])
+    ON CONFLICT ON CONSTRAINT credits_pkey DO NOTHING
 """
 
 
@@ -67,7 +68,7 @@ def _own(step: PaymentStep | None, attempt: PaymentAttempted) -> PaymentStep:
 
 
 async def record_credits(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
-    """Coins and notes."""
+    """Coins and notes. One told again, by a gateway that has forgotten it, counts once."""
     credits_ = [(fact.at, fact.body) for fact in facts if fact.body.event == "credit_inserted"]
     rows = [(c.credit_id, c.machine_id, c.device_id, c.amount_minor, c.currency, at) for at, c in credits_]
     await transaction.execute(_CREDITS, tenant_id, *columns(rows))

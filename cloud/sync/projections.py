@@ -28,8 +28,7 @@ PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
     (orders.record, _VEND_EVENTS | {"order_placed", "payment_authorised", "order_ended"}),
     (payments.record, _PAYMENT_EVENTS),
     (payments.record_credits, frozenset({"credit_inserted"})),
-    (inventory.record_movements, frozenset({"stock_moved"})),
-    (inventory.record_slots, frozenset({"stock_moved", "slot_suspected", "slot_sensed"})),
+    (inventory.record, frozenset({"stock_moved", "slot_suspected", "slot_sensed"})),
 )
 
 POISON = (FactRefused, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, ValueError)

@@ -1,6 +1,7 @@
 """Where gateways push facts and telemetry, pull changes, and hang on the doorbell."""
 
 import asyncio
+import gzip
 
 from quart import Blueprint, Response, request, websocket
 
@@ -11,11 +12,12 @@ from cloud.errors import Refused, Unauthenticated
 from cloud.failpoints import Failpoints
 from cloud.sync.changes import ChangeFeed
 from cloud.sync.ingest import Ingest
+from cloud.sync.recall import Recall, Wanted
 from cloud.sync.rules import BatchMalformed, BatchTooLarge, gunzip, read_batch
 from cloud.watch import Watch
 from cloud.web import answer, bearer, body_chunks, invalid, page_size, parse
 from shared.errors import Code
-from shared.sync import DOORBELL, MAX_BATCH_BYTES, Telemetry
+from shared.sync import DOORBELL, MAX_BATCH_BYTES, MAX_BATCH_FACTS, Telemetry
 
 TRUST_SECONDS = 30.0
 """How long a doorbell rings on without asking whether its gateway is still trusted."""
@@ -34,11 +36,13 @@ class SyncRoutes:
         self._draining = draining
         self._ingest = Ingest(database)
         self._feed = ChangeFeed(database)
+        self._recall = Recall(database)
 
     def blueprint(self) -> Blueprint:
         """All routes under /sync."""
         routes = Blueprint("sync", __name__, url_prefix="/sync")
         routes.add_url_rule("/facts", view_func=self.facts, methods=["POST"])
+        routes.add_url_rule("/facts", view_func=self.told, methods=["GET"])
         routes.add_url_rule("/telemetry", view_func=self.telemetry, methods=["POST"])
         routes.add_url_rule("/changes", view_func=self.changes, methods=["GET"])
         routes.add_websocket("/doorbell", view_func=self.doorbell)
@@ -53,6 +57,15 @@ class SyncRoutes:
             raise Refused(Code.MALFORMED_BODY, f"This is no batch: {error}.", status=400) from error
         self._failpoints.hit("sync.facts.before_reply")
         return answer(ack)
+
+    async def told(self) -> Response:
+        """GET ?epoch=&after=&before_epoch=&limit=: the caller's own facts, for a ledger that has lost them."""
+        caller = await self._auth.gateway(bearer())
+        limit = page_size(MAX_BATCH_FACTS, MAX_BATCH_FACTS)
+        wanted = Wanted(_number("epoch", 2**31 - 1), _number("after"), _number("before_epoch", 2**31 - 1), limit)
+        text = await self._recall.told(caller, wanted)
+        packed = await asyncio.to_thread(gzip.compress, text, 6)
+        return Response(packed, content_type="application/x-ndjson", headers={"Content-Encoding": "gzip"})
 
     async def telemetry(self) -> Response:
         """POST: the newest health samples; nothing is promised about them."""
@@ -69,10 +82,8 @@ class SyncRoutes:
     async def changes(self) -> Response:
         """GET ?cursor=&limit=: what moved since the cursor."""
         caller = await self._auth.gateway(bearer())
-        text = request.args.get("cursor")
-        if text is not None and not (text.isascii() and text.isdigit() and len(text) <= 16):
-            raise invalid("cursor", "must be a number")
-        return answer(await self._feed.since(caller, None if text is None else int(text), page_size(200, 500)))
+        cursor = _number("cursor") if "cursor" in request.args else None
+        return answer(await self._feed.since(caller, cursor, page_size(200, 500)))
 
     async def doorbell(self) -> None:
         """WebSocket: "pull" now and whenever something of the site has changed. Hangs up on a revoked gateway."""
@@ -91,6 +102,14 @@ class SyncRoutes:
                         await websocket.close(1008, "revoked")
                         return
         await websocket.close(1001, "going away")
+
+
+def _number(name: str, largest: int = 10**16 - 1) -> int:
+    """A parameter of the query. Raises Refused."""
+    text = request.args.get(name, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= largest):
+        raise invalid(name, "must be a number")
+    return int(text)
 
 
 async def _first_of(*events: asyncio.Event, seconds: float) -> None:
