@@ -135,4 +135,6 @@ class Link:
                 async with asyncio.timeout(1):
                     writer.close()
                     await writer.wait_closed()
-        writer.transport.abort()
+        # Until 3.11.4, Python's TLS transport cannot be aborted once its connection is gone.
+        with suppress(AttributeError):
+            writer.transport.abort()
