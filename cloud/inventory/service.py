@@ -12,10 +12,16 @@ from shared.inventory import Reason, StockInstruction
 from shared.sync import Fact
 
 _MOVEMENTS = """
-    INSERT INTO stock_movements (tenant_id, id, machine_id, slot, delta, reason, vend_id, at)
-    SELECT $1, * FROM unnest(
-        $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::uuid[], $8::timestamptz[])
-    ON CONFLICT ON CONSTRAINT stock_movements_pkey DO NOTHING RETURNING id
+    WITH moved AS (
+        INSERT INTO stock_movements (tenant_id, id, machine_id, slot, delta, reason, vend_id, at)
+        SELECT $1, * FROM unnest(
+            $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::uuid[], $8::timestamptz[])
+        ON CONFLICT ON CONSTRAINT stock_movements_pkey DO NOTHING RETURNING id, reason, at
+    ), answered AS (
+        UPDATE stock_instructions SET applied_at = moved.at FROM moved
+        WHERE stock_instructions.id = moved.id AND moved.reason <> 'vend' AND applied_at IS NULL
+    )
+    SELECT id FROM moved
 """
 _STOCK = """
     INSERT INTO stock (tenant_id, machine_id, slot, quantity, suspect, sensed_empty)
@@ -29,10 +35,6 @@ _FLAGS = """
         sensed_empty = coalesce(u.sensed_empty, stock.sensed_empty)
     FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::boolean[]) AS u (machine_id, slot, suspect, sensed_empty)
     WHERE stock.machine_id = u.machine_id AND stock.slot = u.slot
-"""
-_APPLIED = """
-    UPDATE stock_instructions SET applied_at = u.at FROM unnest($1::uuid[], $2::timestamptz[]) AS u (id, at)
-    WHERE stock_instructions.id = u.id AND applied_at IS NULL
 """
 _INSTRUCT = """
     INSERT INTO stock_instructions (tenant_id, id, machine_id, slot, delta, reason) VALUES ($1, $2, $3, $4, $5, $6)
@@ -70,9 +72,6 @@ async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact
         new = {row["id"] for row in await transaction.fetch(_MOVEMENTS, tenant_id, *columns(rows))}
         if len(new) < len(moved):
             facts = [fact for fact in facts if fact.body.event != "stock_moved" or _take(new, fact.body.movement_id)]
-    answers = [(m.movement_id, at) for at, m in moved if m.reason is not Reason.VEND]
-    if answers:
-        await transaction.execute(_APPLIED, *columns(answers))
     await _record_slots(transaction, tenant_id, facts)
 
 

@@ -27,10 +27,14 @@ _LOCK = """
 """
 _TAKEN = "SELECT hash FROM facts WHERE gateway_id = $1 AND epoch = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq"
 _KEEP = """
-    INSERT INTO facts (tenant_id, gateway_id, epoch, seq, event, line, hash)
-    SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::text[], $6::bytea[], $7::bytea[])
+    WITH kept AS (
+        INSERT INTO facts (tenant_id, gateway_id, epoch, seq, event, line, hash)
+        SELECT $1, $2, $3, $4 + place, event, line, hash
+        FROM unnest($5::text[], $6::bytea[], $7::bytea[]) WITH ORDINALITY AS u (event, line, hash, place)
+    )
+    UPDATE gateways SET epoch = $3, seq = $4 + cardinality($5), chain = $8, acknowledged_at = now() WHERE id = $2
 """
-_MARK = "UPDATE gateways SET epoch = $2, seq = $3, chain = $4, acknowledged_at = now() WHERE id = $1"
+"""All or nothing: the facts that follow seq $4, and the mark at the last of them."""
 _BURY = """
     INSERT INTO dead_letters (tenant_id, gateway_id, epoch, seq, reason, tries)
     SELECT $1, $2, $3, * FROM unnest($4::bigint[], $5::text[], $6::integer[])
@@ -153,11 +157,10 @@ async def _add(
 ) -> Mark:
     """Keep and project the facts from place `start` on, and move the mark."""
     header = batch.header
-    rows: list[tuple[object, ...]] = [
-        (header.first_seq + place, _event(facts[place]), batch.lines[place], batch.hashes[place])
-        for place in range(start, header.count)
-    ]
-    await transaction.execute(_KEEP, caller.tenant_id, caller.gateway_id, header.epoch, *columns(rows))
+    mark = Mark(header.epoch, header.first_seq + header.count - 1, batch.hashes[-1])
+    kept = ([_event(fact) for fact in facts[start:]], batch.lines[start:], batch.hashes[start:])
+    before = header.first_seq + start - 1
+    await transaction.execute(_KEEP, caller.tenant_id, caller.gateway_id, header.epoch, before, *kept, mark.chain)
     dead = [
         DeadLetter(header.first_seq + place, fact, 1)
         for place, fact in enumerate(facts)
@@ -167,8 +170,6 @@ async def _add(
         transaction, caller.tenant_id, machines, [f for f in facts[start:] if not isinstance(f, str)]
     )
     await _bury(transaction, caller, header.epoch, dead)
-    mark = Mark(header.epoch, header.first_seq + header.count - 1, batch.hashes[-1])
-    await transaction.execute(_MARK, caller.gateway_id, mark.epoch, mark.seq, mark.chain)
     await transaction.ring("orders", caller.tenant_id)
     return mark
 
