@@ -5,6 +5,7 @@ import random
 import socket
 import ssl
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from firmware.simulator.coil import Coil, Habits
@@ -109,7 +110,9 @@ class SimulatedBoard(Hardware):
         self.link_is_up = up
         if not up:
             for stream in self._streams:
-                stream.transport.abort()
+                # Until 3.11.4, Python's TLS transport cannot be aborted once its connection is gone.
+                with suppress(AttributeError):
+                    stream.transport.abort()
 
     def stock(self) -> dict[str, int]:
         return {slot: coil.stock for slot, coil in self._coils.items()}

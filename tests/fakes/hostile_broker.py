@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,4 +39,6 @@ async def hostile_broker(folder: Path, script: Script) -> AsyncIterator[Streams]
         try:
             yield reader, writer
         finally:
-            writer.transport.abort()
+            # Until 3.11.4, Python's TLS transport cannot be aborted once its connection is gone.
+            with suppress(AttributeError):
+                writer.transport.abort()

@@ -52,4 +52,4 @@ def make_ext4(image: Path, megabytes: int, *options: str) -> None:
     """A file that holds an empty ext4."""
     with image.open("wb") as file:
         file.truncate(megabytes * 1024 * 1024)
-    subprocess.run(["mkfs.ext4", "-q", "-F", *options, str(image)], check=True, timeout=20)
+    subprocess.run(["/usr/sbin/mkfs.ext4", "-q", "-F", *options, str(image)], check=True, timeout=20)

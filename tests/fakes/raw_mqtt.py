@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import struct
+from contextlib import suppress
 from typing import NamedTuple, Self
 
 
@@ -143,5 +144,7 @@ class RawMqtt:
         transport.pause_reading()
 
     async def close(self) -> None:
-        self.writer.transport.abort()
+        # Until 3.11.4, Python's TLS transport cannot be aborted once its connection is gone.
+        with suppress(AttributeError):
+            self.writer.transport.abort()
         await asyncio.sleep(0)
