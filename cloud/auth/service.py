@@ -9,11 +9,14 @@ import structlog
 from cloud.auth import rules, tokens
 from cloud.auth.models import ApiKey, Gateway, Session
 from cloud.clock import Clock, new_id
-from cloud.database import Database, Transaction
+from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Unauthenticated
 from shared.errors import Code
 
 log = structlog.get_logger()
+
+_GATEWAY = "SELECT id, tenant_id, site_id, public_key, revoked_at FROM gateways WHERE id = $1"
+"""As SQL, not through the model: every request of every gateway begins with it."""
 
 
 @dataclass(frozen=True)
@@ -58,25 +61,25 @@ class AuthService:
         try:
             token = tokens.read(bearer)
             gateway = await self._gateway_row(token.claims.tenant, token.claims.iss)
-            if gateway is None or gateway.public_key is None:
+            if gateway is None or gateway["public_key"] is None:
                 raise tokens.TokenRefused("unknown gateway")
-            tokens.prove(token, gateway.public_key, self._clock.now())
+            tokens.prove(token, gateway["public_key"], self._clock.now())
         except tokens.TokenRefused as error:
             log.info("gateway_token_refused", reason=str(error))
             raise Unauthenticated("This token proves nothing.") from error
-        if gateway.revoked_at is not None:
-            log.warning("revoked_gateway_refused", gateway_id=str(gateway.id))
+        if gateway["revoked_at"] is not None:
+            log.warning("revoked_gateway_refused", gateway_id=str(gateway["id"]))
             raise Unauthenticated("This gateway was revoked.", Code.GATEWAY_REVOKED)
-        return GatewayCaller(gateway.id, gateway.tenant_id, gateway.site_id)
+        return GatewayCaller(gateway["id"], gateway["tenant_id"], gateway["site_id"])
 
     async def still_trusted(self, caller: GatewayCaller) -> bool:
         """False once the gateway has been revoked."""
         gateway = await self._gateway_row(caller.tenant_id, caller.gateway_id)
-        return gateway is not None and gateway.revoked_at is None
+        return gateway is not None and gateway["revoked_at"] is None
 
-    async def _gateway_row(self, tenant_id: UUID, gateway_id: UUID) -> Gateway | None:
-        async def work(_: Transaction) -> Gateway | None:
-            return await Gateway.get_or_none(id=gateway_id)
+    async def _gateway_row(self, tenant_id: UUID, gateway_id: UUID) -> Row | None:
+        async def work(transaction: Transaction) -> Row | None:
+            return await transaction.fetch_one(_GATEWAY, gateway_id)
 
         return await self._database.unit("auth.gateway", work, tenant_id=tenant_id)
 
