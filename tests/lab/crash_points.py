@@ -26,6 +26,11 @@ class Point:
     torn: bool = False
     """The device finds the last record of its journal cut short."""
 
+    @property
+    def once(self) -> bool:
+        """Whether the program passes it only while it starts; others may be died at later than at the first pass."""
+        return bool(self.first) or self.opening or self.torn or self.name.startswith("app.")
+
     def at(self, *moments: str) -> list["Point"]:
         """This point at each of the moments around what it names."""
         return [replace(self, name=f"{self.name}.{moment}") for moment in moments]
