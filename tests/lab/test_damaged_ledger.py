@@ -5,7 +5,8 @@ import pytest
 from tests.lab import damaged_ledger
 from tests.lab.damaged_ledger import Verdict
 
-STRUCTURAL = {"truncate", "swap_pages", "empty", "remove"}
+REPAIRABLE = {Verdict.RESTORED, Verdict.HARMLESS}
+"""A page that the -wal holds anew may be missing from the file without harm."""
 
 
 @pytest.mark.criterion("2.3")
@@ -15,6 +16,10 @@ def test_r19_damaged_ledgers_are_found_restored_and_sell_on() -> None:
     assert report.faults == []
     assert report.count(Verdict.REFUSED) == 0
     assert report.verdicts.total() == 20
-    found = {verdict for (name, verdict) in report.verdicts if name in STRUCTURAL}
-    assert found == {Verdict.RESTORED}
-    assert {verdict for (name, verdict) in report.verdicts if name == "spoil_wal"} == {Verdict.CUT_SHORT}
+    found: dict[str, set[Verdict]] = {}
+    for name, verdict in report.verdicts:
+        found.setdefault(name, set()).add(verdict)
+    assert found["empty"] == found["remove"] == {Verdict.RESTORED}
+    assert found["spoil_wal"] == {Verdict.CUT_SHORT}
+    assert found["truncate"] | found["swap_pages"] <= REPAIRABLE
+    assert report.count(Verdict.RESTORED) >= 8
