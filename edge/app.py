@@ -33,16 +33,19 @@ from edge.kiosk.views import KioskViews
 from edge.links import Links
 from edge.mqtt import Inbox, LocalMqtt
 from edge.mqtt_routes import MqttRoutes
+from edge.orders.recall import OrderRecall
 from edge.orders.service import OrderService
 from edge.outbox import Outbox, TelemetryBuffer
 from edge.payments.service import PaymentService
+from edge.recall.service import RecallService
 from edge.settings import PREFIX, Settings
 from edge.site_ca import SiteCa
 from edge.sync.agent import SyncAgent
 from edge.sync.cloud_client import CloudClient
 from edge.sync.doorbell import Doorbell
-from edge.sync.pull import Apply, Pull
+from edge.sync.pull import Apply, Pull, forget_cursor
 from edge.sync.push import Push
+from edge.sync.recall import Recall
 from edge.watch import Watch
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -91,6 +94,7 @@ class Gateway:
         self.payments = PaymentService(database, outbox, links, self.failpoints)
         features = (self.catalog, self.inventory, self.devices, self.dispenses, self.payments)
         self.orders = OrderService(database, *features, outbox, clock, watch)
+        self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.routes = MqttRoutes(self.mqtt, self.devices, self.dispenses, self.inventory, self.payments, self.orders)
 
     def _build_guard(self) -> None:
@@ -114,12 +118,15 @@ class Gateway:
             "expected_device": self.devices.apply_expected,
             "stock_instruction": self.inventory.apply_instruction,
         }
+        pull = Pull(self.database, self.client, self.clock, self.failpoints, features)
+        recalled = RecallService(self.database, self.outbox, self.catalog, self.order_recall)
         self.sync = SyncAgent(
             settings=settings,
             identity=self.identity,
             client=self.client,
             push=Push(self.database, self.outbox, self.telemetry, self.client, self.failpoints, self._part),
-            pull=Pull(self.database, self.client, self.clock, self.failpoints, features),
+            pull=pull,
+            recall=Recall(self.database, self.client, pull, recalled, self.failpoints),
             doorbell=Doorbell(settings.cloud_url, self.identity),
             watch=self.watch,
             clock=self.clock,
@@ -230,6 +237,8 @@ class Gateway:
         def work(tx: Transaction) -> int:
             if self.outbox.begin_epoch(tx, epoch):
                 self.devices.begin_epoch(tx)
+                self.order_recall.hold_open(tx)
+                forget_cursor(tx)
             return self.outbox.position(tx).epoch
 
         await self.database.raise_epoch(await self.database.unit("app.begin_epoch", work))
@@ -241,6 +250,7 @@ class Gateway:
             if self.outbox.begin_epoch(tx, epoch):
                 self.outbox.move_waiting(tx)
                 self.devices.begin_epoch(tx)
+                forget_cursor(tx)
 
         await self.database.raise_epoch(epoch)
         await self.database.unit("app.part", work)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from edge.clock import Clock
 from edge.database import Transaction
 from shared.contract import Message
-from shared.sync import CHAIN_START, Ack, BatchHeader, Fact, FactBody, link
+from shared.sync import CHAIN_START, FACT, Ack, BatchHeader, Fact, FactBody, link
 
 OUTBOX_KEY = "outbox"
 """Touched whenever a fact is added (watch.py)."""
@@ -37,6 +37,15 @@ class Position:
     waiting: int
 
 
+@dataclass(frozen=True, slots=True)
+class Recalling:
+    """What a restored ledger has yet to hear again: its facts above (epoch, seq), of epochs below `before_epoch`."""
+
+    epoch: int
+    seq: int
+    before_epoch: int
+
+
 class Outbox:
     """Writes facts inside their feature's transaction; the sync agent reads and frees them."""
 
@@ -58,9 +67,41 @@ class Outbox:
         tx.touch(OUTBOX_KEY)
 
     def begin_epoch(self, tx: Transaction, epoch: int) -> bool:
-        """Start a new epoch if `epoch` is above the ledger's; whether it did."""
-        sql = "UPDATE outbox_head SET epoch = ?, seq = 0, chain = ? WHERE epoch < ?"
-        return tx.run(sql, epoch, CHAIN_START, epoch) > 0
+        """Start a new epoch if `epoch` is above the ledger's; whether it did.
+
+        From then on the ledger is `recalling`: the cloud may have been told more than it remembers to have told.
+        """
+        head = self.position(tx)
+        if epoch <= head.epoch:
+            return False
+        tx.run("UPDATE outbox_head SET epoch = ?, seq = 0, chain = ?", epoch, CHAIN_START)
+        recall = "INSERT INTO recall VALUES (1, ?, ?, ?) ON CONFLICT DO UPDATE SET before_epoch = excluded.before_epoch"
+        tx.run(recall, head.acked_epoch, head.acked_seq, epoch)
+        return True
+
+    def recalling(self, tx: Transaction) -> Recalling | None:
+        """What is still to be recalled; None once that is over."""
+        row = tx.one("SELECT epoch, seq, before_epoch FROM recall")
+        return None if row is None else Recalling(*row)
+
+    def recalled(self, tx: Transaction, epoch: int, seq: int) -> None:
+        """The facts up to (epoch, seq) are recalled."""
+        tx.run("UPDATE recall SET epoch = ?, seq = ?", epoch, seq)
+
+    def end_recall(self, tx: Transaction) -> None:
+        """Nothing is left to recall."""
+        tx.run("DELETE FROM recall")
+
+    def waits_below(self, tx: Transaction, epoch: int) -> bool:
+        """Whether facts of an earlier epoch are still to be sent."""
+        return tx.one("SELECT 1 FROM outbox WHERE epoch < ? LIMIT 1", epoch) is not None
+
+    def written(self, tx: Transaction, epoch: int, events: frozenset[str]) -> list[FactBody]:
+        """The waiting facts of an epoch that are one of these events, in order."""
+        marks = ", ".join("?" * len(events))
+        event = "json_extract(CAST(line AS TEXT), '$.body.event')"
+        sql = f"SELECT line FROM outbox WHERE epoch = ? AND {event} IN ({marks}) ORDER BY seq"  # noqa: S608 - constants
+        return [FACT.validate_json(row["line"]).body for row in tx.all(sql, epoch, *sorted(events))]
 
     def move_waiting(self, tx: Transaction) -> int:
         """Give all waiting facts new numbers in the epoch just begun, in order; how many they are.

@@ -65,6 +65,14 @@ class CatalogService:
         }
         return Offer(machine, version, slots)
 
+    def devices_of(self, tx: Transaction, machine_id: UUID, version: int) -> dict[str, UUID]:
+        """Which device turns which slot by this planogram version, or by the newest one that has the slot."""
+        return {row["slot"]: UUID(row["device_id"]) for row in reversed(store.slot_devices(tx, machine_id, version))}
+
+    def recall_version(self, tx: Transaction, machine_id: UUID, version: int) -> None:
+        """Customers have bought by this version before the ledger was restored; if it is known, it is in force."""
+        store.raise_planogram_version(tx, machine_id, version)
+
     def pin_version(self, tx: Transaction, offer: Offer) -> None:
         """Note that customers have bought by this version, so that no clock can take its prices back."""
         store.set_planogram_version(tx, offer.machine.machine_id, offer.version)

@@ -89,6 +89,22 @@ def set_planogram_version(tx: Transaction, machine_id: UUID, version: int) -> No
     tx.run("UPDATE machines SET planogram_version = ? WHERE machine_id = ?", version, str(machine_id))
 
 
+def raise_planogram_version(tx: Transaction, machine_id: UUID, version: int) -> None:
+    """Remember that this version came into force, if it is known and above the one that is."""
+    tx.run(
+        "UPDATE machines SET planogram_version = ?2 WHERE machine_id = ?1 AND planogram_version < ?2 "
+        "AND EXISTS (SELECT 1 FROM planograms WHERE machine_id = ?1 AND version = ?2)",
+        str(machine_id),
+        version,
+    )
+
+
+def slot_devices(tx: Transaction, machine_id: UUID, version: int) -> list[sqlite3.Row]:
+    """The device of each slot in any version of the planogram: first that version, then the newest."""
+    sql = "SELECT slot, device_id FROM planogram_slots WHERE machine_id = ? ORDER BY version = ? DESC, version DESC"
+    return tx.all(sql, str(machine_id), version)
+
+
 def slots(tx: Transaction, machine_id: UUID, version: int) -> list[sqlite3.Row]:
     """The slots of a planogram version with their products' names."""
     return tx.all(

@@ -143,6 +143,10 @@ class DeviceService:
         """Take the device's next (epoch, seq): strictly rising, never twice."""
         return store.next_number(tx, device_id)
 
+    def skip_number(self, tx: Transaction, device_id: UUID, epoch: int, seq: int) -> None:
+        """A number that was used before the ledger was restored: go on above it."""
+        store.skip_number(tx, device_id, epoch, seq)
+
     def saw_number(self, tx: Transaction, device_id: UUID, epoch: int, seq: int) -> None:
         """The device has told of this command: a journal that goes less far is another one."""
         store.see_number(tx, device_id, epoch, seq)

@@ -70,6 +70,12 @@ def raise_all_epochs(tx: Transaction) -> None:
     tx.run("UPDATE devices SET epoch = epoch + 1, seq = 0")
 
 
+def skip_number(tx: Transaction, device_id: UUID, epoch: int, seq: int) -> None:
+    """Begin a new epoch above this number, unless the device's is above it."""
+    sql = "UPDATE devices SET epoch = ?1 + 1, seq = 0 WHERE device_id = ?3 AND (epoch, seq) < (?1, ?2)"
+    tx.run(sql, epoch, seq, str(device_id))
+
+
 def next_number(tx: Transaction, device_id: UUID) -> tuple[int, int]:
     """Take the next (epoch, seq) of the device."""
     tx.run("UPDATE devices SET seq = seq + 1 WHERE device_id = ?", str(device_id))

@@ -29,6 +29,8 @@ IDLE_S = 60.0
 OPEN_VENDS_KEY = "open_vends"
 """Touched when an open vend may take a step (watch.py)."""
 
+ANOTHER_BOOT = UUID(int=0)
+
 log = structlog.get_logger()
 
 
@@ -55,6 +57,8 @@ class News(Enum):
     UNPAID_DROP = "unpaid_drop"
     """Proof of a drop after the vend had ended otherwise."""
     UNKNOWN_VEND = "unknown_vend"
+    TOO_EARLY = "too_early"
+    """The restored ledger has yet to recall what it knew of the vend. No effect, no acknowledgement: it comes again."""
     FOREIGN_VEND = "foreign_vend"
     """The vend was never this device's. No effect, no acknowledgement."""
 
@@ -142,6 +146,13 @@ class DispenseService:
         tx.touch(OPEN_VENDS_KEY)
         return number
 
+    def resume(self, tx: Transaction, device_id: UUID) -> bool:
+        """Take up a command of before a restore, under its old number, to learn what became of it; false if none is."""
+        if not store.resume(tx, device_id, ANOTHER_BOOT):
+            return False
+        tx.touch(OPEN_VENDS_KEY)
+        return True
+
     def cancel(self, tx: Transaction, vend_id: UUID) -> bool:
         """Ask for the seq to be burnt (G4), unless that is asked already or the vend has ended; whether it was news."""
         tx.touch(OPEN_VENDS_KEY)
@@ -149,14 +160,14 @@ class DispenseService:
 
     def settle(self, tx: Transaction, topic: Topic, report: VendReport) -> tuple[News, VendOutcome]:
         """Take a device's report of a vend's end (G5); what is new, and the outcome the report proves."""
-        row = store.dispense(tx, report.vend_id)
+        row = store.dispense(tx, report.vend_id) or store.held(tx, report.vend_id)
         outcome = rules.judge(report, drop_seen=row is not None and bool(row["drop_seen"]))
         if row is None:
             return News.UNKNOWN_VEND, outcome
         if row["device_id"] != str(topic.device_id):
             return News.FOREIGN_VEND, outcome
         self._devices.saw_number(tx, topic.device_id, report.epoch, report.seq)
-        if store.end_dispense(tx, report.vend_id, outcome):
+        if store.drop_held(tx, report.vend_id) or store.end_dispense(tx, report.vend_id, outcome):
             tx.touch(OPEN_VENDS_KEY)
             return News.OUTCOME, outcome
         late = outcome is VendOutcome.DISPENSED and row["outcome"] != VendOutcome.DISPENSED
@@ -206,7 +217,9 @@ class DispenseService:
             await self._take_step(row, self._progress_of(row), owner)
 
     def _progress_of(self, row: sqlite3.Row) -> Progress:
-        fresh = Progress(published=False, quiet_since=self._clock.monotonic())
+        # What was requested in another boot may have been published then.
+        published = row["requested_boot"] != str(self._clock.boot_id)
+        fresh = Progress(published=published, quiet_since=self._clock.monotonic())
         return self._progress.setdefault(UUID(row["vend_id"]), fresh)
 
     async def _take_step(self, row: sqlite3.Row, progress: Progress, owner: VendOwner) -> None:

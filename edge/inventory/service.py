@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from edge.clock import new_id
 from edge.database import Database, Transaction
 from edge.errors import Refused
 from edge.inventory import rules, store
@@ -62,10 +61,19 @@ class InventoryService:
         store.reserve(tx, machine_id, slot, -1)
         tx.touch(stock_key(machine_id))
 
-    def take(self, tx: Transaction, machine_id: UUID, slot: str, vend_id: UUID) -> None:
-        """Book the unit that this vend dropped, once for a vend. A reservation is released by `release`."""
+    def take(self, tx: Transaction, machine_id: UUID, slot: str, vend_id: UUID, *, known: bool = True) -> None:
+        """Book the unit that this vend dropped, once for a vend. A reservation is released by `release`.
+
+        The movement bears the vend's id: told twice, by a ledger that was restored in between, it counts once.
+        known: the cloud has heard, or will hear, of the order; only then may the fact refer to the vend.
+        """
         moved = StockMoved(
-            movement_id=new_id(), machine_id=machine_id, slot=slot, delta=-1, reason=Reason.VEND, vend_id=vend_id
+            movement_id=vend_id,
+            machine_id=machine_id,
+            slot=slot,
+            delta=-1,
+            reason=Reason.VEND,
+            vend_id=vend_id if known else None,
         )
         self._book(tx, moved)
 

@@ -41,6 +41,11 @@ def add_movement(tx: Transaction, moved: StockMoved) -> bool:
     return bool(added)
 
 
+def add_slot(tx: Transaction, machine_id: UUID, slot: str) -> None:
+    """Make sure that the slot has a row."""
+    tx.run("INSERT OR IGNORE INTO stock (machine_id, slot) VALUES (?, ?)", str(machine_id), slot)
+
+
 def reserve(tx: Transaction, machine_id: UUID, slot: str, quantity: int) -> None:
     """Change the reservation by `quantity`, which may be negative."""
     sql = "UPDATE stock SET reserved = reserved + ? WHERE machine_id = ? AND slot = ?"

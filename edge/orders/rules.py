@@ -6,6 +6,8 @@ from enum import Enum
 from uuid import UUID
 
 from edge.catalog.rules import Offer
+from edge.errors import Refused
+from shared.errors import Code
 from shared.orders import ChosenLine, OrderPlaced, OrderState, PlacedVend, PlaceOrder, VendOutcome
 
 PAY_WINDOW_S = 120
@@ -60,6 +62,22 @@ def is_settled(outcomes: Iterable[VendOutcome | None]) -> bool:
 def makes_suspect(outcome: VendOutcome) -> bool:
     """Whether a person must look into the slot first: the motor turned, and no product is accounted for."""
     return outcome in (VendOutcome.AMBIGUOUS, VendOutcome.NO_DROP)
+
+
+def is_unpaid_drop(outcome: VendOutcome, before: str | None) -> bool:
+    """Whether a report proves a drop of a vend that had ended otherwise `before`."""
+    return outcome is VendOutcome.DISPENSED and before not in (None, VendOutcome.DISPENSED)
+
+
+def check(offer: Offer, wish: PlaceOrder) -> None:
+    """Raises Refused (out_of_service, price_changed, unknown_slot) unless the machine sells what is wished for."""
+    if not offer.machine.in_service:
+        raise Refused(Code.OUT_OF_SERVICE, "This machine is out of service.")
+    if wish.planogram_version != offer.version:
+        raise Refused(Code.PRICE_CHANGED, "Products or prices have changed. Please look again.")
+    for line in wish.lines:
+        if line.slot not in offer.slots:
+            raise Refused(Code.UNKNOWN_SLOT, f"There is no slot {line.slot} on this machine.")
 
 
 def priced(offer: Offer, wish: PlaceOrder, new_id: Callable[[], UUID], now: datetime) -> OrderPlaced:

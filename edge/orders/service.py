@@ -8,7 +8,6 @@ from uuid import UUID
 
 import structlog
 
-from edge.catalog.rules import Offer
 from edge.catalog.service import CatalogService
 from edge.clock import Clock, Moment, new_id
 from edge.database import Database, Transaction
@@ -116,8 +115,10 @@ class OrderService:
 
         def work(tx: Transaction) -> OrderView:
             state = self._view(tx, order_id).state
+            if store.is_recalled(tx, order_id):
+                return self._view(tx, order_id)
             if state is OrderState.PLACED:
-                self._end_unpaid(tx, order_id, OrderState.CANCELLED)
+                self.end_unpaid(tx, order_id, OrderState.CANCELLED)
             elif state in rules.OPEN_STATES:
                 for vend in store.vends(tx, order_id):
                     self._cancel_vend(tx, vend)
@@ -129,20 +130,23 @@ class OrderService:
         """Settle a device's report (G5), then acknowledge it to the device."""
 
         def work(tx: Transaction) -> News:
-            news, outcome = self._dispenses.settle(tx, topic, report)
             vend = store.vend(tx, report.vend_id)
-            if news is News.OUTCOME and vend is not None:
-                self._resolve(tx, vend, outcome, report.evidence)
-            elif news is News.UNPAID_DROP and vend is not None:
+            recalled = vend is None or store.is_recalled(tx, UUID(vend["order_id"]))
+            if recalled and self._outbox.recalling(tx) is not None:
+                return News.TOO_EARLY
+            news, outcome = self._dispenses.settle(tx, topic, report)
+            if vend is not None and news is News.OUTCOME:
+                self.resolve(tx, vend, outcome, report.evidence)
+            elif vend is not None and news is not News.FOREIGN_VEND and rules.is_unpaid_drop(outcome, vend["outcome"]):
                 self._record_unpaid_drop(tx, vend, report.evidence)
-            elif news is News.UNKNOWN_VEND and outcome is VendOutcome.DISPENSED and report.slot is not None:
-                # A restored ledger has forgotten the order, but the product is gone all the same.
-                self._inventory.take(tx, topic.machine_id, report.slot, report.vend_id)
+            elif vend is None and outcome is VendOutcome.DISPENSED and report.slot is not None:
+                # A restored ledger has forgotten the order, the cloud never knew it; the product is gone all the same.
+                self._inventory.take(tx, topic.machine_id, report.slot, report.vend_id, known=False)
             return news
 
         news = await self._database.unit("orders.record_outcome", work)
         log.info("vend_reported", vend_id=str(report.vend_id), result=report.result, news=news.value)
-        if news is not News.FOREIGN_VEND:
+        if news not in (News.FOREIGN_VEND, News.TOO_EARLY):
             await self._dispenses.acknowledge(topic, report)
 
     async def cancel_overdue(self, vend_id: UUID) -> None:
@@ -163,7 +167,7 @@ class OrderService:
         def work(tx: Transaction) -> None:
             vend = store.vend(tx, vend_id)
             if vend is not None and self._dispenses.end(tx, vend_id, outcome):
-                self._resolve(tx, vend, outcome, None)
+                self.resolve(tx, vend, outcome, None)
 
         await self._database.unit("orders.end_unanswered", work)
 
@@ -183,7 +187,11 @@ class OrderService:
 
     def _place(self, tx: Transaction, key: UUID, digest: str, wish: PlaceOrder) -> UUID:
         offer = self._catalog.offer(tx, wish.machine_id)
-        self._check(offer, wish)
+        if not self._database.has_room():
+            raise StorageFull
+        rules.check(offer, wish)
+        if not all(self._devices.online(offer.slots[line.slot].device_id) for line in wish.lines):
+            raise Unavailable(Code.MACHINE_OFFLINE, "The machine does not answer. Nothing was charged.")
         for slot, quantity in rules.quantities(wish.lines).items():
             self._inventory.reserve(tx, wish.machine_id, slot, quantity)
         placed = rules.priced(offer, wish, new_id, self._clock.now())
@@ -198,30 +206,18 @@ class OrderService:
             self._begin_dispensing(tx, placed.order_id)
         return placed.order_id
 
-    def _check(self, offer: Offer, wish: PlaceOrder) -> None:
-        if not self._database.has_room():
-            raise StorageFull
-        if not offer.machine.in_service:
-            raise Refused(Code.OUT_OF_SERVICE, "This machine is out of service.")
-        if wish.planogram_version != offer.version:
-            raise Refused(Code.PRICE_CHANGED, "Products or prices have changed. Please look again.")
-        for line in wish.lines:
-            offered = offer.slots.get(line.slot)
-            if offered is None:
-                raise Refused(Code.UNKNOWN_SLOT, f"There is no slot {line.slot} on this machine.")
-            if not self._devices.online(offered.device_id):
-                raise Unavailable(Code.MACHINE_OFFLINE, "The machine does not answer. Nothing was charged.")
-
     def _begin_dispensing(self, tx: Transaction, order_id: UUID) -> None:
         store.set_state(tx, order_id, OrderState.AUTHORISED)
         store.begin_window(tx, order_id, self._clock.moment())
         tx.touch(order_key(order_id))
         for device_id in {UUID(vend["device_id"]) for vend in store.vends(tx, order_id)}:
-            self._request_next(tx, device_id)
+            self.request_next(tx, device_id)
 
-    def _request_next(self, tx: Transaction, device_id: UUID) -> None:
-        """Ask the device for its next waiting vend, if it is there and free (G3)."""
-        if not self._devices.online(device_id) or not self._dispenses.is_free(tx, device_id):
+    def request_next(self, tx: Transaction, device_id: UUID) -> None:
+        """Ask the device for its next waiting vend, if it is there and free (G3); first, for what it did of old."""
+        if not self._dispenses.is_free(tx, device_id) or self._dispenses.resume(tx, device_id):
+            return
+        if not self._devices.online(device_id):
             return
         vend = store.next_waiting(tx, device_id)
         if vend is None:
@@ -247,28 +243,38 @@ class OrderService:
     def _cancel_vend(self, tx: Transaction, vend: sqlite3.Row) -> None:
         vend_id = UUID(vend["vend_id"])
         if vend["state"] == VendProgress.WAITING:
-            self._resolve(tx, vend, VendOutcome.CANCELLED, None)
+            self.resolve(tx, vend, VendOutcome.CANCELLED, None)
         elif vend["state"] == VendProgress.REQUESTED and self._dispenses.cancel(tx, vend_id):
             fact = VendCancelRequested(order_id=UUID(vend["order_id"]), vend_id=vend_id, reason="customer")
             self._outbox.append(tx, fact)
 
-    def _resolve(self, tx: Transaction, vend: sqlite3.Row, outcome: VendOutcome, evidence: Evidence | None) -> None:
+    def resolve(self, tx: Transaction, vend: sqlite3.Row, outcome: VendOutcome, evidence: Evidence | None) -> None:
         """Give a vend of an authorised order its outcome, and slot, money and order what follows from it."""
-        order_id, vend_id = UUID(vend["order_id"]), UUID(vend["vend_id"])
+        order_id = UUID(vend["order_id"])
         if not self._close_vend(tx, vend, outcome, evidence):
             return
-        if outcome is VendOutcome.DISPENSED:
-            self._inventory.take(tx, UUID(vend["machine_id"]), vend["slot"], vend_id)
-        if rules.makes_suspect(outcome):
-            self._inventory.suspect(tx, UUID(vend["machine_id"]), vend["slot"], vend_id)
-        self._payments.settle_vend(tx, order_id, vend_id, vend["price_minor"], earned=is_earned(outcome))
+        self.follow_up(tx, vend, outcome)
         store.begin_window(tx, order_id, self._clock.moment())
+        self.end_if_settled(tx, order_id)
+        self.request_next(tx, UUID(vend["device_id"]))
+
+    def follow_up(self, tx: Transaction, vend: sqlite3.Row, outcome: VendOutcome) -> None:
+        """What an outcome means for slot and money."""
+        order_id, vend_id, machine_id = UUID(vend["order_id"]), UUID(vend["vend_id"]), UUID(vend["machine_id"])
+        if outcome is VendOutcome.DISPENSED:
+            self._inventory.take(tx, machine_id, vend["slot"], vend_id)
+        if rules.makes_suspect(outcome):
+            self._inventory.suspect(tx, machine_id, vend["slot"], vend_id)
+        self._payments.settle_vend(tx, order_id, vend_id, vend["price_minor"], earned=is_earned(outcome))
+
+    def end_if_settled(self, tx: Transaction, order_id: UUID) -> None:
+        """End an authorised order once every vend has its outcome."""
         if rules.is_settled(row["outcome"] for row in store.vends(tx, order_id)):
             captured, given_back = self._payments.close(tx, order_id)
             self._end_order(tx, order_id, OrderState.SETTLED, captured, given_back)
-        self._request_next(tx, UUID(vend["device_id"]))
 
-    def _end_unpaid(self, tx: Transaction, order_id: UUID, state: _Unpaid) -> None:
+    def end_unpaid(self, tx: Transaction, order_id: UUID, state: _Unpaid) -> None:
+        """End an order whose money was never held."""
         for vend in store.vends(tx, order_id):
             self._close_vend(tx, vend, VendOutcome.CANCELLED, None)
         self._payments.void(tx, order_id)
@@ -346,13 +352,13 @@ class OrderService:
         for row, step in self._plan(tx):
             order_id = UUID(row["order_id"])
             if step is Next.EXPIRE:
-                self._end_unpaid(tx, order_id, OrderState.EXPIRED)
+                self.end_unpaid(tx, order_id, OrderState.EXPIRED)
             elif step is Next.AUTHORISE and self._payments.authorise(tx, order_id):
                 self._begin_dispensing(tx, order_id)
             elif step is Next.REQUEST:
-                self._request_next(tx, UUID(row["device_id"]))
+                self.request_next(tx, UUID(row["device_id"]))
             elif step is Next.GIVE_UP:
-                self._resolve(tx, row, VendOutcome.NOT_STARTED, None)
+                self.resolve(tx, row, VendOutcome.NOT_STARTED, None)
 
     def _view(self, tx: Transaction, order_id: UUID) -> OrderView:
         order = store.order(tx, order_id)

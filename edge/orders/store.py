@@ -61,11 +61,11 @@ def order_by_key(tx: Transaction, key: UUID) -> sqlite3.Row | None:
 
 
 def open_orders(tx: Transaction) -> list[sqlite3.Row]:
-    """Orders in no terminal state, oldest first."""
+    """Orders in no terminal state that may be moved on, oldest first."""
     # Left alone, SQLite would rather read all orders there ever were than sort these few.
     return tx.all(
         "SELECT * FROM orders INDEXED BY orders_open "
-        "WHERE state IN ('placed', 'authorised', 'dispensing') ORDER BY order_id"
+        "WHERE state IN ('placed', 'authorised', 'dispensing') AND NOT recalled ORDER BY order_id"
     )
 
 
@@ -100,7 +100,7 @@ def next_waiting(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:
     return tx.one(
         "SELECT vends.* FROM vends JOIN orders USING (order_id) "
         "WHERE device_id = ? AND vends.state = 'waiting' AND orders.state IN ('authorised', 'dispensing') "
-        "ORDER BY order_id, position LIMIT 1",
+        "AND NOT recalled ORDER BY order_id, position LIMIT 1",
         str(device_id),
     )
 
@@ -111,9 +111,55 @@ def set_requested(tx: Transaction, vend_id: UUID) -> None:
 
 
 def set_outcome(tx: Transaction, vend_id: UUID, outcome: VendOutcome) -> bool:
-    """Give the vend its one outcome; false if it has one."""
+    """Give the vend its one outcome, with what follows for its money in the same unit; false if it has one."""
+    sql = "UPDATE vends SET state = 'done', outcome = ?, money_settled = 1 WHERE vend_id = ? AND outcome IS NULL"
+    return tx.run(sql, outcome, str(vend_id)) > 0
+
+
+def set_told_outcome(tx: Transaction, vend_id: UUID, outcome: VendOutcome) -> bool:
+    """Give the vend the outcome a recalled fact tells, its money aside; false if it has one."""
     sql = "UPDATE vends SET state = 'done', outcome = ? WHERE vend_id = ? AND outcome IS NULL"
     return tx.run(sql, outcome, str(vend_id)) > 0
+
+
+def set_money_settled(tx: Transaction, vend_id: UUID) -> bool:
+    """Note that the money of the vend is settled; false if it was, or if the vend is not known."""
+    return tx.run("UPDATE vends SET money_settled = 1 WHERE vend_id = ? AND NOT money_settled", str(vend_id)) > 0
+
+
+def set_told_request(tx: Transaction, vend_id: UUID, device_id: UUID) -> bool:
+    """A recalled fact tells that this device was asked for the vend; false if that is known."""
+    sql = "UPDATE vends SET state = 'requested', device_id = ? WHERE vend_id = ? AND state = 'waiting'"
+    return tx.run(sql, str(device_id), str(vend_id)) > 0
+
+
+def advance(tx: Transaction, order_id: UUID, state: OrderState) -> bool:
+    """Move an order on that is open; false if it has ended."""
+    sql = "UPDATE orders SET state = ?, recalled = 1 WHERE order_id = ? AND state IN "
+    return tx.run(sql + "('placed', 'authorised', 'dispensing')", state, str(order_id)) > 0
+
+
+def hold(tx: Transaction, order_id: UUID) -> None:
+    """Let nothing move the order until all is recalled."""
+    tx.run("UPDATE orders SET recalled = 1 WHERE order_id = ?", str(order_id))
+
+
+def hold_open(tx: Transaction) -> None:
+    """Let nothing move the open orders until all is recalled."""
+    tx.run("UPDATE orders SET recalled = 1 WHERE state IN ('placed', 'authorised', 'dispensing')")
+
+
+def is_recalled(tx: Transaction, order_id: UUID) -> bool:
+    """Whether the order was open when the ledger was restored, or is only known from the cloud."""
+    return tx.one("SELECT 1 FROM orders WHERE order_id = ? AND recalled", str(order_id)) is not None
+
+
+def recalled_orders(tx: Transaction) -> list[sqlite3.Row]:
+    """Open orders that nothing moves, oldest first."""
+    return tx.all(
+        "SELECT * FROM orders INDEXED BY orders_open "
+        "WHERE state IN ('placed', 'authorised', 'dispensing') AND recalled ORDER BY order_id"
+    )
 
 
 def set_unpaid_drop(tx: Transaction, vend_id: UUID) -> bool:

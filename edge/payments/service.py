@@ -47,12 +47,20 @@ class PaymentService:
         self, tx: Transaction, order_id: UUID, machine_id: UUID, rail: Rail, amount_minor: int, currency: str
     ) -> bool:
         """Open the order's payment (G1) and authorise it if that can be done at once (G2); whether it is authorised."""
+        self.open(tx, order_id, machine_id, rail, amount_minor, currency)
+        return self.authorise(tx, order_id)
+
+    def open(
+        self, tx: Transaction, order_id: UUID, machine_id: UUID, rail: Rail, amount_minor: int, currency: str
+    ) -> None:
+        """Open the order's payment (G1), unless it has one."""
+        if store.find(tx, order_id) is not None:
+            return
         attempted = PaymentAttempted(
             payment_id=new_id(), order_id=order_id, rail=rail, amount_minor=amount_minor, currency=currency
         )
         store.add_payment(tx, machine_id, attempted)
         self._outbox.append(tx, attempted)
-        return self.authorise(tx, order_id)
 
     def authorise(self, tx: Transaction, order_id: UUID) -> bool:
         """Hold the money of a pending payment (cash: take it from the credit); whether there was enough."""
@@ -111,8 +119,10 @@ class PaymentService:
         return row["captured_minor"], row["given_back_minor"]
 
     def void(self, tx: Transaction, order_id: UUID) -> None:
-        """End a payment that was never authorised."""
+        """End a payment that was never authorised, unless it has ended."""
         row = store.payment(tx, order_id)
+        if row["state"] == PaymentState.VOIDED:
+            return
         store.set_state(tx, row["payment_id"], PaymentState.VOIDED)
         self._outbox.append(
             tx,
@@ -130,8 +140,8 @@ class PaymentService:
 
     def given_back(self, tx: Transaction, order_id: UUID) -> int:
         """What has been given back of an order so far, in minor units."""
-        given_back: int = store.payment(tx, order_id)["given_back_minor"]
-        return given_back
+        row = store.find(tx, order_id)
+        return row["given_back_minor"] if row else 0
 
     async def record_credit(self, topic: Topic, credit: Credit) -> None:
         """Count a coin or note once, then acknowledge it to the device."""

@@ -21,9 +21,14 @@ def add_payment(tx: Transaction, machine_id: UUID, attempted: PaymentAttempted) 
     )
 
 
+def find(tx: Transaction, order_id: UUID) -> sqlite3.Row | None:
+    """The payment of an order, if it has been attempted."""
+    return tx.one("SELECT * FROM payments WHERE order_id = ?", str(order_id))
+
+
 def payment(tx: Transaction, order_id: UUID) -> sqlite3.Row:
     """The payment of an order; each order has one."""
-    row = tx.one("SELECT * FROM payments WHERE order_id = ?", str(order_id))
+    row = find(tx, order_id)
     if row is None:
         raise LookupError(f"order {order_id} has no payment")
     return row
@@ -32,6 +37,12 @@ def payment(tx: Transaction, order_id: UUID) -> sqlite3.Row:
 def set_state(tx: Transaction, payment_id: str, state: PaymentState) -> None:
     """Move the payment on."""
     tx.run("UPDATE payments SET state = ? WHERE payment_id = ?", state, payment_id)
+
+
+def move_on(tx: Transaction, payment_id: UUID, before: PaymentState, after: PaymentState) -> bool:
+    """Move the payment from one state to the next; false if it is not in the first."""
+    sql = "UPDATE payments SET state = ? WHERE payment_id = ? AND state = ?"
+    return tx.run(sql, after, str(payment_id), before) > 0
 
 
 def add_captured(tx: Transaction, payment_id: str, amount_minor: int) -> None:
@@ -61,15 +72,23 @@ def add_credit(tx: Transaction, inserted: CreditInserted) -> bool:
 
 
 def balance(tx: Transaction, machine_id: UUID) -> int:
-    """Cash credit of the machine, in minor units."""
+    """Cash credit of the machine, in minor units; in the midst of a recall it may be less than nothing."""
     row = tx.one("SELECT amount_minor FROM credit_balances WHERE machine_id = ?", str(machine_id))
-    return row["amount_minor"] if row else 0
+    return max(0, row["amount_minor"]) if row else 0
+
+
+def forgive_debts(tx: Transaction) -> dict[str, int]:
+    """Raise what is below zero to zero; how much that was, by machine."""
+    sql = "SELECT machine_id, -amount_minor AS debt FROM credit_balances WHERE amount_minor < 0"
+    debts = {row["machine_id"]: row["debt"] for row in tx.all(sql)}
+    tx.run("UPDATE credit_balances SET amount_minor = 0 WHERE amount_minor < 0")
+    return debts
 
 
 def add_balance(tx: Transaction, machine_id: UUID, amount_minor: int) -> None:
-    """Change the machine's credit; the database refuses a negative one."""
+    """Change the machine's credit."""
     tx.run(
-        "INSERT INTO credit_balances (machine_id, amount_minor) VALUES (?1, max(?2, 0)) "
+        "INSERT INTO credit_balances (machine_id, amount_minor) VALUES (?1, ?2) "
         "ON CONFLICT (machine_id) DO UPDATE SET amount_minor = amount_minor + ?2",
         str(machine_id),
         amount_minor,

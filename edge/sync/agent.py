@@ -19,6 +19,7 @@ from edge.sync.cloud_client import CloudAway, CloudClient, CloudRefused
 from edge.sync.doorbell import Doorbell, DoorbellGone
 from edge.sync.pull import Pull
 from edge.sync.push import Push
+from edge.sync.recall import Recall
 from edge.watch import Watch
 
 GATHER_S = 0.1
@@ -53,6 +54,7 @@ class SyncAgent:
         settings: Settings,
         identity: GatewayIdentity,
         client: CloudClient,
+        recall: Recall,
         push: Push,
         pull: Pull,
         doorbell: Doorbell,
@@ -65,6 +67,7 @@ class SyncAgent:
         self._settings = settings
         self._identity = identity
         self._client = client
+        self._recall = recall
         self._push = push
         self._pull = pull
         self._doorbell = doorbell
@@ -183,6 +186,9 @@ class SyncAgent:
             await asyncio.sleep(self._settings.watchdog_s / 4)
 
     async def _push_facts(self) -> bool:
+        if await self._recall.facts():
+            self._last_progress = self._clock.monotonic()
+            return True
         sent = await self._push.facts()
         if sent:
             self.status.last_ack_at = self._clock.now()

@@ -1,4 +1,4 @@
-"""The cloud as the gateway sees it: four requests over HTTPS, each with a deadline, each failing in one of two ways."""
+"""The cloud as the gateway sees it: five requests over HTTPS, each with a deadline, each failing in one of two ways."""
 
 import asyncio
 import gzip
@@ -18,7 +18,7 @@ from edge.identity import GatewayIdentity
 from shared.contract import ClockQuality, Version, Watermark
 from shared.errors import Code, Problem
 from shared.onboarding import ClaimGateway, GatewayClaimed
-from shared.sync import Ack
+from shared.sync import MAX_BATCH_FACTS, Ack, RecalledHeader
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 CLOCK_TOLERANCE_S = 2.0
@@ -103,6 +103,15 @@ class CloudClient:
     async def push_facts(self, batch: bytes) -> Ack:
         """Send a batch (NDJSON, see shared/sync.py); where the cloud stands now."""
         return _parse(Ack, await self._exchange(_Request("POST", "/v1/sync/facts", batch, "application/x-ndjson")))
+
+    async def recall_facts(self, epoch: int, after: int, before_epoch: int) -> tuple[RecalledHeader, tuple[bytes, ...]]:
+        """This gateway's own facts as the cloud has them: the next ones above (epoch, after), below `before_epoch`."""
+        path = f"/v1/sync/facts?epoch={epoch}&after={after}&before_epoch={before_epoch}&limit={MAX_BATCH_FACTS}"
+        first, *lines = (await self._exchange(_Request("GET", path))).removesuffix(b"\n").split(b"\n")
+        header = _parse(RecalledHeader, first)
+        if header.count != len(lines):
+            raise CloudAway(f"{header.count} facts were announced, {len(lines)} came")
+        return header, tuple(lines)
 
     async def push_telemetry(self, telemetry: bytes) -> None:
         """Send a `Telemetry` message."""

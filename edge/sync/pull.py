@@ -44,7 +44,7 @@ class Pull:
 
     async def changes(self) -> bool:
         """Fetch and apply once; whether there is more to fetch at once. Raises CloudAway, CloudRefused, StorageFull."""
-        received = await self._client.pull_changes(await self._database.read(_cursor))
+        received = await self._client.pull_changes(await self._database.read(read_cursor))
         self._failpoints.hit("sync.pull.after_receive")
         await self._database.unit("sync.pull", lambda tx: self._apply(tx, received))
         if received.changes:
@@ -77,9 +77,15 @@ class Pull:
         log.error("change_put_aside", body_sha256=digest, reason=reason)
 
 
-def _cursor(tx: Transaction) -> int | None:
+def read_cursor(tx: Transaction) -> int | None:
+    """Up to where changes are known; None when the full state is to be asked for."""
     row = tx.one("SELECT cursor FROM sync_cursor")
     return None if row is None else row["cursor"]
+
+
+def forget_cursor(tx: Transaction) -> None:
+    """Ask for the full state: the ledger may not be the one that took the changes up to here."""
+    tx.run("UPDATE sync_cursor SET cursor = NULL")
 
 
 def _reason(error: Exception) -> str:

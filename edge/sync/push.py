@@ -103,8 +103,6 @@ class Push:
     def _settle(self, tx: Transaction, pending: Pending, ack: Ack) -> _Outcome:
         ours = self._outbox.position(tx)
         if (ack.epoch, ack.seq) > (ours.epoch, ours.seq):
-            if ack.epoch != pending.header.epoch:
-                return _Outcome.PARTED
             # The cloud has compared these very facts with its own before it said so. The rest has yet to be compared.
             self._outbox.free(tx, _end(pending))
             return _Outcome.FREED if self._outbox.position(tx).waiting else _Outcome.PARTED

@@ -24,7 +24,7 @@ from edge.kiosk.server import bind, serve
 from shared.contract import Message
 from shared.errors import Code, Problem
 from shared.onboarding import ClaimGateway, GatewayClaimed
-from shared.sync import CHAIN_START, DOORBELL, MAX_BATCH_BYTES, Ack, BatchHeader, Telemetry, link
+from shared.sync import CHAIN_START, DOORBELL, MAX_BATCH_BYTES, Ack, BatchHeader, RecalledHeader, Telemetry, link
 
 CODE = "fake-cloud-claim-code-0123456789"
 
@@ -61,6 +61,8 @@ class FakeCloud:
     chain: bytes = CHAIN_START
     telemetry: list[Telemetry] = field(default_factory=list)
     changes: list[dict[str, Any]] = field(default_factory=list)
+    page: int = 500
+    """So many facts it tells again at once."""
     requests: list[str] = field(default_factory=list)
     doorbells: set[asyncio.Queue[str]] = field(default_factory=set)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -109,6 +111,18 @@ class FakeCloud:
             self.chain = link(self.chain, line)
             taken.append(line)
         return self.ack()
+
+    def told(self, epoch: int, after: int, before: int, limit: int) -> tuple[RecalledHeader, list[bytes]]:
+        """The next facts above (epoch, after), below epoch `before`."""
+        found = [
+            (number, line)
+            for number, lines in sorted(self.facts.items())
+            for seq, line in enumerate(lines, 1)
+            if (number, seq) > (epoch, after) and number < before
+        ]
+        first = found[0][0] if found else 0
+        lines = [line for number, line in found if number == first][: min(limit, self.page)]
+        return RecalledHeader(epoch=first, count=len(lines), more=len(found) > len(lines)), lines
 
 
 @asynccontextmanager
@@ -196,6 +210,12 @@ def _add_sync(app: Quart, cloud: FakeCloud) -> None:
     async def facts() -> Response:
         result = cloud.ingest(await received())
         return answer(result) if isinstance(result, Ack) else problem(409, result)
+
+    @app.get("/v1/sync/facts")
+    async def told() -> Response:
+        wanted = (int(request.args[name]) for name in ("epoch", "after", "before_epoch", "limit"))
+        header, lines = cloud.told(*wanted)
+        return Response(b"".join(line + b"\n" for line in (header.to_line(), *lines)))
 
     @app.post("/v1/sync/telemetry")
     async def telemetry() -> Response:

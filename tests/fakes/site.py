@@ -18,9 +18,11 @@ from edge.inventory.service import InventoryService
 from edge.links import LINKS_KEY, Links
 from edge.mqtt import Inbox, LocalMqtt, Message
 from edge.mqtt_routes import MqttRoutes
+from edge.orders.recall import OrderRecall
 from edge.orders.service import OrderService, order_key
 from edge.outbox import Outbox, TelemetryBuffer
 from edge.payments.service import PaymentService
+from edge.recall.service import RecallService
 from edge.watch import Watch
 from shared.catalog import MachineVersion, PlanogramSlot, PlanogramVersion, ProductVersion
 from shared.contract import Rail
@@ -79,6 +81,8 @@ class Site:
             clock,
             watch,
         )
+        self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
+        self.recall = RecallService(database, self.outbox, self.catalog, self.order_recall)
         self.routes = MqttRoutes(mqtt, self.devices, self.dispenses, self.inventory, self.payments, self.orders)
         self.device = FakeDevice(self.machine_id, self.device_id, self._from_device, SLOTS)
         self._messages: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()

@@ -14,11 +14,13 @@ from edge.sync.cloud_client import CloudClient
 from edge.sync.doorbell import Doorbell
 from edge.sync.pull import Pull
 from edge.sync.push import Push
+from edge.sync.recall import Recall
 from edge.watch import Watch
 from shared.catalog import ProductVersion
 from shared.errors import Code
 from shared.inventory import Reason, StockMoved
 from shared.sync import FactBody
+from tests.fakes.site import Site, SteppedClock
 
 UNLUCKY = "Unlucky"
 """The name of a product that the feature refuses."""
@@ -42,11 +44,14 @@ class SyncGateway:
             self.database, self.outbox, self.telemetry, self.client, self.failpoints, self.part, batch_facts
         )
         self.pull = Pull(self.database, self.client, clock, self.failpoints, {"product": self.apply_product})
+        site = Site(self.database, self.watch, SteppedClock())
+        self.recall = Recall(self.database, self.client, self.pull, site.recall, self.failpoints)
         self.products: list[str] = []
         self.agent = SyncAgent(
             settings=settings,
             identity=self.identity,
             client=self.client,
+            recall=self.recall,
             push=self.push,
             pull=self.pull,
             doorbell=Doorbell(settings.cloud_url, self.identity),
