@@ -1,6 +1,6 @@
 """Taking batches of facts: each takes effect once, in order, in one transaction with the acknowledged mark."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -63,6 +63,10 @@ class DeadLetter:
     tries: int
 
 
+Projector = Callable[[Transaction, UUID, frozenset[UUID], Sequence[Fact]], Awaitable[list[DeadLetter]]]
+"""Lets facts of these machines of a tenant take effect; returns those that could not."""
+
+
 class Ingest:
     """Takes what gateways push."""
 
@@ -77,14 +81,22 @@ class Ingest:
         first = batch.header.first_seq
         facts = [read_fact(line, seq) for seq, line in enumerate(batch.lines, first)]
 
-        async def work(transaction: Transaction) -> Ack | Code:
-            return await _take(transaction, caller, batch, facts)
-
-        result = await self._database.unit("sync.facts", work, tenant_id=caller.tenant_id)
+        try:
+            result = await self._take(caller, batch, facts, _project_together)
+        except POISON:
+            result = await self._take(caller, batch, facts, _project_each)
         if isinstance(result, Ack):
             return result
         log.error("facts_refused", code=result, gateway_id=str(caller.gateway_id), epoch=batch.header.epoch, seq=first)
         raise Refused(result, "These facts contradict what this gateway told before.", status=409)
+
+    async def _take(
+        self, caller: GatewayCaller, batch: Batch, facts: Sequence[Fact | str], projector: Projector
+    ) -> Ack | Code:
+        async def work(transaction: Transaction) -> Ack | Code:
+            return await _take(transaction, caller, batch, facts, projector)
+
+        return await self._database.unit("sync.facts", work, tenant_id=caller.tenant_id)
 
     async def replay(self, tenant_id: UUID, gateway_id: UUID) -> int:
         """Try a gateway's dead letters once more, in order. How many took effect."""
@@ -108,7 +120,11 @@ class Ingest:
 
 
 async def _take(
-    transaction: Transaction, caller: GatewayCaller, batch: Batch, facts: Sequence[Fact | str]
+    transaction: Transaction,
+    caller: GatewayCaller,
+    batch: Batch,
+    facts: Sequence[Fact | str],
+    projector: Projector,
 ) -> Ack | Code:
     gateway = await transaction.fetch_one(_LOCK, caller.gateway_id)
     if gateway is None or gateway["revoked"]:
@@ -128,7 +144,7 @@ async def _take(
         return Code.EPOCH_SUPERSEDED if verdict is Verdict.OLD_EPOCH else Code.FACT_CONFLICT
     if taken == header.count:
         return _ack(mark)
-    return _ack(await _add(transaction, caller, batch, facts, taken, frozenset(gateway["machines"])))
+    return _ack(await _add(transaction, caller, batch, facts, taken, frozenset(gateway["machines"]), projector))
 
 
 async def _first_difference(transaction: Transaction, caller: GatewayCaller, batch: Batch, taken: int) -> int | None:
@@ -154,6 +170,7 @@ async def _add(
     facts: Sequence[Fact | str],
     start: int,
     machines: frozenset[UUID],
+    projector: Projector,
 ) -> Mark:
     """Keep and project the facts from place `start` on, and move the mark."""
     header = batch.header
@@ -166,7 +183,7 @@ async def _add(
         for place, fact in enumerate(facts)
         if place >= start and isinstance(fact, str)
     ]
-    dead += await _project(
+    dead += await projector(
         transaction, caller.tenant_id, machines, [f for f in facts[start:] if not isinstance(f, str)]
     )
     await _bury(transaction, caller, header.epoch, dead)
@@ -174,17 +191,20 @@ async def _add(
     return mark
 
 
-async def _project(
+async def _project_together(
     transaction: Transaction, tenant_id: UUID, machines: frozenset[UUID], facts: Sequence[Fact]
 ) -> list[DeadLetter]:
-    """All together; when one of them is poison, one by one, and what still cannot take effect comes back."""
-    try:
-        async with transaction.savepoint():
-            await project(transaction, tenant_id, machines, facts)
-    except POISON:
-        found = [await _project_alone(transaction, tenant_id, machines, fact) for fact in facts]
-        return [letter for letter in found if letter is not None]
+    """The fast way, as long as none of them is poison. Raises one of POISON, which spoils the transaction."""
+    await project(transaction, tenant_id, machines, facts)
     return []
+
+
+async def _project_each(
+    transaction: Transaction, tenant_id: UUID, machines: frozenset[UUID], facts: Sequence[Fact]
+) -> list[DeadLetter]:
+    """The careful way: one by one, and what still cannot take effect comes back."""
+    found = [await _project_alone(transaction, tenant_id, machines, fact) for fact in facts]
+    return [letter for letter in found if letter is not None]
 
 
 async def _project_alone(
