@@ -6,12 +6,9 @@ thread hop however many statements it has.
 """
 
 import asyncio
-import fcntl
 import os
 import shutil
 import sqlite3
-import struct
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +18,7 @@ import structlog
 
 from edge.errors import DatabaseError, StorageFull
 from edge.failpoints import Failpoints
+from edge.ledger_file import LEDGER_MARK, LedgerFile
 from edge.watch import Watch
 
 T = TypeVar("T")
@@ -30,12 +28,6 @@ RESERVE_BYTES = 16 * 1024 * 1024
 """Room that is given up to finish what is under way when the disk is full."""
 OPENING_BYTES = 1024 * 1024
 """Room that opening the ledger may take."""
-
-LEDGER_MARK = 0x4C6C0000
-"""application_id of a ledger less its user_version: the version stands twice, so a damaged one is seen."""
-
-DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY})
-"""What SQLite says of a damaged file that may be written."""
 
 log = structlog.get_logger()
 
@@ -97,12 +89,9 @@ class Database:
         self._folder = folder
         self._watch = watch
         self._failpoints = failpoints
-        self._path = folder / "ledger.db"
-        self._backup = folder / "ledger.backup.db"
+        self._file = LedgerFile(folder)
         self._reserve = folder / "reserve.bin"
-        self._epoch = folder / "epoch"
         self._connection: _LedgerThread | None = None
-        self._lock = -1
 
     async def open(self) -> int:
         """Check, restore if need be, migrate; the epoch facts must be written under.
@@ -111,16 +100,16 @@ class Database:
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
+            self._file.lock()
             self._make_way()
-            epoch = await asyncio.to_thread(self._mend)
-            self._connection = _LedgerThread(lambda: sqlite3.connect(self._path, isolation_level=None), 64)
+            epoch = await asyncio.to_thread(self._file.mend)
+            self._connection = _LedgerThread(lambda: sqlite3.connect(self._file.path, isolation_level=None), 64)
             _ = await self._connection
             await self._connection.run(_configure)
             await self._connection.run(_migrate)
         except (sqlite3.Error, OSError) as error:
             await self.close()
-            raise DatabaseError(f"{self._path} cannot be opened: {error}") from error
+            raise DatabaseError(f"{self._file.path} cannot be opened: {error}") from error
         except BaseException:
             await self.close()
             raise
@@ -132,9 +121,7 @@ class Database:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             await connection.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._file.unlock()
 
     async def unit(self, name: str, work: Callable[[Transaction], T]) -> T:
         """Run `work` as one transaction, committed to the disk when this returns; whatever it raises rolls it back.
@@ -200,19 +187,16 @@ class Database:
 
     async def raise_epoch(self, epoch: int) -> None:
         """Remember that facts go under `epoch`, for the day the ledger itself is lost. To be called before they do."""
-        if not self._epoch.exists() or int(self._epoch.read_text()) < epoch:
-            await asyncio.to_thread(self._write_epoch, epoch)
+        await asyncio.to_thread(self._file.raise_epoch, epoch)
 
     async def back_up(self) -> None:
         """Replace the backup by a consistent copy of now. Raises StorageFull."""
-        fresh = self._backup.with_suffix(".new")
+        fresh = self._folder / "ledger.backup.new"
 
         def copy(connection: sqlite3.Connection) -> None:
             fresh.unlink(missing_ok=True)
             connection.execute("VACUUM INTO ?", (str(fresh),))
-            _sync(fresh)
-            fresh.replace(self._backup)
-            _sync(self._folder)
+            self._file.replace_backup(fresh)
 
         try:
             await self._thread.run(copy)
@@ -228,63 +212,11 @@ class Database:
             raise DatabaseError("the ledger is not open")
         return self._connection
 
-    def _take_lock(self) -> None:
-        self._lock = os.open(self._folder / "ledger.lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            self._lock = -1
-            raise DatabaseError(f"another process has {self._path} open") from error
-
     def _make_way(self) -> None:
         """SQLite cannot even open a ledger on a full disk: finishing what is under way begins here."""
         if shutil.disk_usage(self._folder).free < OPENING_BYTES and self._reserve.exists():
             log.error("storage_full", unit="open", reserve=True)
             self._reserve.unlink()
-
-    def _mend(self) -> int:
-        """Quarantine a damaged ledger and put its backup in place. The epoch rises *before* the file is replaced."""
-        known = int(self._epoch.read_text()) if self._epoch.exists() else 0
-        if not is_wal_sound(Path(f"{self._path}-wal")):
-            # SQLite would pass over it without a word, and with it over commits whose numbers the cloud may know.
-            known += 1
-            self._write_epoch(known)
-            self._quarantine("-wal", "-shm")
-        # An empty file is what a full disk or a crash of the file system may leave of a ledger.
-        if self._path.exists() and self._path.stat().st_size and is_sound(self._path):
-            return max(known, 1)
-        epoch = known + 1
-        self._write_epoch(epoch)
-        # The ledger itself last: until it is gone, the next start comes here again.
-        self._quarantine("-wal", "-shm", "")
-        if self._backup.exists() and is_sound(self._backup):
-            restored = self._path.with_suffix(".restored")
-            shutil.copyfile(self._backup, restored)
-            _sync(restored)
-            restored.replace(self._path)
-            _sync(self._folder)
-            log.error("ledger_restored", epoch=epoch)
-        return epoch
-
-    def _quarantine(self, *suffixes: str) -> None:
-        """Put away what there is of the ledger: a -wal beside the restored file would be taken for its own."""
-        remains = [file for suffix in suffixes if (file := Path(f"{self._path}{suffix}")).exists()]
-        if not remains:
-            return
-        place = self._folder / "quarantine" / f"{time.time_ns()}"
-        place.mkdir(parents=True)
-        for file in remains:
-            file.replace(place / file.name)
-        _sync(self._folder)
-        log.error("ledger_quarantined", place=place.name)
-
-    def _write_epoch(self, epoch: int) -> None:
-        fresh = self._epoch.with_suffix(".new")
-        fresh.write_text(str(epoch))
-        _sync(fresh)
-        fresh.replace(self._epoch)
-        _sync(self._folder)
 
     def _keep_reserve(self) -> None:
         if self._reserve.exists():
@@ -304,49 +236,6 @@ class Database:
 
 def _is_full(error: sqlite3.OperationalError) -> bool:
     return error.sqlite_errorcode == sqlite3.SQLITE_FULL
-
-
-def is_sound(path: Path) -> bool:
-    """Whether SQLite finds the file's structure whole, its WAL replayed, and its header does not forbid its use.
-
-    Raises OSError and sqlite3.Error for what is no damage (a full disk, a lock, a missing right): the ledger must not
-    be put away for that.
-    """
-    if not os.access(path, os.W_OK):
-        raise PermissionError(f"{path} cannot be written")
-    try:
-        connection = sqlite3.connect(path)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            mark = connection.execute("PRAGMA application_id").fetchone()[0]
-            whole = [row[0] for row in connection.execute("PRAGMA quick_check")] == ["ok"]
-            return whole and mark in (0, LEDGER_MARK + version)
-        finally:
-            connection.close()
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF not in DAMAGE:
-            raise
-        return False
-
-
-def is_wal_sound(path: Path) -> bool:
-    """Whether a -wal is absent, unused or has a valid header (https://sqlite.org/fileformat2.html#walformat).
-
-    What a crash tears off its end is no damage, and damage there cannot be told from it.
-    """
-    header = path.read_bytes()[:32] if path.exists() else b""
-    if not header.strip(b"\0"):
-        return True
-    magic = int.from_bytes(header[:4], "big")
-    if len(header) < 32 or magic & ~1 != 0x377F0682:
-        return False
-    words = struct.unpack(">8I" if magic & 1 else "<8I", header)
-    first = second = 0
-    for index in range(0, 6, 2):
-        first = (first + words[index] + second) & 0xFFFFFFFF
-        second = (second + words[index + 1] + first) & 0xFFFFFFFF
-    return (first, second) == struct.unpack(">2I", header[24:])
 
 
 def _configure(connection: sqlite3.Connection) -> None:
@@ -369,12 +258,3 @@ def _migrate(connection: sqlite3.Connection) -> None:
     for number, file in enumerate(files[done:], start=done + 1):
         marks = f"PRAGMA user_version = {number}; PRAGMA application_id = {LEDGER_MARK + number};"
         connection.executescript(f"BEGIN;\n{file.read_text()}\n{marks}\nCOMMIT;")
-
-
-def _sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from edge.access import Identity, IdentityKind
+from edge.broker import BrokerUnavailable
 from edge.mqtt import LocalMqtt
 from edge.watch import Watch
 from shared.devices import Command, mac_of
@@ -77,4 +78,8 @@ class Links:
             log.warning("command_without_key", device_id=str(device_id), type=command.type)
             return
         signed = command.model_copy(update={"mac": mac_of(key, machine_id, device_id, command)})
-        await self._mqtt.publish(str(Topic(machine_id, device_id, Channel.COMMAND)), signed.to_line())
+        try:
+            await self._mqtt.publish(str(Topic(machine_id, device_id, Channel.COMMAND)), signed.to_line())
+        except BrokerUnavailable:
+            # Whatever matters is repeated until the device answers; the broker's own watch tells whether it is dead.
+            log.warning("command_not_sent", device_id=str(device_id), type=command.type)

@@ -6,15 +6,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from edge.database import LEDGER_MARK, MIGRATIONS, Database, Transaction
+from edge.database import MIGRATIONS, Database, Transaction
 from edge.errors import DatabaseError
 from edge.failpoints import Failpoints
+from edge.ledger_file import LEDGER_MARK
 from edge.watch import Watch
 
 INSERT = "INSERT INTO products (product_id, version, name) VALUES (?, 1, 'Peanuts')"
@@ -281,6 +282,7 @@ import asyncio, os, shutil, sys
 from pathlib import Path
 from edge.database import Database
 from edge.failpoints import Failpoints
+from edge.ledger_file import LEDGER_MARK
 from edge.watch import Watch
 
 STEPS = {"os.rename", "os.mkdir", "shutil.copyfile", "open"}
@@ -332,6 +334,20 @@ async def test_a_crash_before_any_step_of_mending_is_safe(tmp_path: Path) -> Non
         await again.close()
         assert epoch > 1, f"{folder.name}: facts would go on in the old epoch"
         assert names == ["kept"], folder.name
+
+
+@pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: file.write_bytes(b"\xff?")])
+async def test_a_lost_epoch_file_lets_no_epoch_be_used_twice(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    database = ledger_in(tmp_path)
+    await database.open()
+    await database.unit("test", lambda tx: tx.run("UPDATE outbox_head SET epoch = 5"))
+    await database.back_up()
+    await database.close()
+    spoil(tmp_path / "epoch")
+    (tmp_path / "ledger.db").unlink()
+    again = ledger_in(tmp_path)
+    assert await again.open() == 6
+    await again.close()
 
 
 HOT_QUERIES = {
