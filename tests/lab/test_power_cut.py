@@ -1,4 +1,4 @@
-"""R3 in the size that every test run can bear."""
+"""R3 in the size that every CI run can bear. It mounts file systems from files, which takes root."""
 
 import re
 
@@ -7,6 +7,7 @@ import pytest
 from tests.fakes.mounts import run_privately
 
 
+@pytest.mark.lab
 @pytest.mark.timeout(180)
 def test_r3_power_cuts_lose_nothing_that_was_acknowledged() -> None:
     said = run_privately("tests.lab.power_cut", "--in-private-mounts", "--cuts", "50", seconds=170)
