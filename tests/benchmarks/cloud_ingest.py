@@ -69,7 +69,9 @@ async def _cloud(state: Path) -> AsyncIterator[tuple[str, str]]:
     """The cloud's own process on a seeded database: its URL and its Postgres' URL."""
     environment = os.environ | {"LARDER_CLOUD_STATE_DIR": str(state), "LARDER_CLOUD_PORT": "0"}
     program = [sys.executable, "-m", "cloud"]
-    seed = await asyncio.create_subprocess_exec(*program, "seed-demo", str(state / "demo.json"), env=environment)
+    seed = await asyncio.create_subprocess_exec(
+        *program, "seed-demo", str(state / "demo.json"), env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
     assert await seed.wait() == 0
     serve = await asyncio.create_subprocess_exec(*program, "serve", env=environment, stdout=asyncio.subprocess.PIPE)
     assert serve.stdout is not None

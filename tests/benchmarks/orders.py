@@ -25,6 +25,10 @@ FOLDER = ROOT / ".larder/bench"
 LEAST_ORDERS = 1000
 """Before the gateway's memory counts."""
 
+FLOORS = """\
+floors, in the order of the lines: the path's commits as bare SQLite FULL commits and one bare MQTT round trip;
+FULL commits a second; a bare interpreter that imports the gateway's libraries; a bare deduplicating insert"""
+
 
 class Bench:
     """One run. `quick` shortens every part; its figures are only a first look."""
@@ -103,12 +107,14 @@ def main() -> int:
     print(f"{os.cpu_count()} cores, load {load:.1f} before\n{HEADING}", flush=True)
     bench = Bench(quick=options.quick)
     asyncio.run(bench.run())
+    load_after = os.getloadavg()[0]
+    print(f"{FLOORS}\nload {load_after:.1f} after")
     report = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": options.quick,
         "cores": os.cpu_count(),
         "load_before": load,
-        "load_after": os.getloadavg()[0],
+        "load_after": load_after,
         "broker_of_the_floor": bench.broker,
         "lines": [{**asdict(line), "ratio": line.ratio} for line in bench.lines],
     }
