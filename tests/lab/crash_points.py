@@ -31,6 +31,11 @@ class Point:
         """Whether the program passes it only while it starts; others may be died at later than at the first pass."""
         return bool(self.first) or self.opening or self.torn or self.name.startswith("app.")
 
+    @property
+    def is_before_leaving(self) -> bool:
+        """Whether something must not leave the program any more."""
+        return self.name.endswith((".before", ".before_publish", ".before_send", ".before_keep"))
+
     def at(self, *moments: str) -> list["Point"]:
         """This point at each of the moments around what it names."""
         return [replace(self, name=f"{self.name}.{moment}") for moment in moments]

@@ -71,7 +71,8 @@ class Site:
         for machine in self.machines:
             await self.shop.until_open(machine)
             await self.technician.restock(machine, stock)
-        await self.settle()
+        if busy := await self.settle():
+            raise NotInTime(busy)
         await self.drain()
 
     async def start_gateway(self, failpoint: str = "") -> None:
@@ -94,13 +95,14 @@ class Site:
             if not failpoint:
                 await self.stage.cloud.said("ready", RESOLVED_S)
 
-    async def settle(self) -> None:
-        """Return once nothing is under way: no open order, no device with something to tell. Raises NotInTime."""
+    async def settle(self) -> str:
+        """Wait until nothing is under way: no open order, no device with something to tell. What still is, if not."""
         deadline = time.monotonic() + RESOLVED_S
         while busy := await self._busy():
             if time.monotonic() > deadline:
-                raise NotInTime(f"still under way after {RESOLVED_S:.0f} s: {busy}")
+                return f"still under way after {RESOLVED_S:.0f} s: {busy}"
             await asyncio.sleep(POLL_S)
+        return ""
 
     async def _busy(self) -> str:
         orders = (await self.shop.get("/kiosk/v1/status"))["orders"]
@@ -118,7 +120,11 @@ class Site:
         return ""
 
     async def judge(self) -> Verdict:
-        """Compare what the gateway says over HTTP with the machines, when nothing is under way."""
+        """Once nothing is under way, compare what the gateway says over HTTP with the machines and with the cloud.
+
+        Raises NotInTime when the cloud does not get all facts.
+        """
+        busy = await self.settle()
         orders: dict[str, OrderSeen] = {}
         for order_id in self.shop.acknowledged:
             try:
@@ -133,7 +139,11 @@ class Site:
                 (machine, slot): units for machine, slots in status["stock"].items() for slot, units in slots.items()
             },
         )
-        return self._judge(ledger)
+        verdict = self._judge(ledger)
+        if busy:
+            verdict.faults.add(busy)
+        verdict.faults |= await self.drain()
+        return verdict
 
     def _judge(self, ledger: Ledger) -> Verdict:
         worlds = {machine.machine_id: read_world(self.stage.device_state(machine)) for machine in self.machines}

@@ -84,9 +84,7 @@ class Killer:
             await self._site.open(STOCK)
             self._site.restarts.clear()
             await self._kill_and_order(times)
-            await self._site.settle()
             verdict.add(await self._site.judge())
-            verdict.faults |= await self._site.drain()
             verdict.add(await self._site.judge_files())
         except* (NotInTime, ProcessFailed, OSError) as errors:
             verdict.faults.update(map(str, errors.exceptions))
