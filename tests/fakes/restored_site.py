@@ -155,6 +155,8 @@ def books_of(facts: Sequence[Fact]) -> Books:
                 books.once(seen, ("authorised", body.order_id))
                 books.credit -= body.amount_minor
                 due[body.order_id] += body.amount_minor
+            case "payment_voided":
+                books.once(seen, ("voided", body.order_id))
             case "vend_resolved":
                 books.once(seen, ("resolved", body.vend_id))
             case "payment_captured" | "payment_given_back":

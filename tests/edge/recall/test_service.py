@@ -1,5 +1,6 @@
 """A restored ledger hears again what it had told: afterwards its books are the cloud's, and nothing stays open."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from edge.dispensing.rules import LAPSE_S
 from edge.failpoints import Failpoints
+from edge.orders.service import SWEEP_S
 from firmware.vending.rules import running
 from shared.contract import Rail
 from shared.inventory import Reason
@@ -190,6 +192,43 @@ async def test_what_was_open_is_moved_by_nobody_until_all_is_recalled(tmp_path: 
         await ended(site)
         view = await site.orders.view(UUID(open_orders[0][0]))
         assert Counter(vend.outcome for vend in view.vends) == {VendOutcome.DISPENSED: 1, VendOutcome.AMBIGUOUS: 1}
+
+
+async def test_a_half_told_order_is_left_alone(tmp_path: Path) -> None:
+    """Between two pages its vends look as if they waited for the device; they may have run long ago."""
+    past = await make_past(tmp_path)
+    events = [fact.body.event for fact in parsed(past.lines)]
+    authorised = len(events) - events[::-1].index("payment_authorised")
+    async with restored(past, tmp_path / "restored", len(past.lines)) as site:
+        await hear(site, past.lines[:authorised])
+        await connect(site)
+        site.device.slow = False
+        await site.device.turn()
+        before = set(site.device.starts)
+        live = await sell(site, "A2")
+        site.clock.step(10 * LAPSE_S)
+        await asyncio.sleep(SWEEP_S + 0.1)
+        assert set(site.device.starts) - before == {str(live.vends[0].vend_id)}
+        resolved = {fact.body.vend_id for fact in await site.facts() if fact.body.event == "vend_resolved"}
+        assert resolved == {live.vends[0].vend_id}
+        await recall(site, past.lines)
+        await ended(site)
+        await assert_books_agree(site, past.lines)
+
+
+async def test_what_was_seen_since_the_restore_has_the_last_word(tmp_path: Path) -> None:
+    """The told restock mended the slot of before; it says nothing of a jam that came after it."""
+    past = await make_past(tmp_path)
+    mended = next(place for place, line in enumerate(past.lines, 1) if b'"restock"' in line)
+    async with restored(past, tmp_path / "restored", mended) as site:
+        await connect(site)
+        site.device.slow = False
+        await site.device.turn()
+        site.device.evidence = NOTHING_FELL
+        await sell(site, "A1")
+        await recall(site, past.lines[:mended])
+        levels = await site.database.read(lambda tx: site.inventory.levels(tx, site.machine_id))
+        assert [slot for slot, level in levels.items() if level.suspect] == ["A1"]
 
 
 async def test_credit_spent_twice_is_the_operators_loss(tmp_path: Path) -> None:
