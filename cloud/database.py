@@ -146,6 +146,7 @@ class Database:
             "timezone": "UTC",
             "jit": "off",
             # Statements are planned once, perhaps on a table that is still empty: let no whole-table scan stick.
+            "plan_cache_mode": "force_generic_plan",
             "enable_seqscan": "off",
             "statement_timeout": "10000",
             "lock_timeout": "5000",

@@ -11,6 +11,7 @@ from shared.contract import Message, SlotCode
 from shared.inventory import Reason, StockInstruction
 from shared.sync import Fact
 
+_LEAST, _MOST = UUID(int=0), UUID(int=2**128 - 1)
 _MOVEMENTS = """
     WITH moved AS (
         INSERT INTO stock_movements (tenant_id, id, machine_id, slot, delta, reason, vend_id, at)
@@ -46,8 +47,8 @@ _PENDING = """
 """
 _LEVELS = """
     SELECT machine_id, slot, quantity, suspect, sensed_empty FROM stock
-    WHERE (machine_id, slot) > ($1, $2) AND ($3::uuid IS NULL OR machine_id = $3)
-    ORDER BY machine_id, slot LIMIT $4
+    WHERE (machine_id, slot) > ($1, $2) AND machine_id BETWEEN $3 AND $4
+    ORDER BY machine_id, slot LIMIT $5
 """
 
 
@@ -130,5 +131,6 @@ async def levels(
     transaction: Transaction, after: tuple[UUID, str], machine_id: UUID | None, limit: int
 ) -> list[StockLevel]:
     """Stock by machine and slot, from after the given pair on."""
-    rows = await transaction.fetch(_LEVELS, *after, machine_id, limit)
+    least, most = (_LEAST, _MOST) if machine_id is None else (machine_id, machine_id)
+    rows = await transaction.fetch(_LEVELS, *after, least, most, limit)
     return [StockLevel(**row) for row in rows]
