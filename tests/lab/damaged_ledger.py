@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import reduce
 from pathlib import Path
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from edge.failpoints import Failpoints
 from edge.watch import Watch
 from firmware.vending.rules import Journal
 from shared.orders import OrderState
+from shared.sync import CHAIN_START, Ack, link
+from tests.fakes.restored_site import recall, told
 from tests.fakes.site import Site, SteppedClock, running_site
 from tests.fakes.until import until
 
@@ -119,6 +122,8 @@ class Original:
     machine_id: UUID
     device_id: UUID
     journal: Journal
+    lines: tuple[bytes, ...] = ()
+    """All its facts: what the cloud was told before the damage."""
 
     @property
     def closed(self) -> Path:
@@ -175,7 +180,8 @@ async def make_original(place: Path) -> Original:
         await connect(site)
         await sell(site, AFTER_BACKUP)
         shutil.copytree(original.closed, original.live)
-    return replace(original, journal=site.device.journal)
+        lines = await told(site)
+    return replace(original, journal=site.device.journal, lines=lines)
 
 
 @asynccontextmanager
@@ -199,6 +205,7 @@ async def selling(database: Database, watch: Watch, original: Original, epoch: i
     site.device.journal = original.journal
     if await database.unit("lab.epoch", lambda tx: site.outbox.begin_epoch(tx, epoch)):
         await database.unit("lab.epochs", site.devices.begin_epoch)
+        await database.unit("lab.hold", site.order_recall.hold_open)
     task = asyncio.create_task(site.run(), name="site")
     try:
         yield site
@@ -230,7 +237,8 @@ async def judge(folder: Path, original: Original, dump: Dump) -> tuple[Verdict, 
                     verdict = Verdict.HARMLESS if kept == dump else Verdict.UNNOTICED
                 else:
                     verdict = Verdict.CUT_SHORT if inode_of(folder) == inode else Verdict.RESTORED
-                return verdict, await find_faults(site, epoch, verdict)
+                faults = await find_faults(site, epoch, verdict)
+                return verdict, faults + (await find_gaps(site, original) if epoch > 1 else [])
     except DatabaseError as error:
         return Verdict.REFUSED, [f"does not start: {error}"]
     except sqlite3.DatabaseError:
@@ -260,6 +268,21 @@ async def find_faults(site: Site, epoch: int, verdict: Verdict) -> list[str]:
         }
     if verdict is Verdict.RESTORED:
         holds["stock of the backup"] = on_hand == 1000 - BEFORE_BACKUP
+    return [name for name, held in holds.items() if not held]
+
+
+async def find_gaps(site: Site, original: Original) -> list[str]:
+    """What the ledger still lacks once the cloud has told it again all that it had been told."""
+    lines = original.lines
+    ack = Ack(epoch=1, seq=len(lines), chain=reduce(link, lines, CHAIN_START).hex())
+    await site.database.unit("lab.acknowledged", lambda tx: site.outbox.free(tx, ack))
+    await recall(site, lines)
+    stock = await site.stock("A1")
+    orders = await site.orders.count_by_state()
+    holds = {
+        "stock of the cloud after the recall": stock == 1000 - BEFORE_BACKUP - AFTER_BACKUP - 1,
+        "all orders after the recall": orders == {OrderState.SETTLED: BEFORE_BACKUP + AFTER_BACKUP + 1},
+    }
     return [name for name, held in holds.items() if not held]
 
 
