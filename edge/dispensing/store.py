@@ -58,9 +58,11 @@ def set_cancelling(tx: Transaction, vend_id: UUID) -> bool:
 
 
 def set_drop_seen(tx: Transaction, device_id: UUID, vend_id: UUID) -> None:
-    """Keep the proof of a drop beside the open dispense."""
+    """Keep the proof of a drop beside the open, or held, dispense."""
     sql = "UPDATE dispenses SET drop_seen = 1 WHERE vend_id = ? AND device_id = ? AND state != 'ended'"
-    tx.run(sql, str(vend_id), str(device_id))
+    if not tx.run(sql, str(vend_id), str(device_id)):
+        sql = "UPDATE held_dispenses SET drop_seen = 1 WHERE vend_id = ? AND device_id = ?"
+        tx.run(sql, str(vend_id), str(device_id))
 
 
 def hold_open(tx: Transaction) -> None:

@@ -146,11 +146,17 @@ def books_of(facts: Sequence[Fact]) -> Books:
             case "stock_moved":
                 books.once(seen, ("movement", body.movement_id))
                 books.stock[body.slot] += body.delta
+                if body.vend_id is not None and ("vend", body.vend_id) not in seen:
+                    books.wrong.append(f"moved by a vend that was never told: {body.vend_id}")
             case "credit_inserted":
                 books.once(seen, ("credit", body.credit_id))
                 books.credit += body.amount_minor
             case "order_placed":
+                books.once(seen, ("placed", body.order_id))
                 books.orders[body.order_id] = "placed"
+                seen |= {("vend", vend.vend_id) for vend in body.vends}
+            case "payment_attempted":
+                books.once(seen, ("attempted", body.order_id))
             case "payment_authorised":
                 books.once(seen, ("authorised", body.order_id))
                 books.credit -= body.amount_minor

@@ -231,6 +231,24 @@ async def test_what_was_seen_since_the_restore_has_the_last_word(tmp_path: Path)
         assert [slot for slot, level in levels.items() if level.suspect] == ["A1"]
 
 
+async def test_without_any_backup_the_whole_history_comes_back(tmp_path: Path) -> None:
+    """The machine's configuration comes first, from the cloud; then all that ever happened to it."""
+    past = await make_past(tmp_path)
+    place = tmp_path / "bare"
+    place.mkdir()
+    (place / "epoch").write_text("1")
+    async with restored(past, place, len(past.lines)) as site:
+        await site.configure(Rail.CASH, opening=0)
+        await hear(site, past.lines)
+        wanted = {**past.rows, "stock_movements": [], "stock": []}
+        found = await site.database.read(rows_of)
+        assert {**found, "stock_movements": [], "stock": []} == wanted
+        assert [row[2] for row in found["stock"]] == [row[2] for row in past.rows["stock"]]
+        await recall(site, past.lines)
+        await connect(site)
+        assert (await site.stock("A1"), await site.stock("A3")) == (12, 10)
+
+
 async def test_credit_spent_twice_is_the_operators_loss(tmp_path: Path) -> None:
     """The backup holds a coin that was spent later: it is spent again before the recall, and the next coin counts."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import math
 from contextlib import suppress
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -28,7 +27,7 @@ async def stock(gateway: SyncGateway, machine_id: UUID) -> int:
     return await gateway.database.read(read)
 
 
-async def restored(gateway: SyncGateway, settings: Settings, machine_id: UUID) -> SyncGateway:
+async def restored(gateway: SyncGateway, settings: Settings, machine_id: UUID, *, by_hand: bool = False) -> SyncGateway:
     """A gateway whose ledger was put back to a backup from before LOST of its facts, and that has written NEW ones."""
     await gateway.agent.claim()
     await gateway.write(SENT, machine_id)
@@ -39,16 +38,15 @@ async def restored(gateway: SyncGateway, settings: Settings, machine_id: UUID) -
     while await gateway.push.facts():
         pass
     await gateway.database.close()
-    remove(settings.state_dir)
+    ledger = settings.state_dir / "ledger.db"
+    if by_hand:
+        (settings.state_dir / "ledger.backup.db").replace(ledger)
+    else:
+        ledger.unlink()
     back = SyncGateway(settings, Clock())
     await back.open()
     await back.write(NEW, machine_id)
     return back
-
-
-def remove(folder: Path) -> None:
-    """Lose the ledger."""
-    (folder / "ledger.db").unlink()
 
 
 async def test_up_then_down_then_up(gateway: SyncGateway, cloud: FakeCloud, settings: Settings) -> None:
@@ -83,6 +81,20 @@ async def test_the_agent_does_it_by_itself_through_faults(
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+    await back.close()
+
+
+async def test_a_ledger_put_back_by_hand_recalls_what_it_lacks(
+    gateway: SyncGateway, cloud: FakeCloud, settings: Settings
+) -> None:
+    """Nobody told it: it learns from the cloud that its numbers are taken, tells its news anew, and hears the rest."""
+    machine_id = new_id()
+    back = await restored(gateway, settings, machine_id, by_hand=True)
+    while await back.recall.facts() or await back.push.facts():
+        pass
+    assert {epoch: len(lines) for epoch, lines in cloud.facts.items()} == {1: SENT + UNSENT + LOST, 2: NEW}
+    assert await stock(back, machine_id) == LOST
+    assert (await back.agent.position()).waiting == 0
     await back.close()
 
 
