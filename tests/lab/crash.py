@@ -35,6 +35,8 @@ REACH_S = 90.0
 PASSES = 3
 """With another seed than the first a point may be died at in this pass at the latest."""
 GOOD_SLOTS = 3
+FAILURES = (NotInTime, NotSold, ProcessFailed, LookupError, OSError)
+"""What may go wrong at a point without ending the run. LookupError: an order is gone, which the judge will miss too."""
 
 
 @dataclass
@@ -78,7 +80,7 @@ class Lane:
                 if not point.opening:
                     await self._run(point)
             self._result.verdict.add(await self._site.judge_files())
-        except (NotInTime, NotSold, ProcessFailed, OSError) as error:
+        except FAILURES as error:
             self._fault(f"lane {self._name}: {error}")
         finally:
             self._result.orders += len(self._site.shop.acknowledged)
@@ -114,7 +116,7 @@ class Lane:
             if recovery_s > RESOLVED_S:
                 verdict.unresolved.add(f"{point.name}: {recovery_s:.0f} s")
             await self._keep_selling(machine)
-        except (NotInTime, NotSold, ProcessFailed, OSError) as error:
+        except FAILURES as error:
             verdict.faults.add(str(error))
             await self._repair(machine)
         new = verdict.wrong - self._result.verdict.wrong
