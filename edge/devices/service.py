@@ -92,7 +92,7 @@ class DeviceService:
         )
 
     async def hello(self, topic: Topic, hello: Hello) -> bool:
-        """A device is there: compare its journal with the ledger; whether the journal was ever wiped since it went furthest."""
+        """A device is there: compare its journal with the ledger; whether it is shorter than it has ever been told."""
 
         def work(tx: Transaction) -> tuple[sqlite3.Row, bool] | None:
             row = store.device(tx, topic.device_id)
