@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 import structlog
+import uvloop
 
 from cloud import demo, logs, schema, server, settings
 from cloud.app import create_app
@@ -36,7 +37,7 @@ def main() -> int:
     try:
         configured = settings.load(os.environ)
         logs.configure(configured.log_level)
-        asyncio.run(_COMMANDS[arguments.command](configured, arguments))
+        uvloop.run(_COMMANDS[arguments.command](configured, arguments))
     except (SettingsError, PostgresFailed, SchemaError) as error:
         sys.stderr.write(f"larder cloud: {error}\n")
         return CONFIGURATION_STATUS
