@@ -50,6 +50,8 @@ from edge.watch import Watch
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
+ROOM_RETRY_S = 1.0
+
 log = structlog.get_logger()
 
 
@@ -203,9 +205,9 @@ class Gateway:
             "broker": self.broker.watch,
             "guard": self.guard.watch,
             "mqtt_routes": self.routes.run,
-            "devices": self.devices.run,
-            "dispenses": partial(self.dispenses.run, self.orders),
-            "orders": self.orders.run,
+            "devices": partial(_patiently, self.devices.run),
+            "dispenses": partial(_patiently, partial(self.dispenses.run, self.orders)),
+            "orders": partial(_patiently, self.orders.run),
             "cloud": self._meet_cloud,
             "housekeeping": self._keep_house,
         }
@@ -268,6 +270,15 @@ def _prepare(state_dir: Path) -> None:
     # Asked, not tried: a full disk is no reason not to start.
     if not os.access(state_dir, os.W_OK | os.X_OK):
         raise SettingsError(f"{PREFIX}STATE_DIR: {state_dir} cannot be written to")
+
+
+async def _patiently(work: Work) -> None:
+    """Begin again what a full disk has stopped. It keeps nothing that is not committed, so nothing is lost by it."""
+    while True:
+        try:
+            await work()
+        except StorageFull:
+            await asyncio.sleep(ROOM_RETRY_S)
 
 
 def _url(listener: socket.socket) -> str:

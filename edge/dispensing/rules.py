@@ -15,6 +15,9 @@ LAPSE_S = NONCE_LIFE_S + 10
 ANSWER_WITHIN_S = 10
 """A device that has not answered by then is asked to burn the seq."""
 
+STUCK_S = 120
+"""A device that says for so long that it is at a vend will not report it: no motion takes that long."""
+
 RESEND_S = 2
 """How often a command is repeated until it is answered."""
 

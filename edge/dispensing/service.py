@@ -68,6 +68,8 @@ class Progress:
     """An open vend's volatile side. Times are seconds on the monotonic clock."""
 
     published: bool
+    since: float
+    """When it was taken up."""
     quiet_since: float
     """The last publish of the dispense, or the last answer."""
     sent_at: float = float("-inf")
@@ -187,7 +189,8 @@ class DispenseService:
     async def run(self, owner: VendOwner) -> None:
         """The conductor: carry every open vend one step further, sleep until something happens."""
         for row in await self._database.read(store.open_dispenses):
-            self._progress[UUID(row["vend_id"])] = Progress(published=True, quiet_since=self._clock.monotonic())
+            now = self._clock.monotonic()
+            self._progress[UUID(row["vend_id"])] = Progress(published=True, since=now, quiet_since=now)
         with self._watch.on(LINKS_KEY, OPEN_VENDS_KEY) as changed:
             while True:
                 changed.clear()
@@ -219,7 +222,8 @@ class DispenseService:
     def _progress_of(self, row: sqlite3.Row) -> Progress:
         # What was requested in another boot may have been published then.
         published = row["requested_boot"] != str(self._clock.boot_id)
-        fresh = Progress(published=published, quiet_since=self._clock.monotonic())
+        now = self._clock.monotonic()
+        fresh = Progress(published=published, since=now, quiet_since=now)
         return self._progress.setdefault(UUID(row["vend_id"]), fresh)
 
     async def _take_step(self, row: sqlite3.Row, progress: Progress, owner: VendOwner) -> None:
@@ -235,7 +239,7 @@ class DispenseService:
             vend,
             connected=self._links.online(UUID(row["device_id"])),
             overdue=self._clock.age(requested) >= rules.ANSWER_WITHIN_S,
-            lapsed=now - progress.quiet_since >= rules.LAPSE_S,
+            lapsed=now - progress.quiet_since >= rules.LAPSE_S or now - progress.since >= rules.STUCK_S,
         )
         if step in rules.ENDINGS:
             log.warning("vend_unanswered", vend_id=str(vend_id), outcome=rules.ENDINGS[step])

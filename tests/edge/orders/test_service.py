@@ -7,8 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from edge.dispensing.rules import ANSWER_WITHIN_S, LAPSE_S
+from edge.dispensing.rules import ANSWER_WITHIN_S, LAPSE_S, STUCK_S
 from edge.errors import Refused, Unavailable
+from edge.links import LINKS_KEY
 from edge.orders.rules import PAY_WINDOW_S
 from shared.contract import Rail
 from shared.errors import Code
@@ -236,6 +237,21 @@ async def test_proof_of_a_drop_after_the_money_went_back_is_booked_and_not_charg
     assert (await cash.stock("A1"), await cash.credit()) == (9, PRICE_MINOR)
     events = [fact.body.event for fact in await cash.facts()]
     assert events.count("vend_dispensed_unpaid") == 1
+
+
+async def test_a_device_that_never_gets_done_does_not_keep_the_money(cash: Site) -> None:
+    cash.device.slow = True
+    await cash.device.insert_coin(PRICE_MINOR)
+    view = await cash.order("A1")
+    await cash.until(view.order_id, started(0))
+    for _ in range(round(STUCK_S / (LAPSE_S - 5)) + 1):
+        cash.clock.step(LAPSE_S - 5)
+        cash.watch.touch([LINKS_KEY])
+        await cash.settle()
+    view = await cash.until_state(view.order_id, OrderState.SETTLED)
+    assert view.vends[0].outcome is VendOutcome.AMBIGUOUS
+    assert await cash.credit() == PRICE_MINOR
+    assert "query" in cash.device.heard
 
 
 async def test_a_swapped_device_never_gets_the_benefit_of_the_doubt(cash: Site) -> None:
