@@ -32,7 +32,10 @@ class ClockQuality(StrEnum):
 
 
 def _to_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # pydantic wraps a ValueError only
+        raise ValueError("lies outside the years 1 to 9999 of UTC") from error
 
 
 Instant = Annotated[AwareDatetime, AfterValidator(_to_utc)]

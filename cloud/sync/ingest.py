@@ -11,7 +11,7 @@ from cloud.clock import new_id
 from cloud.database import Database, Transaction, columns
 from cloud.errors import Refused, Unauthenticated
 from cloud.sync.projections import POISON, project
-from cloud.sync.rules import Batch, Mark, Verdict, already_taken, judge, read_fact
+from cloud.sync.rules import Batch, Mark, Verdict, already_taken, judge, read_fact, storable
 from shared.errors import Code
 from shared.sync import Ack, Fact
 
@@ -216,10 +216,10 @@ async def _project_alone(
             async with transaction.savepoint():
                 await project(transaction, tenant_id, machines, [fact])
         except POISON as error:
-            reason = str(error) or type(error).__name__
+            reason = storable(str(error) or type(error).__name__)
         else:
             return None
-    return DeadLetter(fact.seq, reason[:500], TRIES)
+    return DeadLetter(fact.seq, reason, TRIES)
 
 
 async def _bury(transaction: Transaction, caller: GatewayCaller, epoch: int, dead: Sequence[DeadLetter]) -> None:

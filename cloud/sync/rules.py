@@ -88,10 +88,15 @@ def read_fact(line: bytes, seq: int) -> Fact | str:
         fact = FACT.validate_json(line)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:500]
+        return storable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
     if fact.seq != seq:
         raise BatchMalformed(f"seq {fact.seq} stands where {seq} belongs")
     return fact
+
+
+def storable(reason: str) -> str:
+    """A reason as Postgres can keep it: no NUL, no lone surrogate, at most 500 characters. It may quote a fact."""
+    return reason.replace("\0", "\ufffd").encode(errors="replace").decode()[:500]
 
 
 def judge(mark: Mark, header: BatchHeader) -> Verdict:
