@@ -6,6 +6,7 @@ wrong (section 6 of the design) is kept away from it rather than patched:
 - every connection has a session of its own under a name never used again, so there is no session to take over,
 - sessions are clean, without a will, without keep-alive, and QoS 0 both ways: the guard answers for the rest,
 - what devices publish goes to the gateway alone and is never routed to another client, nor retained,
+- what the gateway publishes goes straight to the pipes of those subscribed: nothing waits on that way,
 - a Pipe takes only as many messages ahead as amqtt has worked off, and waits for them before it closes.
 """
 
@@ -30,8 +31,6 @@ log = structlog.get_logger()
 
 WINDOW = 64
 """Messages one client may have inside amqtt."""
-OUTGOING = 1024
-"""Messages of the gateway that may wait for amqtt."""
 
 
 class BrokerUnavailable(TimeoutError):
@@ -75,12 +74,14 @@ class EmbeddedBroker:
             await amqtt.shutdown()
 
     async def publish(self, topic: str, payload: bytes) -> None:
-        """Hand a message of QoS 0, not retained, to whoever is subscribed. Raises BrokerUnavailable."""
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._running().internal_message_broadcast(topic, payload, 0)
-        except TimeoutError as error:
-            raise BrokerUnavailable("amqtt does not take messages") from error
+        """Hand a message of QoS 0, not retained, to whoever is subscribed to this very topic. Raises BrokerUnavailable.
+
+        It has reached them when this returns. Filters with wildcards are not looked at: the guard grants none.
+        """
+        amqtt, packet = self._running(), packets.publish(topic, payload)
+        for name in amqtt.subscribers(topic):
+            if (pipe := amqtt.pipes.get(name)) is not None:
+                pipe.deliver(packet)
 
     async def open_pipe(self, send: Callable[[bytes], None], on_closed: Callable[[], None]) -> "Pipe":
         """A new client's way in. `send` gets each packet meant for the client; `on_closed` tells that amqtt hung up.
@@ -181,6 +182,11 @@ class Pipe:
         self._amqtt.pipes.pop(self._name, None)
         await self._amqtt.forget(self._name)
 
+    def deliver(self, packet: bytes) -> None:
+        """Pass a PUBLISH of the gateway on, unless the session has ended."""
+        if self._session is not None and not self._session.done():
+            self._send(packet)
+
     def delivered(self) -> None:
         """One message fewer on the way."""
         self._undelivered -= 1
@@ -256,18 +262,21 @@ class _Subscriptions(dict[str, list[tuple[Session, int]]]):
 
 
 class _Amqtt(Broker):
-    """amqtt's broker with bounded queues, and with its inside where it must be reached."""
+    """amqtt's broker without its way from client to client, and with its inside where it must be reached."""
 
     def __init__(self, config: BrokerConfig, patience: float) -> None:
         super().__init__(config)
         self.patience = patience
         self.pipes: dict[str, Pipe] = {}
         self._subscriptions = _Subscriptions()
-        self._broadcast_queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(OUTGOING)
 
     def loops(self) -> list[asyncio.Task[Any]]:
-        """The tasks without which it does not work."""
+        """Its own tasks: when one of them ends, it is broken."""
         return [task for task in (self._broadcast_task, self._session_monitor_task) if task is not None]
+
+    def subscribers(self, topic: str) -> list[str]:
+        """The client ids of the sessions subscribed to this topic by its own name."""
+        return [session.client_id for session, _ in self._subscriptions.get(topic, []) if session.client_id is not None]
 
     async def forget(self, client_id: str) -> None:
         """Leave nothing of a session that has ended."""
@@ -280,9 +289,7 @@ class _Amqtt(Broker):
     async def _broadcast_message(
         self, session: Session | None, topic: str | None, data: bytes | bytearray | None, force_qos: int | None = None
     ) -> None:
-        """Clients' messages have the gateway as their only reader, which gets them by the plugin."""
-        if session is None:
-            await super()._broadcast_message(session, topic, data, force_qos)
+        """Broadcast nothing: the gateway is the only reader of clients' messages, and gets them by the plugin."""
 
 
 class _PipeReader(ReaderAdapter):

@@ -54,11 +54,36 @@ async def test_a_subscriber_gets_what_the_gateway_publishes(broker: EmbeddedBrok
     assert await client.receive() == raw_mqtt.publish_packet("a/b", b"x")
 
 
+async def test_what_the_gateway_publishes_has_reached_every_subscriber_and_no_other_at_once(
+    broker: EmbeddedBroker,
+) -> None:
+    readers = [await open_pipe(broker) for _ in range(2)]
+    other, elsewhere = await open_pipe(broker)
+    for client, pipe in (*readers, (other, elsewhere)):
+        pipe.subscribe(1, ["a/c" if pipe is elsewhere else "a/b"])
+        await client.receive()
+    await broker.publish("a/b", b"x")
+    for client, _ in readers:
+        assert client.packets.get_nowait() == raw_mqtt.publish_packet("a/b", b"x")
+    assert other.packets.empty()
+
+
+async def test_a_session_that_has_ended_gets_nothing_more(broker: EmbeddedBroker) -> None:
+    client, pipe = await open_pipe(broker)
+    pipe.subscribe(1, ["a/b"])
+    await client.receive()
+    pipe._reader.push(raw_mqtt.DISCONNECT)
+    async with asyncio.timeout(2):
+        await client.closed.wait()
+    await broker.publish("a/b", b"x")
+    assert client.packets.empty()
+
+
 async def test_what_clients_publish_reaches_the_gateway_in_order_and_no_other_client(
     broker: EmbeddedBroker, inbox: list[tuple[str, bytes]]
 ) -> None:
     other, listening = await open_pipe(broker)
-    listening.subscribe(1, ["#"])
+    listening.subscribe(1, ["a/b"])
     await other.receive()
     _, pipe = await open_pipe(broker)
     expected = [("a/b", b"%d" % number) for number in range(500)]
@@ -176,17 +201,3 @@ async def test_watch_tells_when_amqtt_dies(broker: EmbeddedBroker) -> None:
     task.cancel()
     with pytest.raises(BrokerDied):
         await watching
-
-
-async def test_a_full_queue_towards_amqtt_is_told_to_the_caller() -> None:
-    broker = EmbeddedBroker(lambda _topic, _payload: None, patience=0.05)
-    await broker.start()
-    loop = inside(broker)._broadcast_task
-    assert loop is not None
-    loop.cancel()
-    await asyncio.wait({loop})
-    publishing = (broker.publish("a", b"") for _ in range(under_test.OUTGOING + 2))
-    results = await asyncio.gather(*publishing, return_exceptions=True)
-    assert results[: under_test.OUTGOING] == [None] * under_test.OUTGOING
-    assert isinstance(results[-1], BrokerUnavailable)
-    await broker.stop()
