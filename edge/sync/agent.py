@@ -22,6 +22,7 @@ from edge.sync.push import Push
 from edge.sync.recall import Recall
 from edge.watch import Watch
 
+FACTS = "facts"
 GATHER_S = 0.1
 """Facts come in bursts; waiting this long after the first sends them together."""
 
@@ -113,7 +114,7 @@ class SyncAgent:
     async def run(self) -> None:
         """Keep all lanes going. The gateway must be claimed. Returns only by cancellation or a defect."""
         lanes = {
-            "facts": self._facts,
+            FACTS: self._facts,
             "telemetry": self._telemetry,
             "changes": self._changes,
             "doorbell": self._listen,
@@ -135,7 +136,7 @@ class SyncAgent:
         with self._watch.on(OUTBOX_KEY) as added:
             while True:
                 added.clear()
-                if await self._attempt("facts", self._push_facts, backoff):
+                if await self._attempt(FACTS, self._push_facts, backoff):
                     continue
                 await added.wait()
                 await asyncio.sleep(GATHER_S)
@@ -180,7 +181,7 @@ class SyncAgent:
             acked = (position.acked_epoch, position.acked_seq)
             now = self._clock.monotonic()
             if acked != before or not position.waiting:
-                before, self._last_progress = acked, now
+                before, self._last_progress = acked, max(now, self._last_progress)
             elif now - self._last_progress > self._settings.watchdog_s:
                 raise _Stalled
             await asyncio.sleep(self._settings.watchdog_s / 4)
@@ -200,13 +201,20 @@ class SyncAgent:
             again = await work()
         except (CloudAway, CloudRefused, StorageFull) as error:
             self._failed(lane, str(error))
-            if not (isinstance(error, CloudAway) and error.silent):
-                self._last_progress = self._clock.monotonic()
-            await asyncio.sleep(backoff.next(_retry_after(error)))
+            wait_s = backoff.next(_retry_after(error))
+            if lane == FACTS:
+                self._expect_silence(wait_s, heard=not (isinstance(error, CloudAway) and error.silent))
+            await asyncio.sleep(wait_s)
             return True
         backoff.reset()
         self._worked(lane)
         return again
+
+    def _expect_silence(self, wait_s: float, *, heard: bool) -> None:
+        """A planned wait is no stall: the watchdog leaves it out. What was heard before it lets its clock start anew."""
+        if heard:
+            self._last_progress = self._clock.monotonic()
+        self._last_progress += wait_s
 
     def _failed(self, lane: str, reason: str) -> None:
         if self._errors.get(lane) != reason:

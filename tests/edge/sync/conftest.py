@@ -20,7 +20,12 @@ async def cloud() -> AsyncIterator[FakeCloud]:
 
 
 @pytest.fixture
-def settings(cloud: FakeCloud, tmp_path: Path) -> Settings:
+def watchdog_s() -> float:
+    return 1
+
+
+@pytest.fixture
+def settings(cloud: FakeCloud, tmp_path: Path, watchdog_s: float) -> Settings:
     return Settings.model_validate(
         {
             "state_dir": tmp_path,
@@ -31,7 +36,7 @@ def settings(cloud: FakeCloud, tmp_path: Path) -> Settings:
             "backoff_limit_s": 0.1,
             "poll_s": 30,
             "telemetry_s": 0.1,
-            "watchdog_s": 1,
+            "watchdog_s": watchdog_s,
         }
     )
 

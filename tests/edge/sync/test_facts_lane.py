@@ -79,6 +79,19 @@ async def test_a_standing_watermark_is_noticed(gateway: SyncGateway, cloud: Fake
 
 
 @pytest.mark.usefixtures("started")
+@pytest.mark.parametrize("watchdog_s", [0.2])
+async def test_a_cloud_that_asks_for_patience_is_given_it(gateway: SyncGateway, cloud: FakeCloud) -> None:
+    """It asks for more than the watchdog's own; that is no stall."""
+    # The first request for changes, and the one the doorbell asks for: neither must meet the fault instead.
+    await until(lambda: cloud.requests.count("GET /v1/sync/changes") == 2)
+    cloud.faults.append(Fault.BUSY)
+    await gateway.write(5)
+    await drained(gateway, cloud)
+    assert gateway.agent.status.stalls == 0
+    assert cloud.requests.count("POST /v1/sync/facts") == 2
+
+
+@pytest.mark.usefixtures("started")
 async def test_a_restored_ledger_goes_on_in_a_new_epoch(gateway: SyncGateway, cloud: FakeCloud) -> None:
     await gateway.write(40)
     await drained(gateway, cloud)
