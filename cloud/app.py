@@ -16,6 +16,7 @@ from cloud.dashboard import routes as dashboard
 from cloud.database import Database
 from cloud.errors import LarderError, Refused, Unavailable
 from cloud.failpoints import Failpoints
+from cloud.short_websocket import ShortWebsocket
 from cloud.watch import Watch
 from cloud.web import problem
 from shared.errors import Code
@@ -49,6 +50,8 @@ def create_app(
     watch = Watch(database_url)
     auth = AuthService(database, clock)
     app = Quart("cloud", static_folder=None)
+    app.asgi_websocket_class = ShortWebsocket
+    app.config["BACKGROUND_TASK_SHUTDOWN_TIMEOUT"] = 0.1  # those only throw messages away
     app.config["MAX_CONTENT_LENGTH"] = MAX_BATCH_BYTES
     app.register_blueprint(api.blueprint(database, auth, watch, clock, failpoints, draining))
     app.register_blueprint(dashboard.blueprint(database, auth, watch, clock, draining))

@@ -73,3 +73,13 @@ class Watch:
         for events in self._waiting.values():
             for event in events:
                 event.set()
+
+
+async def first_of(*events: asyncio.Event, seconds: float) -> None:
+    """Return when one of the events is set, or after some time."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

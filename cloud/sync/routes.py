@@ -2,10 +2,13 @@
 
 import asyncio
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
 
 from quart import Blueprint, Response, request, websocket
 
-from cloud.auth.service import AuthService
+from cloud.auth.service import AuthService, GatewayCaller
 from cloud.database import Database, Transaction
 from cloud.devices import service as devices
 from cloud.errors import Refused, Unauthenticated
@@ -14,7 +17,7 @@ from cloud.sync.changes import ChangeFeed
 from cloud.sync.ingest import Ingest
 from cloud.sync.recall import Recall, Wanted
 from cloud.sync.rules import BatchMalformed, BatchTooLarge, gunzip, read_batch
-from cloud.watch import Watch
+from cloud.watch import Watch, first_of
 from cloud.web import answer, bearer, body_chunks, invalid, page_size, parse
 from shared.errors import Code
 from shared.sync import DOORBELL, MAX_BATCH_BYTES, MAX_BATCH_FACTS, Telemetry
@@ -37,6 +40,7 @@ class SyncRoutes:
         self._ingest = Ingest(database)
         self._feed = ChangeFeed(database)
         self._recall = Recall(database)
+        self._doorbells: dict[UUID, asyncio.Event] = {}
 
     def blueprint(self) -> Blueprint:
         """All routes under /sync."""
@@ -86,22 +90,49 @@ class SyncRoutes:
         return answer(await self._feed.since(caller, cursor, page_size(200, 500)))
 
     async def doorbell(self) -> None:
-        """WebSocket: "pull" now and whenever something of the site has changed. Hangs up on a revoked gateway."""
+        """WebSocket: "pull" now and whenever something of the site has changed. A gateway has one, the newest.
+
+        Hangs up on a revoked gateway, and on one that says anything: there is nothing to say.
+        """
         caller = await self._auth.gateway(_websocket_bearer())
         await websocket.accept()
+        with self._only_one(caller.gateway_id) as ended:
+            listening = asyncio.create_task(_hear(ended), name="doorbell hears")
+            try:
+                await self._ring(caller, ended)
+            finally:
+                listening.cancel()
+        if self._draining.is_set():
+            await websocket.close(1001, "going away")
+        else:
+            await websocket.close(1008, "revoked, replaced, or spoken to")
+
+    @contextmanager
+    def _only_one(self, gateway_id: UUID) -> Iterator[asyncio.Event]:
+        """An event set when this doorbell has to end. It ends the gateway's older one."""
+        ended = asyncio.Event()
+        if older := self._doorbells.get(gateway_id):
+            older.set()
+        self._doorbells[gateway_id] = ended
+        try:
+            yield ended
+        finally:
+            if self._doorbells[gateway_id] is ended:
+                del self._doorbells[gateway_id]
+
+    async def _ring(self, caller: GatewayCaller, ended: asyncio.Event) -> None:
+        """Returns when draining, when `ended`, or when the gateway is no longer trusted."""
         with self._watch.on("site", caller.site_id) as moved, self._watch.on("gateway", caller.gateway_id) as touched:
             moved.set()
-            while not self._draining.is_set():
+            while not (self._draining.is_set() or ended.is_set()):
                 if moved.is_set():
                     moved.clear()
                     await websocket.send(DOORBELL)
-                await _first_of(moved, touched, self._draining, seconds=TRUST_SECONDS)
+                await first_of(moved, touched, ended, self._draining, seconds=TRUST_SECONDS)
                 if touched.is_set() or not moved.is_set():
                     touched.clear()
                     if not await self._auth.still_trusted(caller):
-                        await websocket.close(1008, "revoked")
                         return
-        await websocket.close(1001, "going away")
 
 
 def _number(name: str, largest: int = 10**16 - 1) -> int:
@@ -112,14 +143,9 @@ def _number(name: str, largest: int = 10**16 - 1) -> int:
     return int(text)
 
 
-async def _first_of(*events: asyncio.Event, seconds: float) -> None:
-    """Return when one of the events is set, or after some time."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+async def _hear(ended: asyncio.Event) -> None:
+    await websocket.receive()
+    ended.set()
 
 
 async def _body() -> bytes:

@@ -1,9 +1,11 @@
 """Changes: numbered in commit order, full when a cursor is absent or out of bounds, rung for at the doorbell."""
 
 import asyncio
+from typing import cast
 from uuid import UUID
 
 import pytest
+from hypercorn.typing import WebsocketScope
 from quart.testing.connections import WebsocketDisconnectError
 from quart.typing import TestWebsocketConnectionProtocol as Bell
 
@@ -13,6 +15,7 @@ from cloud.clock import Clock
 from cloud.database import Transaction
 from cloud.inventory import service as inventory
 from cloud.onboarding import service as onboarding
+from cloud.short_websocket import ShortWebsocket
 from shared.inventory import Reason
 from shared.sync import ChangeBody, Changes
 from tests.cloud.conftest import World
@@ -164,3 +167,37 @@ async def test_the_doorbell_opens_to_nobody_else(world: World) -> None:
     async with world.client.websocket("/v1/sync/doorbell", headers=world.operator) as bell:
         with pytest.raises(Exception, match="401"):
             await bell.receive()
+
+
+async def hung_up(bell: Bell) -> int:
+    with pytest.raises(WebsocketDisconnectError) as closed:
+        async with asyncio.timeout(10):
+            await drain(bell)
+    return int(closed.value.args[0])
+
+
+async def test_the_doorbell_hangs_up_on_who_speaks(world: World) -> None:
+    async with world.client.websocket("/v1/sync/doorbell", headers=world.gateway.authorisation()) as bell:
+        assert await bell.receive() == "pull"
+        await bell.send("hello")
+        assert await hung_up(bell) == 1008
+
+
+async def test_a_newer_doorbell_ends_the_older_one(world: World) -> None:
+    headers = world.gateway.authorisation()
+    async with world.client.websocket("/v1/sync/doorbell", headers=headers) as older:
+        assert await older.receive() == "pull"
+        async with world.client.websocket("/v1/sync/doorbell", headers=headers) as newer:
+            assert await newer.receive() == "pull"
+            assert await hung_up(older) == 1008
+            await rename(world, "Renamed")
+            async with asyncio.timeout(10):
+                assert await newer.receive() == "pull"
+
+
+async def test_what_nobody_reads_is_not_kept(world: World) -> None:
+    line = ShortWebsocket(world.app, cast(WebsocketScope, {"type": "websocket"}))
+    async with asyncio.timeout(10):
+        for _ in range(1000):
+            await line.queue.put(b"x" * 1024)
+    assert line.queue.qsize() == 1
