@@ -93,7 +93,7 @@ class Gateway:
         self.inventory = InventoryService(database, outbox)
         self.devices = DeviceService(database, links, outbox, self.telemetry, clock, watch)
         self.dispenses = DispenseService(database, self.devices, links, clock, watch, self.failpoints)
-        self.payments = PaymentService(database, outbox, links, self.failpoints)
+        self.payments = PaymentService(database, self.catalog, outbox, links, self.failpoints)
         features = (self.catalog, self.inventory, self.devices, self.dispenses, self.payments)
         self.orders = OrderService(database, *features, outbox, clock, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)

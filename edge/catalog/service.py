@@ -44,6 +44,11 @@ class CatalogService:
         """All machines of the site."""
         return [_machine(row) for row in store.machines(tx)]
 
+    def currency(self, tx: Transaction, machine_id: UUID) -> str | None:
+        """What the machine takes (ISO 4217); None if the machine is not known."""
+        row = store.machine(tx, machine_id)
+        return None if row is None else str(row["currency"])
+
     def offer(self, tx: Transaction, machine_id: UUID) -> Offer:
         """What the machine sells at this moment. Raises Refused (unknown_machine)."""
         row = store.machine(tx, machine_id)

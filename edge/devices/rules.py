@@ -2,6 +2,14 @@
 
 from shared.devices import Hello
 
+EPOCH_LIMIT = 2**30
+"""No ledger is ever restored so often: a device that tells of such an epoch is out of its mind."""
+
+
+def is_plausible(hello: Hello) -> bool:
+    """Whether a new epoch can be begun above what the device tells."""
+    return hello.epoch < EPOCH_LIMIT
+
 
 def is_ahead(hello: Hello, epoch: int, seq: int) -> bool:
     """Whether the device has seen commands this ledger does not remember sending: the ledger was restored."""

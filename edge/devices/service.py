@@ -96,7 +96,8 @@ class DeviceService:
 
         def work(tx: Transaction) -> tuple[sqlite3.Row, bool] | None:
             row = store.device(tx, topic.device_id)
-            if row is None:
+            if row is None or not rules.is_plausible(hello):
+                log.error("hello_refused", device_id=str(topic.device_id), epoch=hello.epoch, seq=hello.seq)
                 return None
             if rules.is_ahead(hello, row["epoch"], row["seq"]):
                 store.start_epoch(tx, topic.device_id, hello.epoch + 1)

@@ -10,12 +10,12 @@ from shared.devices import NONCE_LIFE_S, Evidence, VendAnswer, VendReport, VendR
 from shared.orders import VendOutcome
 
 LAPSE_S = NONCE_LIFE_S + 10
-"""After this long without a publish or an answer, no copy of the command can start anything any more."""
+"""So long after the last publish, no copy of the command can start anything any more."""
 
 ANSWER_WITHIN_S = 10
 """A device that has not answered by then is asked to burn the seq."""
 
-STUCK_S = 120
+STUCK_S = 60
 """A device that says for so long that it is at a vend will not report it: no motion takes that long."""
 
 RESEND_S = 2
@@ -70,7 +70,8 @@ def next_step(vend: OpenVend, *, connected: bool, overdue: bool, lapsed: bool) -
     """The next step for an open vend.
 
     connected: the device is there and its nonce is known. overdue: ANSWER_WITHIN_S has passed since the request.
-    lapsed: LAPSE_S has passed since the last publish of the dispense or the last answer, whichever was later.
+    lapsed: LAPSE_S has passed since the last publish of the dispense and since the last word that the device is at it,
+    or STUCK_S since the vend was taken up.
     """
     if not vend.published:
         if vend.cancelling or overdue:

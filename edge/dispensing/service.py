@@ -67,11 +67,12 @@ class News(Enum):
 class Progress:
     """An open vend's volatile side. Times are seconds on the monotonic clock."""
 
+    device_id: UUID
     published: bool
     since: float
     """When it was taken up."""
     quiet_since: float
-    """The last publish of the dispense, or the last answer."""
+    """The last publish of the dispense, or the last word that the device is at it."""
     sent_at: float = float("-inf")
     answer: Answer = Answer.NONE
 
@@ -112,10 +113,11 @@ class DispenseService:
     async def answer(self, topic: Topic, answer: VendAnswer) -> None:
         """Take what a device says of a vend that has no outcome yet."""
         progress = self._progress.get(answer.vend_id)
-        if progress is None:
+        if progress is None or progress.device_id != topic.device_id:
             return
         progress.answer = rules.heard(answer, progress.answer)
-        progress.quiet_since = self._clock.monotonic()
+        if progress.answer is Answer.RUNNING:
+            progress.quiet_since = self._clock.monotonic()
         link = self._links.of(topic)
         if answer.reason is Refusal.STALE_NONCE and answer.nonce != link.nonce and link.nonce is not None:
             link.nonce, progress.sent_at = answer.nonce, float("-inf")
@@ -189,8 +191,7 @@ class DispenseService:
     async def run(self, owner: VendOwner) -> None:
         """The conductor: carry every open vend one step further, sleep until something happens."""
         for row in await self._database.read(store.open_dispenses):
-            now = self._clock.monotonic()
-            self._progress[UUID(row["vend_id"])] = Progress(published=True, since=now, quiet_since=now)
+            self._progress[UUID(row["vend_id"])] = self._new_progress(row, published=True)
         with self._watch.on(LINKS_KEY, OPEN_VENDS_KEY) as changed:
             while True:
                 changed.clear()
@@ -206,11 +207,12 @@ class DispenseService:
     async def _begin(self, owner: VendOwner) -> None:
         """Publish what has just been requested without reading it back: a customer waits.
 
-        A cancel may have been committed meanwhile; that is no other case than a cancel just after the publish.
+        A vend that has been taken up from the ledger meanwhile is left to it: a cancel may have ended it there.
         """
         while self._requested:
             row = self._requested.popleft()
-            await self._take_step(row, self._progress_of(row), owner)
+            if UUID(row["vend_id"]) not in self._progress:
+                await self._take_step(row, self._progress_of(row), owner)
 
     async def _carry_on(self, rows: list[sqlite3.Row], owner: VendOwner) -> None:
         still_open = {UUID(row["vend_id"]) for row in rows}
@@ -222,9 +224,11 @@ class DispenseService:
     def _progress_of(self, row: sqlite3.Row) -> Progress:
         # What was requested in another boot may have been published then.
         published = row["requested_boot"] != str(self._clock.boot_id)
+        return self._progress.setdefault(UUID(row["vend_id"]), self._new_progress(row, published=published))
+
+    def _new_progress(self, row: sqlite3.Row, *, published: bool) -> Progress:
         now = self._clock.monotonic()
-        fresh = Progress(published=published, since=now, quiet_since=now)
-        return self._progress.setdefault(UUID(row["vend_id"]), fresh)
+        return Progress(UUID(row["device_id"]), published=published, since=now, quiet_since=now)
 
     async def _take_step(self, row: sqlite3.Row, progress: Progress, owner: VendOwner) -> None:
         vend_id, now = UUID(row["vend_id"]), self._clock.monotonic()

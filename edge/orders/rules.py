@@ -3,12 +3,22 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import Enum
+from typing import Any, Protocol
 from uuid import UUID
 
 from edge.catalog.rules import Offer
 from edge.errors import Refused
 from shared.errors import Code
-from shared.orders import ChosenLine, OrderPlaced, OrderState, PlacedVend, PlaceOrder, VendOutcome
+from shared.orders import (
+    ChosenLine,
+    OrderPlaced,
+    OrderState,
+    PlacedVend,
+    PlaceOrder,
+    VendOutcome,
+    VendProgress,
+    VendView,
+)
 
 PAY_WINDOW_S = 120
 """An order that is not paid by then expires."""
@@ -102,4 +112,23 @@ def priced(offer: Offer, wish: PlaceOrder, new_id: Callable[[], UUID], now: date
         planogram_version=offer.version,
         placed_at=now,
         vends=vends,
+    )
+
+
+class Fields(Protocol):
+    """A stored row."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def vend_view(vend: Fields, *, running: bool) -> VendView:
+    """A stored vend as a kiosk shows it. running: its device has said that it is at it."""
+    state = VendProgress(vend["state"])
+    return VendView(
+        vend_id=UUID(vend["vend_id"]),
+        slot=vend["slot"],
+        product_name=vend["product_name"],
+        price_minor=vend["price_minor"],
+        state=VendProgress.STARTED if running and state is VendProgress.REQUESTED else state,
+        outcome=VendOutcome(vend["outcome"]) if vend["outcome"] else None,
     )

@@ -36,7 +36,6 @@ from shared.orders import (
     VendProgress,
     VendRequested,
     VendResolved,
-    VendView,
 )
 from shared.topics import Topic
 
@@ -120,8 +119,10 @@ class OrderService:
             if state is OrderState.PLACED:
                 self.end_unpaid(tx, order_id, OrderState.CANCELLED)
             elif state in rules.OPEN_STATES:
-                for vend in store.vends(tx, order_id):
+                vends = store.vends(tx, order_id)
+                for vend in vends:
                     self._cancel_vend(tx, vend)
+                self._request_next_of(tx, vends)
             return self._view(tx, order_id)
 
         return await self._database.unit("orders.cancel", work)
@@ -131,12 +132,15 @@ class OrderService:
 
         def work(tx: Transaction) -> News:
             vend = store.vend(tx, report.vend_id)
+            if vend is not None and vend["device_id"] != str(topic.device_id):
+                return News.FOREIGN_VEND
             recalled = vend is None or store.is_recalled(tx, UUID(vend["order_id"]))
             if recalled and self._outbox.recalling(tx) is not None:
                 return News.TOO_EARLY
             news, outcome = self._dispenses.settle(tx, topic, report)
-            if vend is not None and news is News.OUTCOME:
+            if vend is not None and news is News.OUTCOME and vend["outcome"] is None:
                 self.resolve(tx, vend, outcome, report.evidence)
+                self._request_next_of(tx, [vend])
             elif vend is not None and news is not News.FOREIGN_VEND and rules.is_unpaid_drop(outcome, vend["outcome"]):
                 self._record_unpaid_drop(tx, vend, report.evidence)
             elif vend is None and outcome is VendOutcome.DISPENSED and report.slot is not None:
@@ -168,6 +172,7 @@ class OrderService:
             vend = store.vend(tx, vend_id)
             if vend is not None and self._dispenses.end(tx, vend_id, outcome):
                 self.resolve(tx, vend, outcome, None)
+                self._request_next_of(tx, [vend])
 
         await self._database.unit("orders.end_unanswered", work)
 
@@ -210,7 +215,10 @@ class OrderService:
         store.set_state(tx, order_id, OrderState.AUTHORISED)
         store.begin_window(tx, order_id, self._clock.moment())
         tx.touch(order_key(order_id))
-        for device_id in {UUID(vend["device_id"]) for vend in store.vends(tx, order_id)}:
+        self._request_next_of(tx, store.vends(tx, order_id))
+
+    def _request_next_of(self, tx: Transaction, vends: list[sqlite3.Row]) -> None:
+        for device_id in {UUID(vend["device_id"]) for vend in vends}:
             self.request_next(tx, device_id)
 
     def request_next(self, tx: Transaction, device_id: UUID) -> None:
@@ -249,14 +257,16 @@ class OrderService:
             self._outbox.append(tx, fact)
 
     def resolve(self, tx: Transaction, vend: sqlite3.Row, outcome: VendOutcome, evidence: Evidence | None) -> None:
-        """Give a vend of an authorised order its outcome, and slot, money and order what follows from it."""
+        """Give a vend of an authorised order its outcome, and slot, money and order what follows from it.
+
+        Asking its device for the next vend is left to the caller: it may have more vends to resolve first.
+        """
         order_id = UUID(vend["order_id"])
         if not self._close_vend(tx, vend, outcome, evidence):
             return
         self.follow_up(tx, vend, outcome)
         store.begin_window(tx, order_id, self._clock.moment())
         self.end_if_settled(tx, order_id)
-        self.request_next(tx, UUID(vend["device_id"]))
 
     def follow_up(self, tx: Transaction, vend: sqlite3.Row, outcome: VendOutcome) -> None:
         """What an outcome means for slot and money."""
@@ -349,16 +359,18 @@ class OrderService:
         return rules.next_for_waiting(online=self._devices.online(device_id), free=free, quiet_s=quiet_s)
 
     def _sweep(self, tx: Transaction) -> None:
-        for row, step in self._plan(tx):
-            order_id = UUID(row["order_id"])
+        plan = self._plan(tx)
+        for row, step in plan:
             if step is Next.EXPIRE:
-                self.end_unpaid(tx, order_id, OrderState.EXPIRED)
-            elif step is Next.AUTHORISE and self._payments.authorise(tx, order_id):
-                self._begin_dispensing(tx, order_id)
-            elif step is Next.REQUEST:
-                self.request_next(tx, UUID(row["device_id"]))
+                self.end_unpaid(tx, UUID(row["order_id"]), OrderState.EXPIRED)
             elif step is Next.GIVE_UP:
                 self.resolve(tx, row, VendOutcome.NOT_STARTED, None)
+        # Only now: what is requested must not be among the vends that are given up.
+        for row, step in plan:
+            if step is Next.AUTHORISE and self._payments.authorise(tx, UUID(row["order_id"])):
+                self._begin_dispensing(tx, UUID(row["order_id"]))
+            elif step is Next.REQUEST:
+                self.request_next(tx, UUID(row["device_id"]))
 
     def _view(self, tx: Transaction, order_id: UUID) -> OrderView:
         order = store.order(tx, order_id)
@@ -376,18 +388,8 @@ class OrderService:
             total_minor=order["total_minor"],
             due_minor=due,
             given_back_minor=self._payments.given_back(tx, order_id),
-            vends=tuple(self._vend_view(vend) for vend in store.vends(tx, order_id)),
-        )
-
-    def _vend_view(self, vend: sqlite3.Row) -> VendView:
-        vend_id, state = UUID(vend["vend_id"]), VendProgress(vend["state"])
-        if state is VendProgress.REQUESTED and self._dispenses.running(vend_id):
-            state = VendProgress.STARTED
-        return VendView(
-            vend_id=vend_id,
-            slot=vend["slot"],
-            product_name=vend["product_name"],
-            price_minor=vend["price_minor"],
-            state=state,
-            outcome=VendOutcome(vend["outcome"]) if vend["outcome"] else None,
+            vends=tuple(
+                rules.vend_view(vend, running=self._dispenses.running(UUID(vend["vend_id"])))
+                for vend in store.vends(tx, order_id)
+            ),
         )

@@ -4,14 +4,17 @@ from uuid import UUID
 
 import structlog
 
+from edge.catalog.service import CatalogService
 from edge.clock import new_id
 from edge.database import Database, Transaction
+from edge.errors import Refused
 from edge.failpoints import Failpoints
 from edge.links import UNSIGNED, Links
 from edge.outbox import Outbox
 from edge.payments import rules, store
 from shared.contract import Rail
 from shared.devices import AcknowledgeCredit, Credit
+from shared.errors import Code
 from shared.payments import (
     CreditInserted,
     PaymentAttempted,
@@ -37,8 +40,11 @@ def credit_key(machine_id: UUID) -> str:
 class PaymentService:
     """One payment an order; every authorised amount ends captured or given back, vend by vend."""
 
-    def __init__(self, database: Database, outbox: Outbox, links: Links, failpoints: Failpoints) -> None:
+    def __init__(
+        self, database: Database, catalog: CatalogService, outbox: Outbox, links: Links, failpoints: Failpoints
+    ) -> None:
         self._database = database
+        self._catalog = catalog
         self._outbox = outbox
         self._links = links
         self._failpoints = failpoints
@@ -144,7 +150,10 @@ class PaymentService:
         return row["given_back_minor"] if row else 0
 
     async def record_credit(self, topic: Topic, credit: Credit) -> None:
-        """Count a coin or note once, then acknowledge it to the device."""
+        """Count a coin or note once, then acknowledge it to the device.
+
+        Raises Refused (validation_failed) for another currency than the machine's: it is not counted, nor acknowledged.
+        """
 
         inserted = CreditInserted(
             credit_id=credit.credit_id,
@@ -155,6 +164,8 @@ class PaymentService:
         )
 
         def work(tx: Transaction) -> None:
+            if self._catalog.currency(tx, topic.machine_id) != credit.currency:
+                raise Refused(Code.VALIDATION_FAILED, f"This machine does not take {credit.currency}.")
             if store.add_credit(tx, inserted):
                 self._change_credit(tx, topic.machine_id, credit.amount_minor)
                 self._outbox.append(tx, inserted)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from edge.access import Identity, IdentityKind
+from edge.catalog.service import CatalogService
 from edge.clock import Clock, new_id
 from edge.database import Database, Transaction
 from edge.errors import StorageFull
@@ -250,7 +251,7 @@ async def test_without_room_nothing_is_acknowledged_and_one_line_says_why(site: 
     links.connected(Identity(IdentityKind.DEVICE, site.machine_id, site.device_id))
     links.of(Topic(site.machine_id, site.device_id, Channel.HELLO)).key = bytes(32)
     full = FullDatabase(tmp_path / "full", Watch(), Failpoints())
-    payments = PaymentService(full, Outbox(Clock()), links, Failpoints())
+    payments = PaymentService(full, CatalogService(Clock()), Outbox(Clock()), links, Failpoints())
     routes = MqttRoutes(mqtt, site.devices, site.dispenses, site.inventory, payments, site.orders)
     with capture_logs() as lines:
         payload = json.dumps(GOOD[Channel.CREDIT]).encode()

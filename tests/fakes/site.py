@@ -69,7 +69,7 @@ class Site:
         self.inventory = InventoryService(database, self.outbox)
         self.devices = DeviceService(database, self.links, self.outbox, TelemetryBuffer(), clock, watch)
         self.dispenses = DispenseService(database, self.devices, self.links, clock, watch, failpoints)
-        self.payments = PaymentService(database, self.outbox, self.links, failpoints)
+        self.payments = PaymentService(database, self.catalog, self.outbox, self.links, failpoints)
         self.orders = OrderService(
             database,
             self.catalog,
