@@ -22,7 +22,6 @@ from edge.sync.push import Push
 from edge.sync.recall import Recall
 from edge.watch import Watch
 
-FACTS = "facts"
 GATHER_S = 0.1
 """Facts come in bursts; waiting this long after the first sends them together."""
 
@@ -114,7 +113,7 @@ class SyncAgent:
     async def run(self) -> None:
         """Keep all lanes going. The gateway must be claimed. Returns only by cancellation or a defect."""
         lanes = {
-            FACTS: self._facts,
+            "facts": self._facts,
             "telemetry": self._telemetry,
             "changes": self._changes,
             "doorbell": self._listen,
@@ -136,7 +135,7 @@ class SyncAgent:
         with self._watch.on(OUTBOX_KEY) as added:
             while True:
                 added.clear()
-                if await self._attempt(FACTS, self._push_facts, backoff):
+                if await self._attempt("facts", self._push_facts, backoff):
                     continue
                 await added.wait()
                 await asyncio.sleep(GATHER_S)
@@ -202,19 +201,14 @@ class SyncAgent:
         except (CloudAway, CloudRefused, StorageFull) as error:
             self._failed(lane, str(error))
             wait_s = backoff.next(_retry_after(error))
-            if lane == FACTS:
-                self._expect_silence(wait_s, heard=not (isinstance(error, CloudAway) and error.silent))
+            if not (isinstance(error, CloudAway) and error.silent):
+                # What was heard is no stall, nor is the wait that follows from it.
+                self._last_progress = max(self._last_progress, self._clock.monotonic() + wait_s)
             await asyncio.sleep(wait_s)
             return True
         backoff.reset()
         self._worked(lane)
         return again
-
-    def _expect_silence(self, wait_s: float, *, heard: bool) -> None:
-        """A planned wait is no stall: the watchdog leaves it out. What was heard before it lets its clock start anew."""
-        if heard:
-            self._last_progress = self._clock.monotonic()
-        self._last_progress += wait_s
 
     def _failed(self, lane: str, reason: str) -> None:
         if self._errors.get(lane) != reason:
