@@ -111,8 +111,11 @@ class AuthService:
         log.info("operator_logged_in", tenant_id=str(operator.tenant_id), api_key_id=str(operator.api_key_id))
         return secret
 
-    async def session(self, secret: str) -> Operator:
-        """The operator of a page session; being seen keeps it alive. Raises Unauthenticated."""
+    async def session(self, secret: str, *, is_seen: bool = True) -> Operator:
+        """The operator of a page session. Being seen keeps it alive; a page that looks by itself is nobody there.
+
+        Raises Unauthenticated.
+        """
         now = self._clock.now()
         hashed = rules.sha256_hex(secret)
 
@@ -124,7 +127,7 @@ class AuthService:
             key = await ApiKey.get(id=session.api_key_id)
             if key.revoked_at is not None or key.expires_at <= now:
                 return None
-            if now - session.last_seen_at > timedelta(minutes=1):
+            if is_seen and now - session.last_seen_at > timedelta(minutes=1):
                 await Session.filter(id=session.id).update(last_seen_at=now)
             return Operator(session.tenant_id, session.api_key_id)
 

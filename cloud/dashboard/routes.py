@@ -19,6 +19,9 @@ from cloud.watch import Watch
 from shared.errors import Code
 
 COOKIE = "__Host-larder"
+EVENTS = "/orders/events"
+BY_ITSELF = "Larder-By-Itself"
+"""The header of requests that the page makes with nobody at it."""
 PAGE_ROWS = 25
 HEARTBEAT_SECONDS = 15.0
 
@@ -115,13 +118,15 @@ class Dashboard:
 
     async def _holds(self, secret: str) -> bool:
         try:
-            await self._auth.session(secret)
+            await self._auth.session(secret, is_seen=False)
         except Unauthenticated:
             return False
         return True
 
     async def _operator(self) -> Operator:
-        return await self._auth.session(request.cookies.get(COOKIE, ""))
+        """Raises Unauthenticated."""
+        by_itself = request.path == EVENTS or BY_ITSELF in request.headers
+        return await self._auth.session(request.cookies.get(COOKIE, ""), is_seen=not by_itself)
 
 
 def _refuse_other_origins() -> None:
@@ -150,6 +155,6 @@ def blueprint(database: Database, auth: AuthService, watch: Watch, clock: Clock,
     pages.add_url_rule("/login", view_func=dashboard.log_in, methods=["POST"])
     pages.add_url_rule("/logout", view_func=dashboard.log_out, methods=["POST"])
     pages.add_url_rule("/orders", view_func=dashboard.orders, endpoint="orders")
-    pages.add_url_rule("/orders/events", view_func=dashboard.events)
+    pages.add_url_rule(EVENTS, view_func=dashboard.events)
     install_filters(pages)
     return pages

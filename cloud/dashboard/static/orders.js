@@ -12,7 +12,7 @@ async function refresh() {
   while (wanted) {
     wanted = false;
     try {
-      const answer = await fetch(location.href, { cache: "no-store" });
+      const answer = await fetch(location.href, { cache: "no-store", headers: { "Larder-By-Itself": "1" } });
       if (answer.redirected) {
         location.assign(answer.url);
         return;

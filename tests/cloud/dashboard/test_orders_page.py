@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,42 @@ async def test_the_stream_tells_when_orders_move(world: World) -> None:
         while b"event: orders" not in await stream.receive():
             pass
         world.draining.set()
+
+
+async def idle(world: World, minutes: int) -> datetime:
+    rows = await world.rows(
+        f"UPDATE sessions SET last_seen_at = now() - interval '{minutes} minutes' RETURNING last_seen_at"  # noqa: S608
+    )
+    seen: datetime = rows[0]["last_seen_at"]
+    return seen
+
+
+async def test_a_page_left_open_keeps_no_session_alive(world: World) -> None:
+    await log_in(world)
+    last_seen = await idle(world, 29)
+    slot = await world.slot()
+    async with asyncio.timeout(20), world.client.request("/orders/events") as stream:
+        await stream.send_complete()
+        assert b"retry" in await stream.receive()
+        world.gateway.sell(slot)
+        await world.acknowledged()
+        while b"event: orders" not in await stream.receive():
+            pass
+        assert (await world.client.get("/orders", headers={"Larder-By-Itself": "1"})).status_code == 200
+        assert await world.rows("SELECT last_seen_at FROM sessions") == [{"last_seen_at": last_seen}]
+        await idle(world, 31)
+        world.gateway.sell(slot)
+        await world.acknowledged()
+        while await stream.receive():  # nothing more at its end
+            pass
+    assert (await world.client.get("/orders")).status_code == 302
+
+
+async def test_somebody_at_the_page_keeps_the_session_alive(world: World) -> None:
+    await log_in(world)
+    last_seen = await idle(world, 29)
+    await page(world)
+    assert (await world.rows("SELECT last_seen_at FROM sessions"))[0]["last_seen_at"] > last_seen
 
 
 def test_pages_hold_no_inline_script_or_style_and_nothing_from_elsewhere() -> None:
