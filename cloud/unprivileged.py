@@ -1,16 +1,23 @@
-"""Starts a child as an unprivileged user that dies with its parent (Linux only)."""
+"""Starts a child as a user without any rights that dies with its parent (Linux only).
+
+Root's folders stay closed to that user. A child reaches its data through its working directory alone
+(`WORKING_DIRECTORY` needs no right on the folders above), and programs in a closed folder are run from a copy.
+"""
 
 import ctypes
 import os
 import pwd
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-_PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
-_LINUX_CAPABILITY_VERSION_3 = 0x20080522
-_CAP_DAC_OVERRIDE = 1
+WORKING_DIRECTORY = "/proc/self/cwd"
+_SERVER_ID = 60_817
+"""In no range that a distribution gives away (systemd's UIDS-GIDS.md): unlike `nobody`, no other program runs as it."""
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -27,55 +34,72 @@ class ServerUser:
 
 
 def server_user() -> ServerUser:
-    """Ourselves, or `nobody` when we are root (Postgres refuses to run as root)."""
+    """Ourselves, or when we are root (as whom Postgres refuses to run) a user that is only the server's."""
+    if os.geteuid() != 0:
+        return ServerUser(os.geteuid(), os.getegid())
+    return ServerUser(_SERVER_ID, _SERVER_ID)
+
+
+def named_user() -> ServerUser:
+    """Ourselves, or `nobody` when we are root: `initdb` insists on a user that has a name."""
     if os.geteuid() != 0:
         return ServerUser(os.geteuid(), os.getegid())
     nobody = pwd.getpwnam("nobody")
     return ServerUser(nobody.pw_uid, nobody.pw_gid)
 
 
-def reachable(path: Path, user: ServerUser) -> bool:
-    """True when every folder above `path` lets `user` through by its mode bits."""
-    for folder in path.resolve().parents:
-        status = folder.stat()
+def give(folder: Path, user: ServerUser) -> None:
+    """Makes `user` the owner of `folder` and all in it, following no link."""
+    if user.is_ours or os.lstat(folder).st_uid == user.uid:
+        return
+    for _, folders, files, descriptor in os.fwalk(folder):
+        for name in (*folders, *files):
+            os.chown(name, user.uid, user.gid, dir_fd=descriptor, follow_symlinks=False)
+    os.chown(folder, user.uid, user.gid, follow_symlinks=False)
+
+
+def reachable(program: Path, user: ServerUser) -> bool:
+    """True when mode bits let `user` through every folder above `program`, and run it."""
+    where = program.resolve()
+    for step in (where, *where.parents):
+        status = step.stat()
         if not status.st_mode & (0o100 if status.st_uid == user.uid else 0o001):
             return False
     return True
 
 
-def enter_child(user: ServerUser, parent: int, *, pass_closed_folders: bool) -> Callable[[], None]:
-    """Builds the `preexec_fn` that drops root and ties the child's life to process `parent`.
+def open_copy(folder: Path, copy: Path) -> Path:
+    """A copy of `folder` that everybody may run and only we may write, made once. The place must be ours alone."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.parent.chmod(0o755)
+    if copy.exists():
+        return copy
+    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=copy.parent))
+    shutil.copytree(folder, unfinished, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("include"))
+    for path in (unfinished, *unfinished.rglob("*")):
+        path.chmod(0o755)
+    try:
+        unfinished.rename(copy)
+    except OSError:
+        shutil.rmtree(unfinished)
+        if not copy.exists():  # else another process was faster
+            raise
+    return copy
 
-    With `pass_closed_folders` the child keeps the one capability to pass folders closed to it, because a checkout
-    often lies below a private folder (`mktemp -d`, /root) that only root may enter.
-    """
+
+def enter_child(user: ServerUser, parent: int) -> Callable[[], None]:
+    """Builds the `preexec_fn` that drops root and ties the child's life to process `parent`."""
     libc = ctypes.CDLL(None, use_errno=True)
-
-    def check(result: int) -> None:
-        if result != 0:
-            raise OSError(ctypes.get_errno(), "cannot drop privileges")
 
     def enter() -> None:
         if not user.is_ours:
-            if pass_closed_folders:
-                check(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
             os.setgroups([])
             os.setgid(user.gid)
             os.setuid(user.uid)
-            if pass_closed_folders:
-                _keep_capability(libc, check)
         # After setuid, which clears it. A parent that died before this line is seen by its missing pid.
-        check(libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0))
+        if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "cannot tie the child's life to ours")
         if os.getppid() != parent:
             os._exit(1)
 
     return enter
-
-
-def _keep_capability(libc: ctypes.CDLL, check: Callable[[int], None]) -> None:
-    """Keeps CAP_DAC_OVERRIDE alone, over the coming exec too (capabilities(7), ambient set)."""
-    mask = 1 << _CAP_DAC_OVERRIDE
-    header = (ctypes.c_uint32 * 2)(_LINUX_CAPABILITY_VERSION_3, 0)
-    data = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)
-    check(libc.capset(header, data))
-    check(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_OVERRIDE, 0, 0))
