@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ from edge.watch import Watch
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 ROOM_RETRY_S = 1.0
+APART_RETRY_S = 30.0
 
 log = structlog.get_logger()
 
@@ -213,25 +215,29 @@ class Gateway:
         }
 
     async def _meet_cloud(self) -> None:
-        await self.sync.claim()
+        await _apart("claim", self.sync.claim)
         claim = self.identity.claim
         if claim is None:
             raise AssertionError("claimed and yet not")
         self.discovery = Discovery(claim.gateway_id, self.guard.port, self.settings.mdns_interfaces, self.clock)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.discovery.run(), name="discovery")
-            group.create_task(self.sync.run(), name="sync")
+            group.create_task(_apart("discovery", self.discovery.run), name="discovery")
+            group.create_task(_apart("sync", self.sync.run), name="sync")
 
     async def _keep_house(self) -> None:
+        """What can wait an hour: no failure of it ends the sale."""
         while True:
             await asyncio.sleep(self.settings.backup_s)
-            try:
-                await self.database.back_up()
-            except StorageFull:
-                log.error("no_room_for_backup")
-            now = self.clock.now()
-            if self.site_ca.needs_renewal(now):
-                self.guard.use(self.site_ca.server_context(now))
+            for chore in (self.database.back_up, self._renew_certificate):
+                try:
+                    await chore()
+                except (StorageFull, OSError, sqlite3.Error) as error:
+                    log.error("housekeeping_failed", chore=chore.__name__, error=repr(error))
+
+    async def _renew_certificate(self) -> None:
+        now = self.clock.now()
+        if self.site_ca.needs_renewal(now):
+            self.guard.use(self.site_ca.server_context(now))
 
     async def _begin_epoch(self, epoch: int) -> None:
         """At start: go on in the ledger's own epoch, or in a new one if it was lost or restored."""
@@ -279,6 +285,16 @@ async def _patiently(work: Work) -> None:
             await work()
         except StorageFull:
             await asyncio.sleep(ROOM_RETRY_S)
+
+
+async def _apart(part: str, work: Work) -> None:
+    """Run to its end what no sale needs: whatever it dies of is logged, and it begins again after a pause."""
+    while True:
+        try:
+            return await work()
+        except Exception:
+            log.exception("part_failed", part=part, retry_s=APART_RETRY_S)
+            await asyncio.sleep(APART_RETRY_S)
 
 
 def _url(listener: socket.socket) -> str:

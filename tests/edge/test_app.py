@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from edge.app import Gateway
 from edge.clock import Clock, new_id
@@ -96,6 +97,24 @@ async def test_a_part_that_dies_ends_the_program(tmp_path: Path) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await lose_the_ledger(tmp_path)
     assert caught.group_contains(DatabaseError)
+
+
+async def test_what_no_sale_needs_may_fail(tmp_path: Path) -> None:
+    """Backup, certificate and cloud, each in a way nobody thought of."""
+    async with running(FakeCloud()) as cloud:
+        settings = settings_for(tmp_path, cloud.url, backup_s=0.02, poll_s=0.1)
+        (tmp_path / "ledger.backup.new").mkdir()
+        async with running_gateway(settings) as (gateway, addresses), httpx.AsyncClient() as http:
+            await until(lambda: "GET /v1/sync/changes" in cloud.requests)
+            with capture_logs() as said:
+                (tmp_path / "site-ca" / "server.pem").unlink()
+                (tmp_path / "site-ca" / "server.new").mkdir()
+                await gateway.client.close()
+                chores = {"back_up", "_renew_certificate"}
+                await until(lambda: chores | {"sync"} <= {str(line.get("chore", line.get("part"))) for line in said})
+            assert (await http.get(f"{addresses.kiosk_url}/health/live")).status_code == 200
+            (tmp_path / "ledger.backup.new").rmdir()
+            await until((tmp_path / "ledger.backup.db").exists)
 
 
 @pytest.mark.criterion("10.4")
