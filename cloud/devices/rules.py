@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from cloud.errors import FactRefused
 from shared.sync import Fact
 
 
@@ -20,13 +21,20 @@ class DeviceStep:
 
 
 def device_steps(facts: Sequence[Fact]) -> dict[UUID, DeviceStep]:
-    """The last word on each device."""
+    """The last word on each device. Raises FactRefused for one of two machines."""
     steps: dict[UUID, DeviceStep] = {}
     for fact in facts:
         body = fact.body
         if body.event == "device_claimed":
-            steps.setdefault(body.device_id, DeviceStep(body.machine_id)).claimed_at = fact.at
+            _device(steps, body.device_id, body.machine_id).claimed_at = fact.at
         elif body.event == "device_link_changed":
-            step = steps.setdefault(body.device_id, DeviceStep(body.machine_id))
+            step = _device(steps, body.device_id, body.machine_id)
             step.online, step.link_changed_at, step.link_reason = body.online, fact.at, body.reason
     return steps
+
+
+def _device(steps: dict[UUID, DeviceStep], device_id: UUID, machine_id: UUID) -> DeviceStep:
+    step = steps.setdefault(device_id, DeviceStep(machine_id))
+    if step.machine_id != machine_id:
+        raise FactRefused("the device belongs to another machine")
+    return step

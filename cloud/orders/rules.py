@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from cloud.errors import FactRefused
 from shared.devices import Evidence
 from shared.orders import OrderPlaced
 from shared.sync import Fact
@@ -51,20 +52,29 @@ class OrderStep:
 
 
 def order_steps(facts: Sequence[Fact]) -> dict[UUID, OrderStep]:
-    """The furthest state of each order that the facts speak of."""
+    """The furthest state of each order that the facts speak of. Raises FactRefused for a step after the end."""
     steps: dict[UUID, OrderStep] = {}
     for fact in facts:
         body = fact.body
         if body.event == "payment_authorised":
-            steps.setdefault(body.order_id, OrderStep()).reach("authorised")
+            _open_order(steps, body.order_id).reach("authorised")
         elif body.event == "vend_requested":
-            steps.setdefault(body.order_id, OrderStep()).reach("dispensing")
+            _open_order(steps, body.order_id).reach("dispensing")
         elif body.event == "order_ended":
-            step = steps.setdefault(body.order_id, OrderStep())
+            step = _open_order(steps, body.order_id)
             step.reach(body.state)
             step.captured_minor, step.given_back_minor = body.captured_minor, body.given_back_minor
             step.ended_at = fact.at
     return steps
+
+
+def _open_order(steps: dict[UUID, OrderStep], order_id: UUID) -> OrderStep:
+    step = steps.get(order_id)
+    if step is None:
+        step = steps[order_id] = OrderStep()
+    elif step.ended_at is not None:
+        raise FactRefused("the order has ended")
+    return step
 
 
 @dataclass
@@ -89,21 +99,32 @@ def _text(evidence: Evidence | None) -> str | None:
 
 
 def vend_steps(facts: Sequence[Fact]) -> dict[UUID, VendStep]:
-    """What became of each vend that the facts speak of."""
+    """What became of each vend that the facts speak of. Raises FactRefused for a second outcome or another order."""
     steps: dict[UUID, VendStep] = {}
     for fact in facts:
         body = fact.body
         if body.event == "vend_requested":
-            step = steps.setdefault(body.vend_id, VendStep(body.order_id))
-            step.state, step.requested_at, step.device_id = "requested", fact.at, body.device_id
+            step = _vend(steps, body.vend_id, body.order_id)
+            step.state, step.requested_at, step.device_id = step.state or "requested", fact.at, body.device_id
             step.device_epoch, step.device_seq = body.device_epoch, body.device_seq
         elif body.event == "vend_cancel_requested":
-            steps.setdefault(body.vend_id, VendStep(body.order_id)).cancel_reason = body.reason
+            _vend(steps, body.vend_id, body.order_id).cancel_reason = body.reason
         elif body.event == "vend_resolved":
-            step = steps.setdefault(body.vend_id, VendStep(body.order_id))
+            step = _vend(steps, body.vend_id, body.order_id)
+            if step.outcome is not None:
+                raise FactRefused("the vend has an outcome already")
             step.state, step.resolved_at, step.outcome = "done", fact.at, body.outcome
-            step.evidence = _text(body.evidence)
+            step.evidence = _text(body.evidence) or step.evidence
         elif body.event == "vend_dispensed_unpaid":
-            step = steps.setdefault(body.vend_id, VendStep(body.order_id))
-            step.dispensed_unpaid, step.evidence = True, _text(body.evidence)
+            step = _vend(steps, body.vend_id, body.order_id)
+            step.dispensed_unpaid, step.evidence = True, _text(body.evidence) or step.evidence
     return steps
+
+
+def _vend(steps: dict[UUID, VendStep], vend_id: UUID, order_id: UUID) -> VendStep:
+    step = steps.get(vend_id)
+    if step is None:
+        step = steps[vend_id] = VendStep(order_id)
+    elif step.order_id != order_id:
+        raise FactRefused("the vend belongs to another order")
+    return step

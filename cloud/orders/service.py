@@ -52,7 +52,7 @@ _ORDER_STEPS = """
 """
 _VEND_STEPS = """
     UPDATE vends SET
-        state = coalesce(u.state, vends.state),
+        state = CASE WHEN vends.outcome IS NULL THEN coalesce(u.state, vends.state) ELSE vends.state END,
         device_id = coalesce(u.device_id, vends.device_id),
         device_epoch = coalesce(u.device_epoch, vends.device_epoch),
         device_seq = coalesce(u.device_seq, vends.device_seq),

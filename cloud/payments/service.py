@@ -5,8 +5,7 @@ from uuid import UUID
 
 from cloud.database import Transaction, columns, values
 from cloud.errors import FactRefused
-from cloud.payments.rules import PaymentStep, payment_steps
-from shared.payments import PaymentAttempted
+from cloud.payments.rules import payment_steps
 from shared.sync import Fact
 
 _ATTEMPTS = """
@@ -29,11 +28,12 @@ _STEPS = """
             WHEN u.voided THEN 'voided'
             WHEN u.moved AND payments.captured_minor + u.captured + payments.given_back_minor + u.given_back
                 = payments.amount_minor THEN 'settled'
-            WHEN u.authorised THEN 'authorised'
+            WHEN u.authorised AND payments.state = 'pending' THEN 'authorised'
             ELSE payments.state END
     FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::boolean[], $6::boolean[], $7::boolean[])
         AS u (id, order_id, captured, given_back, authorised, voided, moved)
     WHERE payments.id = u.id AND payments.order_id = u.order_id AND payments.state <> 'voided'
+        AND NOT (u.voided AND (payments.state = 'settled' OR payments.captured_minor + payments.given_back_minor > 0))
 """
 _CREDITS = """
     INSERT INTO credits (tenant_id, id, machine_id, device_id, amount_minor, currency, at)
@@ -45,26 +45,20 @@ _CREDITS = """
 async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
     """New payments as far as the facts took them, then the steps of older ones.
 
-    Raises FactRefused for a payment that is unknown or voided.
+    Raises FactRefused for a payment that is unknown or voided, or whose facts contradict one another.
     """
     steps = payment_steps(facts)
     attempts = [(fact.at, fact.body) for fact in facts if fact.body.event == "payment_attempted"]
     if attempts:
         rows = [
-            (p.payment_id, p.rail, p.currency, p.amount_minor, at, *values(_own(steps.pop(p.payment_id, None), p)))
+            (p.payment_id, p.rail, p.currency, p.amount_minor, at, *values(steps.pop(p.payment_id)))
             for at, p in attempts
         ]
         await transaction.execute(_ATTEMPTS, tenant_id, *columns(rows))
     if steps:
         older = [(payment_id, *values(step)) for payment_id, step in steps.items()]
         if await transaction.execute(_STEPS, *columns(older)) != len(older):
-            raise FactRefused("the payment is unknown or voided")
-
-
-def _own(step: PaymentStep | None, attempt: PaymentAttempted) -> PaymentStep:
-    if step is not None and step.order_id != attempt.order_id:
-        raise FactRefused("the payment belongs to another order")
-    return step or PaymentStep(attempt.order_id)
+            raise FactRefused("the payment is unknown, voided, or moved money before it was voided")
 
 
 async def record_credits(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:

@@ -38,6 +38,7 @@ POISON = (FactRefused, asyncpg.IntegrityConstraintViolationError, asyncpg.DataEr
 async def project(transaction: Transaction, tenant_id: UUID, machines: frozenset[UUID], facts: Sequence[Fact]) -> None:
     """Let facts of one site's gateway take effect. Raises one of POISON, or what the database raises."""
     _refuse_strange_machines(machines, facts)
+    _refuse_late_orders(facts)
     for handler, events in PROJECTIONS:
         concerned = [fact for fact in facts if fact.body.event in events]
         if concerned:
@@ -52,6 +53,19 @@ def _refuse_strange_machines(machines: frozenset[UUID], facts: Sequence[Fact]) -
         machine_id = vars(fact.body).get("machine_id")
         if machine_id is not None and machine_id not in machines:
             raise FactRefused(f"machine {machine_id} is not of this site")
+
+
+def _refuse_late_orders(facts: Sequence[Fact]) -> None:
+    """Facts that come before their order find none when they come alone; together they shall not either."""
+    spoken_of: set[UUID | None] = set()
+    for fact in facts:
+        body = fact.body
+        if body.event != "order_placed":
+            known = vars(body)
+            spoken_of.add(known.get("order_id"))
+            spoken_of.add(known.get("vend_id"))
+        elif body.order_id in spoken_of or not spoken_of.isdisjoint([vend.vend_id for vend in body.vends]):
+            raise FactRefused("facts of the order came before it")
 
 
 def _orders_of_before(facts: Sequence[Fact]) -> set[UUID]:
