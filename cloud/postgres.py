@@ -155,7 +155,7 @@ class EmbeddedPostgres:
 
     def _spawn(self, arguments: list[str], folder: Path, user: ServerUser) -> subprocess.Popen[bytes]:
         """Runs one of our binaries in `folder`, the one place its user can reach of our state."""
-        with (self._home / "log").open("wb") as log:
+        with os.fdopen(_ours(self._home / "log", os.O_WRONLY | os.O_TRUNC), "wb") as log:
             return subprocess.Popen(  # noqa: S603  our own binaries and arguments, no shell
                 [str(self._bin / arguments[0]), *arguments[1:]],
                 cwd=folder,
@@ -245,9 +245,14 @@ def _write_new(path: Path, text: str, user: ServerUser) -> None:
     give(path, user)
 
 
+def _ours(path: Path, flags: int) -> int:
+    """Opens or makes a file of our own folder. A link there is not ours: it is refused (OSError)."""
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
 def _lock_or_none(path: Path) -> int | None:
     """An exclusive lock for as long as this process lives, or None when another process has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _ours(path, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

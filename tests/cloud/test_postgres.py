@@ -174,6 +174,20 @@ async def test_it_dies_with_its_parent_and_what_the_kill_left_does_not_stop_the_
     await server.stop()
 
 
+@pytest.mark.parametrize("name", ["log", "lock"])
+async def test_a_link_in_place_of_our_own_file_is_not_followed(tmp_path: Path, name: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("all we have")
+    home = tmp_path / "state" / "postgres"
+    home.mkdir(parents=True)
+    (home / name).symlink_to(precious)
+    server = EmbeddedPostgres(tmp_path / "state", durable=False)
+    with pytest.raises(OSError, match="symbolic links"):
+        await server.start()
+    await server.stop()
+    assert precious.read_text() == "all we have"
+
+
 async def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path, durable=False)
     await server.start()
