@@ -50,7 +50,7 @@ class Unavailable(LarderError):
     retry_after_s = 2
 
     def __init__(self) -> None:
-        super().__init__(Code.UNAVAILABLE, "The database does not answer right now. Try again.")
+        super().__init__(Code.UNAVAILABLE, "This cannot be answered right now. Try again.")
 
 
 class FactRefused(Exception):

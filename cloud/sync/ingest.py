@@ -12,6 +12,7 @@ from cloud.database import Database, Transaction, columns
 from cloud.errors import Refused, Unauthenticated
 from cloud.sync.projections import POISON, project
 from cloud.sync.rules import Batch, Mark, Verdict, already_taken, judge, read_fact, storable
+from cloud.sync.turns import Turns
 from shared.errors import Code
 from shared.sync import Ack, Fact
 
@@ -25,6 +26,8 @@ _LOCK = """
            array(SELECT id FROM machines m WHERE m.tenant_id = g.tenant_id AND m.site_id = g.site_id) AS machines
     FROM gateways g WHERE id = $1 FOR UPDATE OF g
 """
+_LOCK_AT_ONCE = _LOCK + " NOWAIT"
+"""In another process the gateway's last push may still be running: no connection of the pool waits for that."""
 _TAKEN = "SELECT hash FROM facts WHERE gateway_id = $1 AND epoch = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq"
 _KEEP = """
     WITH kept AS (
@@ -72,6 +75,7 @@ class Ingest:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._turns = Turns()
 
     async def take(self, caller: GatewayCaller, batch: Batch) -> Ack:
         """Let a batch take effect. A gap or a repeat is answered with where to go on from.
@@ -81,10 +85,11 @@ class Ingest:
         first = batch.header.first_seq
         facts = [read_fact(line, seq) for seq, line in enumerate(batch.lines, first)]
 
-        try:
-            result = await self._take(caller, batch, facts, _project_together)
-        except POISON:
-            result = await self._take(caller, batch, facts, _project_each)
+        async with self._turns.of(caller.gateway_id):
+            try:
+                result = await self._take(caller, batch, facts, _project_together)
+            except POISON:
+                result = await self._take(caller, batch, facts, _project_each)
         if isinstance(result, Ack):
             return result
         log.error("facts_refused", code=result, gateway_id=str(caller.gateway_id), epoch=batch.header.epoch, seq=first)
@@ -126,7 +131,7 @@ async def _take(
     facts: Sequence[Fact | str],
     projector: Projector,
 ) -> Ack | Code:
-    gateway = await transaction.fetch_one(_LOCK, caller.gateway_id)
+    gateway = await transaction.fetch_one(_LOCK_AT_ONCE, caller.gateway_id)
     if gateway is None or gateway["revoked"]:
         raise Unauthenticated("This gateway was revoked.", Code.GATEWAY_REVOKED)
     mark = Mark(gateway["epoch"], gateway["seq"], gateway["chain"])
