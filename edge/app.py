@@ -207,6 +207,7 @@ class Gateway:
             "broker": self.broker.watch,
             "guard": self.guard.watch,
             "mqtt_routes": self.routes.run,
+            "catalog": partial(_patiently, partial(self.catalog.run, self.database)),
             "devices": partial(_patiently, self.devices.run),
             "dispenses": partial(_patiently, partial(self.dispenses.run, self.orders)),
             "orders": partial(_patiently, self.orders.run),

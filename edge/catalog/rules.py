@@ -44,13 +44,18 @@ def price_on(rail: Rail, price_minor: int) -> int:
     return 0 if rail is Rail.FREE else price_minor
 
 
-def version_in_force(versions: Sequence[tuple[int, datetime]], current: int, now: datetime) -> int:
+def newest_due(versions: Sequence[tuple[int, datetime]], now: datetime | None) -> int:
+    """The highest of `versions`, (version, effective at), whose time has come; 0 if none, or if nobody knows the time.
+
+    `now` is None while the clock is not to be believed.
+    """
+    return max((version for version, effective_at in versions if now and effective_at <= now), default=0)
+
+
+def version_in_force(versions: Sequence[tuple[int, datetime]], current: int, now: datetime | None) -> int:
     """The version to sell by: the highest whose time has come, never below the `current` one.
 
-    A wrong clock must neither take prices back nor leave a machine with nothing to sell: once in force stays in force,
-    and when none ever was, the lowest version is. 0 if there are no versions. `versions` holds (version, effective at).
+    A wrong clock must neither take prices back, nor bring them early, nor leave a machine with nothing to sell: once in
+    force stays in force, and when none ever was, the lowest version is. 0 if there are no versions.
     """
-    due = [version for version, effective_at in versions if effective_at <= now]
-    if due or current:
-        return max([*due, current])
-    return min((version for version, _ in versions), default=0)
+    return max(newest_due(versions, now), current) or min((version for version, _ in versions), default=0)

@@ -1,16 +1,21 @@
 """Use cases of the catalogue: take versions from the cloud, say what is on offer now."""
 
+import asyncio
 import sqlite3
+from datetime import datetime
 from uuid import UUID
 
 from edge.catalog import rules, store
 from edge.catalog.rules import Machine, Offer, OfferedSlot
 from edge.clock import Clock
-from edge.database import Transaction
+from edge.database import Database, Transaction
 from edge.errors import Refused
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
-from shared.contract import Rail
+from shared.contract import ClockQuality, Rail
 from shared.errors import Code
+
+LOOK_S = 1.0
+"""So soon is a version that has come into force there to stay."""
 
 
 def machine_key(machine_id: UUID) -> str:
@@ -19,7 +24,7 @@ def machine_key(machine_id: UUID) -> str:
 
 
 class CatalogService:
-    """Everything works inside a transaction of the caller."""
+    """Everything but `run` works inside a transaction of the caller."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -38,7 +43,16 @@ class CatalogService:
     def apply_planogram(self, tx: Transaction, change: PlanogramVersion) -> None:
         """Take a planogram version; it comes into force at its time."""
         store.put_planogram(tx, change)
+        if rules.newest_due([(change.version, change.effective_at)], self._believed_now()):
+            store.raise_planogram_version(tx, change.machine_id, change.version)
         tx.touch(machine_key(change.machine_id))
+
+    async def run(self, database: Database) -> None:
+        """Note each version that comes into force, bought by or not, so that no clock can take its prices back."""
+        while True:
+            if await database.read(self._newly_due):
+                await database.unit("catalog.bring_into_force", self._bring_into_force)
+            await asyncio.sleep(LOOK_S)
 
     def machines(self, tx: Transaction) -> list[Machine]:
         """All machines of the site."""
@@ -56,7 +70,7 @@ class CatalogService:
             raise Refused(Code.UNKNOWN_MACHINE, "This machine is not known here.")
         current = row["planogram_version"]
         versions = store.versions_from(tx, machine_id, current)
-        version = rules.version_in_force(versions, current, self._clock.now())
+        version = rules.version_in_force(versions, current, self._believed_now())
         machine = _machine(row)
         slots = {
             slot["slot"]: OfferedSlot(
@@ -81,6 +95,24 @@ class CatalogService:
     def pin_version(self, tx: Transaction, offer: Offer) -> None:
         """Note that customers have bought by this version, so that no clock can take its prices back."""
         store.set_planogram_version(tx, offer.machine.machine_id, offer.version)
+
+    def _newly_due(self, tx: Transaction) -> list[tuple[UUID, int]]:
+        """(machine id, version) of what has come into force since it was last noted."""
+        found = []
+        for row in store.machines(tx):
+            machine_id, current = UUID(row["machine_id"]), row["planogram_version"]
+            due = rules.newest_due(store.versions_from(tx, machine_id, current), self._believed_now())
+            if due > current:
+                found.append((machine_id, due))
+        return found
+
+    def _bring_into_force(self, tx: Transaction) -> None:
+        for machine_id, version in self._newly_due(tx):
+            store.raise_planogram_version(tx, machine_id, version)
+            tx.touch(machine_key(machine_id))
+
+    def _believed_now(self) -> datetime | None:
+        return self._clock.now() if self._clock.quality is ClockQuality.SYNCED else None
 
 
 def _machine(row: sqlite3.Row) -> Machine:

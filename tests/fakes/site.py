@@ -196,6 +196,7 @@ class Site:
         """The gateway's tasks of these parts."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._carry(), name="carry")
+            tasks.create_task(self.catalog.run(self.database), name="catalog")
             tasks.create_task(self.devices.run(), name="devices")
             tasks.create_task(self.dispenses.run(self.orders), name="dispenses")
             tasks.create_task(self.orders.run(), name="orders")

@@ -1,20 +1,21 @@
 """R18: the wall clock jumps; deadlines, order, prices and claim codes do not care."""
 
+import asyncio
 import hashlib
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
+from edge.catalog.service import CatalogService, machine_key
 from edge.clock import new_id
 from edge.orders.rules import PAY_WINDOW_S
 from shared.catalog import PlanogramSlot, PlanogramVersion
 from shared.contract import ClockQuality, Rail
 from shared.devices import ExpectedDevice
-from shared.orders import ChosenLine, OrderState, OrderView, PlaceOrder, VendOutcome, VendProgress
+from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
 from shared.sync import Fact
 from tests.fakes.jumping_clock import EPOCH, JumpingClock, clock_of_1970
 from tests.fakes.site import PRICE_MINOR, Site, running_site
@@ -118,18 +119,41 @@ async def version(site: Site) -> int:
     return (await site.database.read(lambda tx: site.catalog.offer(tx, site.machine_id))).version
 
 
+async def version_after_a_power_cut(site: Site, jump: timedelta) -> int:
+    """What is sold before the cloud has told the time."""
+    clock = JumpingClock(jump)
+    return (await site.database.read(lambda tx: CatalogService(clock).offer(tx, site.machine_id))).version
+
+
 @each_jump
-async def test_prices_that_were_paid_are_never_taken_back(tmp_path: Path, jump: timedelta) -> None:
-    clock = JumpingClock()
-    async with running_site(tmp_path, clock=clock) as site:
+async def test_prices_that_were_shown_are_never_taken_back(tmp_path: Path, jump: timedelta) -> None:
+    """Nobody has bought by them yet."""
+    async with running_site(tmp_path, clock=clock_that(told=True)) as site:
         await add_prices(site, 2, datetime.now(UTC) - timedelta(hours=1))
-        lines = (ChosenLine(slot="A1", quantity=1),)
-        wish = PlaceOrder(machine_id=site.machine_id, planogram_version=2, lines=lines)
-        await site.orders.place(uuid4(), wish)
-        clock.jump(jump)
-        assert await version(site) == 2
+        assert await version(site) == await version_after_a_power_cut(site, jump) == 2
+
+
+async def test_prices_that_came_by_time_alone_are_never_taken_back(tmp_path: Path) -> None:
+    clock = clock_that(told=True)
+    async with running_site(tmp_path, clock=clock) as site:
+        await add_prices(site, 2, datetime.now(UTC) + timedelta(hours=1))
+        with site.watch.on(machine_key(site.machine_id)) as noted:
+            clock.step(3601)
+            async with asyncio.timeout(5):
+                await noted.wait()
+        assert await version_after_a_power_cut(site, EPOCH - datetime.now(UTC)) == 2
+
+
+@each_jump
+async def test_an_untold_clock_brings_no_price_early_for_good(tmp_path: Path, jump: timedelta) -> None:
+    clock = JumpingClock(jump)
+    async with running_site(tmp_path, clock=clock) as site:
+        await add_prices(site, 2, datetime.now(UTC) + timedelta(days=30))
+        await site.until_state((await site.order("A1")).order_id, OrderState.SETTLED)
         clock.jump(-2 * jump)
-        assert await version(site) == 2
+        await site.until_state((await site.order("A1")).order_id, OrderState.SETTLED)
+        clock.learn(datetime.now(UTC), 0)
+        assert await version(site) == 1
 
 
 @each_jump

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.catalog.rules import version_in_force
+from edge.catalog.rules import newest_due, version_in_force
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 instants = st.datetimes(datetime(1970, 1, 1), datetime(2040, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))  # noqa: DTZ001 - made aware at once
@@ -28,8 +28,18 @@ def test_a_clock_in_1970_takes_nothing_back_and_leaves_something_to_sell() -> No
     assert version_in_force([], 3, past) == 3
 
 
-@given(planograms, st.lists(instants, min_size=1))
-def test_once_in_force_no_clock_takes_it_back(versions: list[tuple[int, datetime]], clock: list[datetime]) -> None:
+def test_while_nobody_knows_the_time_nothing_comes_into_force() -> None:
+    versions = [(1, START), (2, START)]
+    assert newest_due(versions, None) == 0
+    assert version_in_force(versions, 0, None) == 1
+    assert version_in_force(versions, 1, None) == 1
+    assert version_in_force([], 0, None) == 0
+
+
+@given(planograms, st.lists(st.none() | instants, min_size=1))
+def test_once_in_force_no_clock_takes_it_back(
+    versions: list[tuple[int, datetime]], clock: list[datetime | None]
+) -> None:
     current = 0
     for now in clock:
         version = version_in_force(versions, current, now)

@@ -14,12 +14,14 @@ from edge.errors import Refused
 from shared.catalog import MachineVersion, PlanogramSlot, PlanogramVersion, ProductVersion
 from shared.contract import Rail
 from shared.errors import Code
-from tests.fakes.site import PRICE_MINOR, SLOTS, Site, running_site
+from tests.fakes.site import PRICE_MINOR, SLOTS, Site, SteppedClock, running_site
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with running_site(tmp_path, Rail.CASH) as site:
+    clock = SteppedClock()
+    clock.learn(datetime.now(UTC), 0)
+    async with running_site(tmp_path, Rail.CASH, clock=clock) as site:
         yield site
 
 
