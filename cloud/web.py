@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
 from typing import TypeVar
 from uuid import UUID
 
@@ -98,8 +99,8 @@ def problem(error: LarderError, request_id: str, clock: Clock) -> Response:
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
         body["server_time"] = clock.now().isoformat()
-    if isinstance(error, Unavailable):
-        headers["Retry-After"] = str(error.retry_after_s)
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(Unavailable.retry_after_s)
     structlog.get_logger().info("request_refused", code=error.code, status=error.status)
     return Response(json.dumps(body), status=error.status, mimetype="application/problem+json", headers=headers)
 

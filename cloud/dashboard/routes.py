@@ -1,8 +1,8 @@
 """The orders page, its login, and the stream that tells it to look again."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from quart import Blueprint, Response, make_response, redirect, render_template, request
@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as PlainResponse
 from cloud.auth.rules import SESSION_LIFE
 from cloud.auth.service import AuthService, Operator, Position, positions
 from cloud.clock import Clock
+from cloud.dashboard.streams import Streams
 from cloud.dashboard.wording import install_filters
 from cloud.database import Database, Transaction
 from cloud.errors import Refused, Unauthenticated
@@ -23,7 +24,6 @@ EVENTS = "/orders/events"
 BY_ITSELF = "Larder-By-Itself"
 """The header of requests that the page makes with nobody at it."""
 PAGE_ROWS = 25
-HEARTBEAT_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,8 @@ class Dashboard:
     ) -> None:
         self._database = database
         self._auth = auth
-        self._watch = watch
+        self._streams = Streams(watch, draining)
         self._clock = clock
-        self._draining = draining
 
     async def home(self) -> PlainResponse:
         """GET /: the one page there is."""
@@ -95,26 +94,10 @@ class Dashboard:
     async def events(self) -> Response:
         """GET /orders/events: one server-sent event whenever the tenant's orders have moved."""
         operator = await self._operator()
-        answer = Response(self._moves(operator, request.cookies[COOKIE]), mimetype="text/event-stream")
+        holds = partial(self._holds, request.cookies[COOKIE])
+        answer = Response(self._streams.follow(operator.tenant_id, holds), mimetype="text/event-stream")
         answer.timeout = None
         return answer
-
-    async def _moves(self, operator: Operator, secret: str) -> AsyncIterator[bytes]:
-        """Ends with the session, or when the process is about to."""
-        with self._watch.on("orders", operator.tenant_id) as moved:
-            yield b"retry: 2000\n\n"
-            drained = asyncio.ensure_future(self._draining.wait())
-            try:
-                while await self._holds(secret):
-                    heard = asyncio.ensure_future(moved.wait())
-                    await asyncio.wait({heard, drained}, timeout=HEARTBEAT_SECONDS, return_when="FIRST_COMPLETED")
-                    heard.cancel()
-                    if drained.done():
-                        return
-                    yield b"event: orders\ndata: moved\n\n" if moved.is_set() else b": still here\n\n"
-                    moved.clear()
-            finally:
-                drained.cancel()
 
     async def _holds(self, secret: str) -> bool:
         try:

@@ -27,6 +27,15 @@ async function refresh() {
   running = false;
 }
 
-const stream = new EventSource(live.dataset.stream);
-stream.addEventListener("orders", refresh);
-stream.addEventListener("open", refresh);
+function listen() {
+  const stream = new EventSource(live.dataset.stream);
+  stream.addEventListener("orders", refresh);
+  stream.addEventListener("open", refresh);
+  stream.addEventListener("error", () => {
+    if (stream.readyState !== EventSource.CLOSED) return; // the browser opens it again by itself
+    refresh(); // refused: at the end of the session this leads to the login
+    setTimeout(listen, 5000);
+  });
+}
+
+listen();
