@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
@@ -25,7 +25,9 @@ Row = Mapping[str, Any]
 APP_ROLE = "larder_app"
 MODELS = ("cloud.auth.models", "cloud.onboarding.models", "cloud.catalog.models", "cloud.devices.models")
 UNIT_SECONDS = 20.0
+ACQUIRE_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
+_LAST_SECONDS = 1.0
 _TRIES = 4
 _ALIAS = "default"
 _SET = "SELECT set_config(name, value, true) FROM unnest($1::text[], $2::text[]) AS s (name, value)"
@@ -74,6 +76,12 @@ def tortoise_config(connection: dict[str, Any]) -> dict[str, Any]:
 
 async def _keep(_connection: object) -> None:
     """Instead of asyncpg's reset: a unit sets nothing that outlives its transaction, so there is nothing to undo."""
+
+
+def _drop(connection: Any) -> None:
+    """Free the pool's place without a word to the server; nothing if the line is gone already."""
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 class Transaction:
@@ -129,14 +137,18 @@ Work = Callable[[Transaction], Awaitable[T]]
 class Database:
     """A pool of connections that work as the application's role. Open and close it on the loop that uses it."""
 
-    def __init__(self, url: str, failpoints: Failpoints, *, pool_size: int = 8) -> None:
+    def __init__(
+        self, url: str, failpoints: Failpoints, *, pool_size: int = 8, unit_seconds: float = UNIT_SECONDS
+    ) -> None:
         self._url = url
         self._failpoints = failpoints
         self._pool_size = pool_size
+        self._unit_seconds = unit_seconds
         self._tortoise = TortoiseContext()
         # Entered once, here; each unit runs in a copy, so that no request's context leaks into a transaction or back.
         self._context = contextvars.Context()
         self._running: set[asyncio.Task[Any]] = set()
+        self._borrowed: set[Any] = set()
 
     async def open(self) -> None:
         """Connect lazily. Raises nothing when Postgres is away: units will."""
@@ -159,12 +171,20 @@ class Database:
         await asyncio.get_running_loop().create_task(opening, name="database open", context=self._context)
 
     async def close(self) -> None:
-        """Let running units end, for CLOSE_SECONDS at most, then close the pool."""
+        """Let running units end, for CLOSE_SECONDS at most, then close the pool; lines that are dead are dropped."""
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
             for task in late:
                 task.cancel()
-        await self._tortoise.close_connections()
+            for connection in self._borrowed:
+                _drop(connection)
+            if late:
+                await asyncio.wait(late, timeout=_LAST_SECONDS)
+        try:
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self._tortoise.close_connections()  # cancelled, it drops what is still open
+        except TimeoutError:
+            log.warning("database_left_open")
         self._context.run(self._tortoise.__exit__, None, None, None)
 
     async def unit(
@@ -196,26 +216,47 @@ class Database:
 
     async def _tried(self, name: str, work: Work[T], settings: dict[str, str]) -> T:
         _IN_UNIT.set(True)
+        deadline = asyncio.get_running_loop().time() + self._unit_seconds
         try:
-            async with asyncio.timeout(UNIT_SECONDS):
+            # Later than the line's own end: work that waits for the line ends by that, any other by this.
+            async with asyncio.timeout_at(deadline + _LAST_SECONDS):
                 for _ in range(_TRIES - 1):
                     try:
-                        return await self._once(name, work, settings)
+                        return await self._once(name, work, settings, deadline)
                     except _AGAIN as error:
                         log.info("unit_repeated", unit=name, error=type(error).__name__)
                         await asyncio.sleep(random.uniform(0.005, 0.05))  # noqa: S311  jitter, no secret
-                return await self._once(name, work, settings)
+                return await self._once(name, work, settings, deadline)
         except _TRANSIENT as error:
             if isinstance(error, ValueError):  # asyncpg's word for an argument of the wrong type
                 raise
             log.warning("database_unavailable", unit=name, error=repr(error))
             raise Unavailable from error
 
-    async def _once(self, name: str, work: Work[T], settings: dict[str, str]) -> T:
+    @asynccontextmanager
+    async def _line(self, client: AsyncpgDBClient, deadline: float) -> AsyncIterator[Any]:
+        """A connection of the pool, dropped at `deadline`: on a dead line even rollback and release wait for ever.
+
+        Released whatever happens, unlike Tortoise's own transaction when its BEGIN fails.
+        """
+        pooled = client.acquire_connection()
+        async with asyncio.timeout(ACQUIRE_SECONDS):
+            connection: Any = await pooled.__aenter__()
+        self._borrowed.add(connection)
+        end = asyncio.get_running_loop().call_at(deadline, _drop, connection)
+        try:
+            yield connection
+        finally:
+            try:
+                await pooled.__aexit__(None, None, None)
+            finally:
+                end.cancel()
+                self._borrowed.discard(connection)
+
+    async def _once(self, name: str, work: Work[T], settings: dict[str, str], deadline: float) -> T:
         client = self._tortoise.db(_ALIAS)
         assert isinstance(client, AsyncpgDBClient)  # noqa: S101  configured above
-        # Released whatever happens, unlike Tortoise's own transaction when its BEGIN fails.
-        async with client.acquire_connection() as connection:
+        async with self._line(client, deadline) as connection:
             transaction = TransactionWrapper(client)
             transaction._connection = connection
             token = self._tortoise.connections.set(_ALIAS, transaction)

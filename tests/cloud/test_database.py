@@ -1,18 +1,20 @@
 """The unit of work: one transaction, one tenant, a shield."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import asyncpg
 import pytest
 
 from cloud.clock import new_id
-from cloud.database import Database, Transaction
+from cloud.database import Database, Transaction, credentials
 from cloud.errors import Unavailable
 from cloud.failpoints import Failpoints
 from cloud.onboarding.models import Tenant
 from cloud.onboarding.service import create_tenant
 from tests.cloud.conftest import Server
+from tests.fakes.dead_line import DeadLine
 
 ADD = "UPDATE sites SET last_change = last_change + 1 RETURNING last_change"
 
@@ -196,4 +198,73 @@ async def test_nothing_listens_is_told_as_such() -> None:
 
     with pytest.raises(Unavailable):
         await database.unit("test", ask)
+    await database.close()
+
+
+async def ask(transaction: Transaction) -> None:
+    await transaction.fetch("SELECT 1")
+
+
+@pytest.fixture
+async def line(server: Server, database_url: str) -> AsyncIterator[DeadLine]:
+    found = credentials(database_url)
+    async with DeadLine(f"{found['host']}/.s.PGSQL.{found['port']}").listening(found) as opened:
+        yield opened
+
+
+async def test_a_line_that_falls_dead_costs_one_unit_and_not_the_pool(line: DeadLine) -> None:
+    database = Database(line.url, Failpoints(), pool_size=2, unit_seconds=0.5)
+    await database.open()
+
+    async def fall(transaction: Transaction) -> None:
+        line.freeze()
+        await transaction.fetch("SELECT 1")
+
+    async with asyncio.timeout(20):
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                await database.unit("test", fall)
+        await database.unit("test", ask)
+        await database.close()
+
+
+async def test_closing_does_not_wait_for_a_dead_line(line: DeadLine) -> None:
+    database = Database(line.url, Failpoints())
+    await database.open()
+    await database.unit("test", ask)
+    line.freeze()
+    async with asyncio.timeout(4):
+        await database.close()
+
+
+@pytest.mark.lab
+async def test_closing_drops_work_on_a_dead_line(line: DeadLine) -> None:
+    database = Database(line.url, Failpoints(), unit_seconds=60)
+    await database.open()
+    await database.unit("test", ask)
+    line.freeze()
+    waiting = asyncio.create_task(database.unit("test", ask))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        await database.close()
+    with pytest.raises((Unavailable, asyncio.CancelledError)):
+        await waiting
+
+
+@pytest.mark.lab
+async def test_a_busy_pool_is_told_soon(database_url: str) -> None:
+    database = Database(database_url, Failpoints(), pool_size=1)
+    await database.open()
+    free = asyncio.Event()
+
+    async def hold(_: Transaction) -> None:
+        await free.wait()
+
+    holder = asyncio.create_task(database.unit("test", hold))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable):
+            await database.unit("test", ask)
+    free.set()
+    await holder
     await database.close()
