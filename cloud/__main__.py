@@ -1,4 +1,5 @@
-"""The cloud's program: `python -m cloud migrate | serve | seed-demo FILE | create-api-key TENANT NAME`."""
+"""The cloud's program: `python -m cloud migrate | serve | seed-demo FILE | create-api-key TENANT NAME |
+revoke-gateway TENANT GATEWAY | issue-claim-code TENANT GATEWAY`."""
 
 import argparse
 import asyncio
@@ -19,8 +20,9 @@ from cloud.app import create_app
 from cloud.auth.service import create_api_key
 from cloud.clock import Clock
 from cloud.database import Database, Transaction
-from cloud.errors import PostgresFailed, SchemaError, SettingsError, Unavailable
+from cloud.errors import NotFound, PostgresFailed, SchemaError, SettingsError, Unavailable
 from cloud.failpoints import Failpoints
+from cloud.onboarding import service as onboarding
 from cloud.postgres import EmbeddedPostgres
 from cloud.settings import Settings
 
@@ -29,6 +31,10 @@ log = structlog.get_logger()
 CONFIGURATION_STATUS = 78
 """EX_CONFIG of sysexits.h."""
 API_KEY_LIFE = timedelta(days=365)
+_OF_A_GATEWAY = {
+    "revoke-gateway": "refuse a gateway's key and its open claim codes from now on",
+    "issue-claim-code": "print a code by which a gateway may claim its place, also anew, within 24 h",
+}
 
 
 def main() -> int:
@@ -41,7 +47,7 @@ def main() -> int:
     except (SettingsError, PostgresFailed, SchemaError) as error:
         sys.stderr.write(f"larder cloud: {error}\n")
         return CONFIGURATION_STATUS
-    except (Unavailable, OSError) as error:
+    except (NotFound, Unavailable, OSError) as error:
         sys.stderr.write(f"larder cloud: {error}\n")
         return 1
     return 0
@@ -57,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     key = commands.add_parser("create-api-key", help="print a new API key of a tenant, this once")
     key.add_argument("tenant", type=UUID)
     key.add_argument("name")
+    for name, what in _OF_A_GATEWAY.items():
+        of_gateway = commands.add_parser(name, help=what)
+        of_gateway.add_argument("tenant", type=UUID)
+        of_gateway.add_argument("gateway", type=UUID)
     return parser
 
 
@@ -137,6 +147,23 @@ async def _create_api_key(configured: Settings, arguments: argparse.Namespace) -
         sys.stdout.write(await database.unit("create_api_key", work, tenant_id=arguments.tenant) + "\n")
 
 
+async def _revoke_gateway(configured: Settings, arguments: argparse.Namespace) -> None:
+    async def work(transaction: Transaction) -> None:
+        await onboarding.revoke_gateway(transaction, arguments.gateway, Clock().now())
+
+    async with _database(configured) as database:
+        await database.unit("revoke_gateway", work, tenant_id=arguments.tenant)
+    log.info("gateway_revoked", gateway_id=str(arguments.gateway))
+
+
+async def _issue_claim_code(configured: Settings, arguments: argparse.Namespace) -> None:
+    async def work(_: Transaction) -> str:
+        return await onboarding.issue_claim_code(arguments.tenant, arguments.gateway, Clock().now())
+
+    async with _database(configured) as database:
+        sys.stdout.write(await database.unit("issue_claim_code", work, tenant_id=arguments.tenant) + "\n")
+
+
 def _write_secret(path: Path, text: str) -> None:
     """Readable by its owner only, from the first byte on."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +177,8 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], Coroutine[None, No
     "serve": _serve,
     "seed-demo": _seed_demo,
     "create-api-key": _create_api_key,
+    "revoke-gateway": _revoke_gateway,
+    "issue-claim-code": _issue_claim_code,
 }
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ class GatewayCaller:
     gateway_id: UUID
     tenant_id: UUID
     site_id: UUID
+    public_key: str
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,14 @@ class AuthService:
         if gateway["revoked_at"] is not None:
             log.warning("revoked_gateway_refused", gateway_id=str(gateway["id"]))
             raise Unauthenticated("This gateway was revoked.", Code.GATEWAY_REVOKED)
-        return GatewayCaller(gateway["id"], gateway["tenant_id"], gateway["site_id"])
+        return GatewayCaller(gateway["id"], gateway["tenant_id"], gateway["site_id"], gateway["public_key"])
 
     async def still_trusted(self, caller: GatewayCaller) -> bool:
-        """False once the gateway has been revoked."""
+        """False once the gateway has been revoked, or another key speaks for it."""
         gateway = await self._gateway_row(caller.tenant_id, caller.gateway_id)
-        return gateway is not None and gateway["revoked_at"] is None
+        return (
+            gateway is not None and gateway["revoked_at"] is None and bool(gateway["public_key"] == caller.public_key)
+        )
 
     async def _gateway_row(self, tenant_id: UUID, gateway_id: UUID) -> Row | None:
         async def work(transaction: Transaction) -> Row | None:
@@ -159,15 +162,20 @@ async def create_gateway(tenant_id: UUID, site_id: UUID, name: str, gateway_id: 
     await Gateway(id=gateway_id, tenant_id=tenant_id, site_id=site_id, name=name).save()
 
 
-async def register_key(gateway_id: UUID, public_key: str, software: str, now: datetime) -> None:
-    """Inside a unit of the tenant: from now on this key speaks for the gateway."""
-    await Gateway.filter(id=gateway_id).update(public_key=public_key, software=software, claimed_at=now)
+async def register_key(
+    transaction: Transaction, gateway_id: UUID, public_key: str, software: str, now: datetime
+) -> None:
+    """Inside a unit of the tenant: from now on this key alone speaks for the gateway, even if it was revoked before."""
+    await Gateway.filter(id=gateway_id).update(
+        public_key=public_key, software=software, claimed_at=now, revoked_at=None
+    )
+    await transaction.ring("gateway", gateway_id)
 
 
 async def gateway_with_key(gateway_id: UUID, public_key: str) -> GatewayCaller | None:
     """Inside a unit of the tenant: the gateway, if this key speaks for it."""
     row = await Gateway.get_or_none(id=gateway_id, public_key=public_key)
-    return None if row is None else GatewayCaller(row.id, row.tenant_id, row.site_id)
+    return None if row is None else GatewayCaller(row.id, row.tenant_id, row.site_id, public_key)
 
 
 async def revoke_gateway(transaction: Transaction, gateway_id: UUID, now: datetime) -> None:

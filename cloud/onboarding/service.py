@@ -11,7 +11,7 @@ from cloud.auth import service as auth
 from cloud.auth.rules import sha256_hex
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Transaction
-from cloud.errors import Refused
+from cloud.errors import NotFound, Refused
 from cloud.onboarding.models import ClaimCode, Site, Tenant
 from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code, why_refused
 from shared.errors import Code
@@ -74,7 +74,7 @@ async def _claimed(transaction: Transaction, wish: ClaimGateway, secret: str, no
     if code.used_by is None:
         code.used_by, code.used_at = wish.public_key, now
         await code.save(update_fields=["used_by", "used_at"])
-        await auth.register_key(code.gateway_id, wish.public_key, wish.software, now)
+        await auth.register_key(transaction, code.gateway_id, wish.public_key, wish.software, now)
     gateway = await auth.gateway_with_key(code.gateway_id, wish.public_key)
     if gateway is None:
         return Code.CLAIM_CODE_USED  # a later code has put another key in its place
@@ -109,12 +109,26 @@ async def create_gateway(tenant_id: UUID, site_id: UUID, name: str) -> UUID:
 
 
 async def issue_claim_code(tenant_id: UUID, gateway_id: UUID, now: datetime) -> str:
-    """Inside a unit of the tenant: a one-time code with which the gateway may register a key; shown this once."""
+    """Inside a unit of the tenant: a one-time code with which the gateway may register a key; shown this once.
+
+    A gateway that was revoked is let in again by it. Raises NotFound.
+    """
+    if not await auth.positions(gateway_id):
+        raise NotFound
     code = new_claim_code()
     row = ClaimCode(id=new_id(), tenant_id=tenant_id, gateway_id=gateway_id, created_at=now)
     row.secret_sha256, row.expires_at = sha256_hex(code), now + CLAIM_LIFE
     await row.save()
     return code
+
+
+async def revoke_gateway(transaction: Transaction, gateway_id: UUID, now: datetime) -> None:
+    """Inside a unit of the tenant: refuse this gateway until it claims its place with a code issued later.
+
+    Raises NotFound.
+    """
+    await ClaimCode.filter(gateway_id=gateway_id, expires_at__gt=now).update(expires_at=now)
+    await auth.revoke_gateway(transaction, gateway_id, now)
 
 
 async def currency_of(site_id: UUID) -> str:
