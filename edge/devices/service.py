@@ -153,20 +153,23 @@ class DeviceService:
         store.see_number(tx, device_id, epoch, seq)
 
     async def run(self) -> None:
-        """Keep the ledger's word on who is online true: it says so only of devices that can be commanded now."""
+        """Keep the ledger's word on who is online true: it says so of the devices that can be commanded now."""
         with self._watch.on(LINKS_KEY) as changed:
             while True:
                 changed.clear()
-                if await self._database.read(self._gone):
-                    await self._database.unit("devices.offline", self._note_departures)
+                if await self._database.read(self._misjudged):
+                    await self._database.unit("devices.presence", self._correct_presence)
                 await changed.wait()
 
-    def _gone(self, tx: Transaction) -> list[sqlite3.Row]:
-        return [row for row in store.online(tx) if not self._links.online(UUID(row["device_id"]))]
+    def _misjudged(self, tx: Transaction) -> list[sqlite3.Row]:
+        return [row for row in store.presence(tx) if bool(row["online"]) != self._links.online(UUID(row["device_id"]))]
 
-    def _note_departures(self, tx: Transaction) -> None:
-        for row in self._gone(tx):
-            self._set_online(tx, UUID(row["device_id"]), UUID(row["machine_id"]), online=False, reason="disconnected")
+    def _correct_presence(self, tx: Transaction) -> None:
+        # Links may change while this runs, and a hello is committed before its link can be used: each wakes us again.
+        for row in self._misjudged(tx):
+            came = not row["online"]
+            reason = "hello" if came else "disconnected"
+            self._set_online(tx, UUID(row["device_id"]), UUID(row["machine_id"]), online=came, reason=reason)
 
     def _set_online(self, tx: Transaction, device_id: UUID, machine_id: UUID, *, online: bool, reason: str) -> None:
         if store.set_online(tx, device_id, online=online):

@@ -40,9 +40,9 @@ def set_online(tx: Transaction, device_id: UUID, *, online: bool) -> bool:
     return tx.run("UPDATE devices SET online = ?2 WHERE device_id = ?1 AND online != ?2", str(device_id), online) > 0
 
 
-def online(tx: Transaction) -> list[sqlite3.Row]:
-    """Devices the ledger believes to be online."""
-    return tx.all("SELECT device_id, machine_id FROM devices WHERE online")
+def presence(tx: Transaction) -> list[sqlite3.Row]:
+    """All devices, and whether the ledger believes them to be online."""
+    return tx.all("SELECT device_id, machine_id, online FROM devices")
 
 
 def set_firmware(tx: Transaction, device_id: UUID, firmware: str) -> None:

@@ -82,7 +82,7 @@ LINKS = [
     *_gateway("app.begin_epoch", scenes.buy).around_commit(),
     *_gateway("devices.claim", scenes.new_board).around_commit(),
     *_gateway("devices.hello", scenes.power_cut).around_commit(),
-    *_gateway("devices.offline", scenes.power_cut).around_commit(),
+    *_gateway("devices.presence", scenes.power_cut).around_commit(),
     *_gateway("devices.heartbeat", scenes.waiting).around_commit(),
     *_gateway("sync.push", scenes.cloud_away).at("before_send", "after_send", "before_commit", "after_commit"),
     *_gateway("sync.pull", scenes.delivery).at("after_receive", "before_commit", "after_commit"),

@@ -1,5 +1,6 @@
 """First contact, login, hello, heartbeat, and who is there."""
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator
@@ -12,6 +13,8 @@ import pytest
 
 from edge.access import Identity, IdentityKind
 from edge.clock import new_id
+from edge.devices.service import link_key
+from edge.links import LINKS_KEY
 from shared.contract import ClockQuality
 from shared.devices import COMMAND, Claim, Claimed, DeviceHealth, DeviceLinkChanged, ExpectedDevice, Heartbeat, mac_of
 from shared.topics import Channel, Topic
@@ -237,3 +240,16 @@ async def test_a_heartbeat_before_the_hello_makes_no_device_commandable(site: Si
     topic = Topic(site.machine_id, site.device_id, Channel.HEARTBEAT)
     await site.devices.heartbeat(topic, Heartbeat(boot_id=new_id(), nonce="f" * 16, uptime_s=1))
     assert site.links.nonce(site.device_id) is None
+
+
+async def test_a_departure_noted_too_late_is_taken_back(site: Site) -> None:
+    """It was noted after the hello that had ended it, and before its link could be used."""
+    sql = "UPDATE devices SET online = 0"
+    with site.watch.on(link_key(site.machine_id)) as told:
+        await site.database.unit("test", lambda tx: tx.run(sql))
+        site.watch.touch([LINKS_KEY])
+        async with asyncio.timeout(5):
+            await told.wait()
+    changes = [fact.body.online for fact in await site.facts() if isinstance(fact.body, DeviceLinkChanged)]
+    assert changes == [True, True]
+    assert await site.database.read(lambda tx: tx.one("SELECT 1 FROM devices WHERE online")) is not None
