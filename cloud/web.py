@@ -114,17 +114,22 @@ def decode_cursor(text: str, length: int) -> list[str]:
     """What `encode_cursor` was given. Raises Refused."""
     try:
         values = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
-    except ValueError:
+    except (ValueError, RecursionError):
         values = None
-    if not isinstance(values, list) or len(values) != length or not all(isinstance(value, str) for value in values):
+    if not isinstance(values, list) or len(values) != length or not all(map(_is_storable, values)):
         raise invalid("cursor", "is not one of ours")
     return values
+
+
+def _is_storable(value: object) -> bool:
+    """Whether it is a text, and one that Postgres could hold: no NUL, no half of a surrogate pair."""
+    return isinstance(value, str) and not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value)
 
 
 def page_size(default: int = 50, largest: int = 200) -> int:
     """The query's `limit`. Raises Refused."""
     text = request.args.get("limit", str(default))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= largest:
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= largest:
         raise invalid("limit", f"must be a number from 1 to {largest}")
     return int(text)
 

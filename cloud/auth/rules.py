@@ -27,7 +27,8 @@ def sha256_hex(secret: str) -> str:
 
 def token_times_hold(issued: datetime, expires: datetime, now: datetime) -> bool:
     """True when a token is in force at `now`, give or take the leeway, and claims no longer life than allowed."""
-    in_force = issued - CLOCK_LEEWAY <= now <= expires + CLOCK_LEEWAY
+    # The leeway is put on `now`: a token may name the very first or last moment there is.
+    in_force = issued <= now + CLOCK_LEEWAY and now - CLOCK_LEEWAY <= expires
     return in_force and timedelta() < expires - issued <= TOKEN_LIFE
 
 

@@ -46,7 +46,7 @@ def read(text: str) -> Token:
     try:
         unproven = jws.extract_compact(text.encode())
         claims = Claims.model_validate(json.loads(unproven.payload))
-    except (JoseError, ValidationError, ValueError) as error:
+    except (JoseError, ValidationError, ValueError, RecursionError) as error:
         raise TokenRefused("unreadable") from error
     return Token(text, str(unproven.headers().get("kid", "")), claims)
 

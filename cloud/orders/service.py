@@ -85,7 +85,7 @@ def read_cursor(text: str | None) -> tuple[datetime, UUID]:
     placed_at, order_id = decode_cursor(text, 2)
     try:
         return datetime.fromisoformat(placed_at).astimezone(UTC), UUID(order_id)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise invalid("cursor", "is not one of ours") from error
 
 

@@ -160,6 +160,8 @@ async def _body() -> bytes:
         return gunzip(body)
     except BatchTooLarge as error:
         raise Refused(Code.TOO_LARGE, f"At most {MAX_BATCH_BYTES} bytes, decompressed.", status=413) from error
+    except BatchMalformed as error:
+        raise Refused(Code.MALFORMED_BODY, f"This cannot be decompressed: {error}.", status=400) from error
 
 
 def _websocket_bearer() -> str:

@@ -1,0 +1,57 @@
+"""What nobody in good faith would send is refused, and is no fault of ours."""
+
+import base64
+import json
+
+import pytest
+
+from cloud.web import encode_cursor
+from tests.cloud.conftest import World
+
+DEEP = b"[" * 6000
+ANY_ID = "00000000-0000-0000-0000-000000000000"
+
+
+def packed(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).decode()
+
+
+QUERIES = [
+    *(f"/v1/orders?limit={limit}" for limit in ("0000019999", "9" * 31, "9" * 5000, "1e2", "%D9%A1")),
+    f"/v1/orders?cursor={packed(DEEP)}",
+    "/v1/orders?cursor=" + encode_cursor(["0001-01-01T00:00:00+14:00", ANY_ID]),
+    "/v1/orders?cursor=" + encode_cursor(["9999-12-31T23:59:59-14:00", ANY_ID]),
+    "/v1/orders?cursor=" + encode_cursor(["2026-01-01T00:00:00+00:00", "\0"]),
+    "/v1/catalog/products?cursor=" + encode_cursor(["\0", ANY_ID]),
+    "/v1/catalog/products?cursor=" + encode_cursor(["\ud800", ANY_ID]),
+    "/v1/inventory?cursor=" + encode_cursor([ANY_ID, "\0"]),
+    "/v1/inventory?cursor=" + encode_cursor([ANY_ID, "\udfff"]),
+    "/v1/devices?cursor=" + encode_cursor(["\0"]),
+]
+
+
+@pytest.mark.criterion("3.4")
+async def test_nonsense_in_a_query_is_refused(world: World) -> None:
+    for query in QUERIES:
+        answer = await world.client.get(query, headers=world.operator)
+        assert (answer.status_code, (await answer.get_json())["code"]) == (422, "validation_failed"), query[:80]
+
+
+async def test_nonsense_for_a_token_opens_nothing(world: World) -> None:
+    head, _, signature = world.gateway.token().split(".")
+    texts = (DEEP, b"null", b"[]", b"1", b'{"a":' * 2000, b"\xff", json.dumps({"iss": 1}).encode())
+    tokens = [f"{head}.{packed(text).rstrip('=')}.{signature}" for text in texts]
+    tokens += [f"{packed(text).rstrip('=')}.e30.{signature}" for text in texts]
+    tokens += [world.gateway.token(iat=-62135596800), world.gateway.token(exp=253402300799)]
+    for token in tokens:
+        answer = await world.client.get("/v1/sync/changes", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 401, token[:80]
+
+
+async def test_nonsense_for_a_body_is_refused(world: World) -> None:
+    gzipped = {"Content-Encoding": "gzip"}
+    for path, kind in (("facts", "application/x-ndjson"), ("telemetry", "application/json")):
+        headers = world.gateway.authorisation() | {"Content-Type": kind}
+        for body, more in ((b"no gzip", gzipped), (b"", gzipped), (DEEP, {}), (b"\xff", {}), (b"", {})):
+            answer = await world.client.post(f"/v1/sync/{path}", data=body, headers=headers | more)
+            assert (answer.status_code, (await answer.get_json())["code"]) == (400, "malformed_body"), (path, body[:9])
