@@ -59,6 +59,8 @@ def set_suspect(tx: Transaction, machine_id: UUID, slot: str, *, suspect: bool) 
 
 
 def set_sensed_empty(tx: Transaction, machine_id: UUID, slot: str, *, empty: bool) -> bool:
-    """Whether that was news."""
+    """Whether that was news. It is so too of a slot that has yet to get its stock."""
+    if empty:
+        add_slot(tx, machine_id, slot)
     sql = "UPDATE stock SET sensed_empty = ?3 WHERE machine_id = ?1 AND slot = ?2 AND sensed_empty != ?3"
     return tx.run(sql, str(machine_id), slot, empty) > 0

@@ -7,9 +7,10 @@ from edge.catalog.rules import OfferedSlot
 from edge.catalog.service import CatalogService, machine_key
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService, link_key
+from edge.inventory.rules import slot_state
 from edge.inventory.service import InventoryService, Level, stock_key
 from edge.payments.service import PaymentService, credit_key
-from shared.catalog import Catalogue, CatalogueSlot, Machines, MachineSummary, SlotState
+from shared.catalog import Catalogue, CatalogueSlot, Machines, MachineSummary
 
 
 class KioskViews:
@@ -87,7 +88,7 @@ class KioskViews:
             name=offered.name,
             price_minor=offered.price_minor,
             available=available,
-            state=_state(available, suspect=bool(level and level.suspect), online=self._online(offered)),
+            state=slot_state(available, suspect=bool(level and level.suspect), online=self._online(offered)),
         )
 
     def _online(self, offered: OfferedSlot) -> bool:
@@ -97,11 +98,3 @@ class KioskViews:
 def catalogue_keys(machine_id: UUID) -> tuple[str, ...]:
     """Touched when the machine's catalogue has changed (watch.py), but for what comes by time alone."""
     return machine_key(machine_id), stock_key(machine_id), credit_key(machine_id), link_key(machine_id)
-
-
-def _state(available: int, *, suspect: bool, online: bool) -> SlotState:
-    if suspect:
-        return SlotState.SUSPECT
-    if available <= 0:
-        return SlotState.SOLD_OUT
-    return SlotState.OK if online else SlotState.OFFLINE

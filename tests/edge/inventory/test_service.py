@@ -22,9 +22,9 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
-async def sense(site: Site, empty: bool) -> None:
+async def sense(site: Site, empty: bool, slot: str = "A1") -> None:
     topic = Topic(site.machine_id, site.device_id, Channel.STOCK)
-    await site.inventory.sense(topic, StockSensed(boot_id=new_id(), slot="A1", empty=empty))
+    await site.inventory.sense(topic, StockSensed(boot_id=new_id(), slot=slot, empty=empty))
 
 
 @pytest.mark.criterion("8.3")
@@ -65,6 +65,13 @@ async def test_a_slot_that_says_it_is_empty_sells_nothing_until_it_says_otherwis
     await site.until_state(view.order_id, OrderState.SETTLED)
     told = [fact.body.empty for fact in await site.facts() if isinstance(fact.body, SlotSensed)]
     assert told == [True, False]
+
+
+async def test_a_slot_that_said_it_is_empty_before_it_had_stock_is_believed(site: Site) -> None:
+    await sense(site, empty=True, slot="C9")
+    await site.move_stock("C9", 5, Reason.OPENING)
+    levels = await site.database.read(lambda tx: site.inventory.levels(tx, site.machine_id))
+    assert (levels["C9"].on_hand, levels["C9"].available) == (5, 0)
 
 
 async def test_what_is_reserved_is_not_sold_twice_and_comes_back(site: Site) -> None:
