@@ -37,7 +37,9 @@ _HEALTH = """
     ON CONFLICT ON CONSTRAINT device_health_pkey DO UPDATE SET at = excluded.at, firmware = excluded.firmware,
         uptime_s = excluded.uptime_s, free_bytes = excluded.free_bytes, rssi_dbm = excluded.rssi_dbm,
         journal_bytes = excluded.journal_bytes, received_at = excluded.received_at
+    WHERE h.at <= excluded.at OR h.at > h.received_at + interval '1 minute'
 """
+"""A sample from ahead of its time was taken under a wrong clock: it gives way to any."""
 _EXPECTED = """
     SELECT d.id, d.machine_id, d.name, d.claim_code_sha256, d.claim_expires_at FROM devices d
     JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
@@ -115,7 +117,10 @@ async def record_steps(transaction: Transaction, tenant_id: UUID, facts: Sequenc
 async def record_health(
     transaction: Transaction, tenant_id: UUID, site_id: UUID, samples: Sequence[DeviceHealth]
 ) -> int:
-    """Keep the newest sample of each device of the site; samples of others are dropped. How many were kept."""
+    """Keep the newest sample of each device of the site, by the gateway's clock. How many were kept.
+
+    Samples of others, and older ones than we have, are dropped.
+    """
     newest = {sample.device_id: sample for sample in sorted(samples, key=lambda sample: sample.at)}
     rows = [
         (s.device_id, s.machine_id, s.at, s.firmware, s.uptime_s, s.free_bytes, s.rssi_dbm, s.journal_bytes)

@@ -1,11 +1,11 @@
 """Stock: taken from facts in whole batches, asked for by people, shown to both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from cloud.clock import new_id
 from cloud.database import Transaction, columns, values
-from cloud.inventory.rules import slot_steps
+from cloud.inventory.rules import SlotStep, slot_steps
 from cloud.onboarding.service import append_changes
 from shared.contract import Message, SlotCode
 from shared.inventory import Reason, StockInstruction
@@ -89,6 +89,15 @@ async def _record_slots(transaction: Transaction, tenant_id: UUID, facts: Sequen
     if not steps:
         return
     await transaction.execute(_STOCK, tenant_id, *columns([(*key, *values(step)) for key, step in steps.items()]))
+    await _flag(transaction, steps)
+
+
+async def restate(transaction: Transaction, facts: Sequence[Fact]) -> None:
+    """What facts in effect last said of slots stands again; nothing moves a second time."""
+    await _flag(transaction, slot_steps(facts))
+
+
+async def _flag(transaction: Transaction, steps: Mapping[tuple[UUID, str], SlotStep]) -> None:
     flagged = [
         (*key, step.suspect, step.sensed_empty)
         for key, step in steps.items()

@@ -10,7 +10,7 @@ from cloud.auth.service import GatewayCaller
 from cloud.clock import new_id
 from cloud.database import Database, Transaction, columns
 from cloud.errors import Refused, Unauthenticated
-from cloud.sync.projections import POISON, project
+from cloud.sync.projections import LAST_WORD, POISON, project, restate, subject
 from cloud.sync.rules import Batch, Mark, Verdict, already_taken, judge, read_fact, storable
 from cloud.sync.turns import Turns
 from shared.errors import Code
@@ -50,6 +50,12 @@ _BURIED = """
     SELECT d.epoch, d.seq, f.line FROM dead_letters d
     JOIN facts f USING (tenant_id, gateway_id, epoch, seq)
     WHERE d.gateway_id = $1 AND d.replayed_at IS NULL ORDER BY d.epoch, d.seq
+"""
+_LATER = """
+    SELECT f.seq, f.line FROM facts f LEFT JOIN dead_letters d USING (tenant_id, gateway_id, epoch, seq)
+    WHERE gateway_id = $1 AND (epoch, seq) > ($2, $3) AND f.event = ANY($4::text[])
+        AND position($5::bytea IN f.line) > 0 AND (d.seq IS NULL OR d.replayed_at IS NOT NULL)
+    ORDER BY epoch, seq
 """
 _RISEN = "UPDATE dead_letters SET replayed_at = now() WHERE gateway_id = $1 AND epoch = $2 AND seq = $3"
 _STILL_DEAD = """
@@ -251,17 +257,29 @@ async def _raise_one(
     line: bytes,
 ) -> int:
     fact = read_fact(line, seq)
-    letter = (
-        DeadLetter(seq, fact, 1)
-        if isinstance(fact, str)
-        else await _project_alone(transaction, tenant_id, machines, fact)
-    )
+    if isinstance(fact, str):
+        await transaction.execute(_STILL_DEAD, gateway_id, epoch, seq, fact)
+        return 0
+    letter = await _project_alone(transaction, tenant_id, machines, fact)
     if letter is not None:
         await transaction.execute(_STILL_DEAD, gateway_id, epoch, seq, letter.reason)
         return 0
+    await _let_later_facts_stand(transaction, tenant_id, gateway_id, epoch, fact)
     await transaction.execute(_RISEN, gateway_id, epoch, seq)
     log.info("dead_letter_replayed", gateway_id=str(gateway_id), epoch=epoch, seq=seq)
     return 1
+
+
+async def _let_later_facts_stand(
+    transaction: Transaction, tenant_id: UUID, gateway_id: UUID, epoch: int, risen: Fact
+) -> None:
+    """A fact that takes effect out of turn must not have the last word on its device or slot."""
+    about = subject(risen)
+    if about is None:
+        return
+    asked = (gateway_id, epoch, risen.seq, list(LAST_WORD), str(about[0]).encode())
+    found = [read_fact(row["line"], row["seq"]) for row in await transaction.fetch(_LATER, *asked)]
+    await restate(transaction, tenant_id, [f for f in found if not isinstance(f, str) and subject(f) == about])
 
 
 def _event(fact: Fact | str) -> str:

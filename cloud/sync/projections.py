@@ -23,12 +23,17 @@ _PAYMENT_EVENTS = frozenset(
     {"payment_attempted", "payment_authorised", "payment_captured", "payment_given_back", "payment_voided"}
 )
 
+_OF_A_DEVICE = frozenset({"device_claimed", "device_link_changed"})
+_OF_A_SLOT = frozenset({"stock_moved", "slot_suspected", "slot_sensed"})
+LAST_WORD = _OF_A_DEVICE | _OF_A_SLOT
+"""Events of which the last one in (epoch, seq) order says how it is now."""
+
 PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
-    (devices.record_steps, frozenset({"device_claimed", "device_link_changed"})),
+    (devices.record_steps, _OF_A_DEVICE),
     (orders.record, _VEND_EVENTS | {"order_placed", "payment_authorised", "order_ended"}),
     (payments.record, _PAYMENT_EVENTS),
     (payments.record_credits, frozenset({"credit_inserted"})),
-    (inventory.record, frozenset({"stock_moved", "slot_suspected", "slot_sensed"})),
+    (inventory.record, _OF_A_SLOT),
 )
 
 POISON = (FactRefused, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, ValueError)
@@ -46,6 +51,22 @@ async def project(transaction: Transaction, tenant_id: UUID, machines: frozenset
     older = _orders_of_before(facts)
     if older:
         await orders.refuse_strangers(transaction, list(machines), list(older))
+
+
+def subject(fact: Fact) -> tuple[UUID, str] | None:
+    """The device or the slot of which a fact says how it is now."""
+    event, told = fact.body.event, vars(fact.body)
+    if event in _OF_A_DEVICE:
+        return told["device_id"], ""
+    return (told["machine_id"], told["slot"]) if event in _OF_A_SLOT else None
+
+
+async def restate(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """What these facts, in effect already, last said of their subjects stands again. Nothing is added up twice."""
+    of_devices = [fact for fact in facts if fact.body.event in _OF_A_DEVICE]
+    if of_devices:
+        await devices.record_steps(transaction, tenant_id, of_devices)
+    await inventory.restate(transaction, facts)
 
 
 def _refuse_strange_machines(machines: frozenset[UUID], facts: Sequence[Fact]) -> None:
