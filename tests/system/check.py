@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from firmware.simulator.world import read_world
-from tests.system.kiosk import Customer, NotInTime
+from firmware.simulator.world import Witness, read_world
+from tests.system.kiosk import TERMINAL, Customer, NotInTime
 from tests.system.stage import ANY, SLOTS, Machine, Stage, choose_ports
 
 SPEED = 6.0
@@ -129,21 +129,19 @@ class Check:
         raise NotInTime(f"the outbox has not drained after {DRAIN_S:.0f} s")
 
     async def _judge(self, drained_s: float) -> None:
-        worlds = [read_world(self._stage.device_state(machine)) for machine in self._stage.machines]
-        starts = Counter[str]()
-        drops = Counter[str]()
-        for world in worlds:
-            starts.update(world.motor_starts)
-            drops.update(world.drops)
-        self._row("most motor starts of one vend", "1", str(max(starts.values())), held=max(starts.values()) == 1)
-        ended = [await self._customer.until_ended(order_id) for order_id in self._orders]
-        self._row("orders in a terminal state", str(len(self._orders)), str(len(ended)), held=True)
-        outcomes = Counter(vend["outcome"] for order in ended for vend in order["vends"])
-        paid = {vend["vend_id"] for order in ended for vend in order["vends"] if vend["outcome"] == "dispensed"}
-        unproven = [vend_id for vend_id in paid if not drops[vend_id]]
+        world = self._witness()
+        starts = max(world.motor_starts.values())
+        self._row("most motor starts of one vend", "1", str(starts), held=starts == 1)
+        orders = [await self._customer.order(order_id) for order_id in self._orders]
+        ended = {order["order_id"] for order in orders if order["state"] in TERMINAL}
+        wanted = len(self._orders)
+        self._row("orders in a terminal state", str(wanted), str(len(ended)), held=len(ended) == wanted)
+        outcomes = {vend["vend_id"]: vend["outcome"] for order in orders for vend in order["vends"]}
+        unproven = [one for one, outcome in outcomes.items() if outcome == "dispensed" and not world.drops[one]]
         self._row("paid for without a product", "0", str(len(unproven)), held=not unproven)
-        self._say(f"outcomes: {dict(outcomes)}")
-        await self._compare_stock(outcomes["dispensed"], outcomes["ambiguous"])
+        self._say(f"outcomes: {dict(Counter(outcomes.values()))}")
+        await self._compare_stock(world.drops, outcomes)
+        await self._compare_money(world.coins_minor, orders)
         await self._compare_facts()
         found_by = [
             next(self._stage.devices[one.name].said_ever("gateway_tried"))["found_by"] for one in self._stage.machines
@@ -151,7 +149,17 @@ class Check:
         self._row("devices find the gateway by", "mdns", ", ".join(found_by), held=set(found_by) == {"mdns"})
         self._row("seconds to drain", f"≤ {DRAIN_S:.0f}", f"{drained_s:.1f}", held=drained_s <= DRAIN_S)
 
-    async def _compare_stock(self, dispensed: int, ambiguous: int) -> None:
+    def _witness(self) -> Witness:
+        """What happened in all worlds together."""
+        whole = Witness()
+        for machine in self._stage.machines:
+            world = read_world(self._stage.device_state(machine))
+            whole.motor_starts.update(world.motor_starts)
+            whole.drops.update(world.drops)
+            whole.coins_minor += world.coins_minor
+        return whole
+
+    async def _compare_stock(self, drops: Counter[str], outcomes: dict[str, str]) -> None:
         gateway = {
             (machine_id, slot): units
             for machine_id, slots in (await self._customer.gateway_status())["stock"].items()
@@ -160,11 +168,20 @@ class Check:
         page = await self._customer.cloud("/inventory?limit=100")
         cloud = {(one["machine_id"], one["slot"]): one["quantity"] for one in page["stock"]}
         self._row("stock: gateway = cloud", str(sum(gateway.values())), str(sum(cloud.values())), held=gateway == cloud)
-        expected = OPENING * len(gateway) - dispensed
+        # What fell in a vend nobody can judge is booked by the person who looks; that slot is closed until then.
+        ambiguous = [vend_id for vend_id, outcome in outcomes.items() if outcome == "ambiguous"]
+        expected = OPENING * len(gateway) - drops.total() + sum(drops[vend_id] for vend_id in ambiguous)
         found = sum(gateway.values())
-        self._row("stock = opening − dispensed", str(expected), str(found), held=expected == found)
+        self._row("stock = opening − fallen", str(expected), str(found), held=expected == found)
         if ambiguous:
-            self._say(f"{ambiguous} vend(s) ambiguous: money given back, slot closed until a person has looked")
+            self._say(f"{len(ambiguous)} vend(s) ambiguous: money given back, slot closed until a person has looked")
+
+    async def _compare_money(self, inserted_minor: int, orders: list[dict[str, Any]]) -> None:
+        sold = [order for order in orders if order["rail"] == "cash" and order["state"] == "settled"]
+        captured = sum(order["total_minor"] - order["given_back_minor"] for order in sold)
+        credit = sum([(await self._customer.catalogue(machine))["credit_minor"] for machine in self._stage.machines])
+        found = captured + credit
+        self._row("coins = earned + credit", str(inserted_minor), str(found), held=found == inserted_minor > 0)
 
     async def _compare_facts(self) -> None:
         facts = (await self._customer.gateway_status())["facts"]

@@ -68,13 +68,17 @@ class Customer:
         said = answer.text if answer is not None else "nothing"
         raise NotInTime(f"no order was taken within {seconds:.0f} s; the gateway said {said}")
 
+    async def order(self, order_id: str) -> dict[str, Any]:
+        """The order as the kiosk shows it now."""
+        return await self._get(f"{self._stage.kiosk_url}/kiosk/v1/orders/{order_id}")
+
     async def until_ended(self, order_id: str, seconds: float = 60) -> dict[str, Any]:
         """The order in a terminal state. Raises NotInTime."""
         deadline = time.monotonic() + seconds
         shown: dict[str, Any] = {}
         while time.monotonic() < deadline:
             try:
-                shown = await self._get(f"{self._stage.kiosk_url}/kiosk/v1/orders/{order_id}")
+                shown = await self.order(order_id)
                 if shown["state"] in TERMINAL:
                     return shown
             except (httpx.HTTPError, NotInTime):
