@@ -89,17 +89,18 @@ class OrderService:
         """
         digest = hashlib.sha256(wish.to_line()).hexdigest()
 
-        def work(tx: Transaction) -> tuple[OrderView, bool]:
+        def work(tx: Transaction) -> tuple[UUID, bool]:
             known = store.order_by_key(tx, key)
             if known is None:
-                return self._view(tx, self._place(tx, key, digest, wish)), True
+                return self._place(tx, key, digest, wish), True
             if known["request_sha256"] != digest:
                 raise Refused(Code.IDEMPOTENCY_KEY_REUSED, "This key was used for another order.")
-            return self._view(tx, UUID(known["order_id"])), False
+            return UUID(known["order_id"]), False
 
-        view, is_new = await self._database.unit("orders.place", work)
-        log.info("order_placed", order_id=str(view.order_id), machine_id=str(view.machine_id), new=is_new)
-        return view, is_new
+        order_id, is_new = await self._database.unit("orders.place", work)
+        log.info("order_placed", order_id=str(order_id), machine_id=str(wish.machine_id), new=is_new)
+        # Read only now: the command is on its way to the device before the answer is made.
+        return await self.view(order_id), is_new
 
     async def view(self, order_id: UUID) -> OrderView:
         """The order as it is now. Raises Refused (unknown_order)."""
@@ -212,8 +213,7 @@ class OrderService:
         return placed.order_id
 
     def _begin_dispensing(self, tx: Transaction, order_id: UUID) -> None:
-        store.set_state(tx, order_id, OrderState.AUTHORISED)
-        store.begin_window(tx, order_id, self._clock.moment())
+        store.advance_to(tx, order_id, OrderState.AUTHORISED, self._clock.moment())
         tx.touch(order_key(order_id))
         self._request_next_of(tx, store.vends(tx, order_id))
 
@@ -233,8 +233,7 @@ class OrderService:
         order_id, vend_id = UUID(vend["order_id"]), UUID(vend["vend_id"])
         epoch, seq = self._dispenses.request(tx, vend_id, UUID(vend["machine_id"]), device_id, vend["slot"])
         store.set_requested(tx, vend_id)
-        store.set_state(tx, order_id, OrderState.DISPENSING)
-        store.begin_window(tx, order_id, self._clock.moment())
+        store.advance_to(tx, order_id, OrderState.DISPENSING, self._clock.moment())
         tx.touch(order_key(order_id))
         self._outbox.append(
             tx,

@@ -79,6 +79,12 @@ def set_state(tx: Transaction, order_id: UUID, state: OrderState) -> None:
     tx.run("UPDATE orders SET state = ? WHERE order_id = ?", state, str(order_id))
 
 
+def advance_to(tx: Transaction, order_id: UUID, state: OrderState, at: Moment) -> None:
+    """Move the order on; the customer has just seen that happen."""
+    sql = "UPDATE orders SET state = ?, window_boot = ?, window_ms = ? WHERE order_id = ?"
+    tx.run(sql, state, str(at.boot_id), at.ms, str(order_id))
+
+
 def begin_window(tx: Transaction, order_id: UUID, at: Moment) -> None:
     """The customer has just seen something happen."""
     sql = "UPDATE orders SET window_boot = ?, window_ms = ? WHERE order_id = ?"

@@ -1,5 +1,6 @@
 """Use cases of money. Everything but `record_credit` works inside a transaction of the caller."""
 
+import sqlite3
 from uuid import UUID
 
 import structlog
@@ -70,10 +71,10 @@ class PaymentService:
 
     def authorise(self, tx: Transaction, order_id: UUID) -> bool:
         """Hold the money of a pending payment (cash: take it from the credit); whether there was enough."""
-        if not self.can_authorise(tx, order_id):
-            return False
         row = store.payment(tx, order_id)
         needed = rules.needed_credit(Rail(row["rail"]), row["amount_minor"])
+        if not _is_there(tx, row, needed):
+            return False
         if needed:
             self._change_credit(tx, UUID(row["machine_id"]), -needed)
         store.set_state(tx, row["payment_id"], PaymentState.AUTHORISED)
@@ -89,10 +90,9 @@ class PaymentService:
         return True
 
     def can_authorise(self, tx: Transaction, order_id: UUID) -> bool:
-        """Whether the money of a pending payment is there."""
+        """Whether the money that the order's payment needs is there."""
         row = store.payment(tx, order_id)
-        needed = rules.needed_credit(Rail(row["rail"]), row["amount_minor"])
-        return store.balance(tx, UUID(row["machine_id"])) >= needed
+        return _is_there(tx, row, rules.needed_credit(Rail(row["rail"]), row["amount_minor"]))
 
     def settle_vend(self, tx: Transaction, order_id: UUID, vend_id: UUID, price_minor: int, *, earned: bool) -> None:
         """End the money of one vend of an authorised payment: earned, or given back (cash: to the machine's credit)."""
@@ -180,3 +180,7 @@ class PaymentService:
     def _change_credit(self, tx: Transaction, machine_id: UUID, amount_minor: int) -> None:
         store.add_balance(tx, machine_id, amount_minor)
         tx.touch(CREDITS_KEY, credit_key(machine_id))
+
+
+def _is_there(tx: Transaction, payment: sqlite3.Row, needed: int) -> bool:
+    return needed == 0 or store.balance(tx, UUID(payment["machine_id"])) >= needed
