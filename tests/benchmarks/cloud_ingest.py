@@ -147,7 +147,8 @@ async def _cloud(state: Path) -> AsyncIterator[tuple[str, str]]:
         async with asyncio.timeout(30):
             ready = json.loads(await serve.stdout.readline())
         joined = EmbeddedPostgres(state)
-        yield ready["url"], await joined.start()
+        await joined.start()
+        yield ready["url"], joined.app_url
     finally:
         serve.terminate()
         await serve.communicate()

@@ -34,6 +34,9 @@ class Server:
     postgres: EmbeddedPostgres
 
     def url(self, database: str) -> str:
+        return self.postgres.url("larder_app", database)
+
+    def owner_url(self, database: str) -> str:
         return self.postgres.url("larder_owner", database)
 
     async def administer(self, statement: str) -> None:
@@ -63,6 +66,12 @@ async def database_url(server: Server) -> AsyncIterator[str]:
     await server.administer(f"CREATE DATABASE {name} OWNER larder_owner TEMPLATE larder")
     yield server.url(name)
     await server.administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def owner_url(server: Server, database_url: str) -> str:
+    """The same database, as the owner of its tables."""
+    return server.owner_url(credentials(database_url)["database"])
 
 
 @pytest.fixture

@@ -126,13 +126,13 @@ async def test_models_tell_the_truth_about_their_tables(database: Database) -> N
 async def test_migrating_at_the_same_time_and_again_does_no_harm(server: Server) -> None:
     name = f"t{new_id().hex}"
     await server.administer(f"CREATE DATABASE {name} OWNER larder_owner")
-    await asyncio.gather(*(schema.migrate(server.url(name)) for _ in range(3)))
+    await asyncio.gather(*(schema.migrate(server.owner_url(name)) for _ in range(3)))
     await server.administer(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def test_a_database_without_a_migration_is_not_current(database: Database, database_url: str) -> None:
+async def test_a_database_without_a_migration_is_not_current(database: Database, owner_url: str) -> None:
     assert await database.unit("test", schema.is_current)
-    connection = await asyncpg.connect(**credentials(database_url))
+    connection = await asyncpg.connect(**credentials(owner_url))
     await connection.execute("DELETE FROM tortoise_migrations")
     await connection.close()
     assert not await database.unit("test", schema.is_current)

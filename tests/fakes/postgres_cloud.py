@@ -56,15 +56,15 @@ class PostgresCloud:
 async def running_cloud(folder: Path) -> AsyncIterator[PostgresCloud]:
     """Migrated, seeded, served on a free port of loopback."""
     postgres = EmbeddedPostgres(folder, durable=False)
-    url = await postgres.start()
+    owner_url = await postgres.start()
     try:
-        await schema.migrate(url)
-        database = Database(url, Failpoints(), pool_size=1)
+        await schema.migrate(owner_url)
+        database = Database(postgres.app_url, Failpoints(), pool_size=1)
         await database.open()
         try:
             seeded = await demo.seed(database, Clock())
             assert seeded is not None
-            async with _served(url) as where:
+            async with _served(postgres.app_url) as where:
                 yield PostgresCloud(where, seeded, database)
         finally:
             await database.close()

@@ -48,7 +48,8 @@ class Technician:
     @asynccontextmanager
     async def _database(self) -> AsyncIterator[Database]:
         postgres = EmbeddedPostgres(self._stage.folder / "cloud")
-        database = Database(await postgres.start(), Failpoints(), pool_size=1)
+        await postgres.start()
+        database = Database(postgres.app_url, Failpoints(), pool_size=1)
         try:
             await database.open()
             yield database

@@ -115,9 +115,10 @@ async def joined(cloud: CloudProcess, database: Database, number: int) -> Member
 
 async def test_clients_that_leave_leave_nothing_behind(tmp_path: Path) -> None:
     postgres = EmbeddedPostgres(tmp_path, durable=False)
-    url = await postgres.start()
+    owner_url = await postgres.start()
     try:
-        await schema.migrate(url)
+        await schema.migrate(owner_url)
+        url = postgres.app_url
         database = Database(url, Failpoints(), pool_size=1)
         await database.open()
         try:

@@ -1,0 +1,83 @@
+"""The cloud's commands on a database given by URL: whom they let in, and the one line when they do not start."""
+
+import os
+import subprocess
+import sys
+
+import asyncpg
+import pytest
+
+from cloud import schema
+from cloud.clock import new_id
+from cloud.database import APP_ROLE, Database, credentials
+from cloud.failpoints import Failpoints
+from tests.cloud.conftest import Server
+
+
+def run(*command: str, **urls: str) -> subprocess.CompletedProcess[str]:
+    settings = {f"LARDER_CLOUD_{name.upper()}": url for name, url in urls.items()}
+    return subprocess.run(
+        [sys.executable, "-m", "cloud", *command],
+        env=os.environ | {"LARDER_CLOUD_PORT": "0"} | settings,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def refused(ended: subprocess.CompletedProcess[str], status: int, word: str) -> None:
+    assert (ended.returncode, ended.stderr.count("\n")) == (status, 1), ended.stderr
+    assert word in ended.stderr
+    assert "Traceback" not in ended.stdout
+
+
+def test_serving_as_the_owner_of_the_tables_is_refused(owner_url: str) -> None:
+    refused(run("serve", database_url=owner_url), 78, "walls between tenants")
+
+
+def test_migrating_takes_the_owner_and_serving_does_not(database_url: str, owner_url: str) -> None:
+    assert run("migrate", owner_database_url=owner_url).returncode == 0
+    refused(run("migrate", database_url=database_url), 78, "LARDER_CLOUD_OWNER_DATABASE_URL is missing")
+    refused(run("serve", owner_database_url=owner_url), 78, "LARDER_CLOUD_DATABASE_URL is missing")
+
+
+async def test_serving_a_database_that_is_not_migrated_is_refused(server: Server) -> None:
+    name = f"t{new_id().hex}"
+    await server.administer(f"CREATE DATABASE {name} OWNER larder_owner")
+    try:
+        refused(run("serve", database_url=server.url(name)), 78, "run python -m cloud migrate")
+    finally:
+        await server.administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.lab
+def test_serving_without_a_database_is_refused_in_one_line() -> None:
+    refused(run("serve", database_url="postgresql://larder_app@127.0.0.1:9/larder"), 1, "unavailable")
+
+
+async def test_the_user_of_the_application_can_neither_alter_a_table_nor_become_another(database_url: str) -> None:
+    connection = await asyncpg.connect(**credentials(database_url), server_settings={"role": APP_ROLE})
+    await connection.execute("SET ROLE NONE")
+    for attempt in (
+        "SET ROLE larder_owner",
+        "SET SESSION AUTHORIZATION larder_owner",
+        "ALTER TABLE tenants NO FORCE ROW LEVEL SECURITY",
+        "DROP TABLE orders",
+        "CREATE TABLE mine (id int)",
+        "COPY tenants TO PROGRAM 'cat'",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(attempt)
+    await connection.close()
+
+
+async def test_a_user_with_a_way_round_the_walls_is_found(
+    server: Server, database: Database, database_url: str, owner_url: str
+) -> None:
+    assert not await database.unit("test", schema.has_way_round)
+    for url in (owner_url, server.postgres.url("postgres", credentials(database_url)["database"])):
+        other = Database(url, Failpoints(), pool_size=1)
+        await other.open()
+        assert await other.unit("test", schema.has_way_round)
+        await other.close()
