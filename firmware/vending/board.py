@@ -1,7 +1,6 @@
 """The ESP32 and what is wired to it. The only file that imports `machine`; the simulator has one of its own instead."""
 
 import asyncio
-import errno
 import gc
 import socket
 import ssl
@@ -11,12 +10,11 @@ import machine
 import network
 
 from .hardware import Hardware
+from .pulses import Pulses
 from .settings import Settings
+from .sockets import connect
 
 WATCHDOG_MS = 30_000
-COIN_QUIET_MS = 200
-"""A coin is a burst of pulses; so long a pause ends it."""
-PULSE_DEBOUNCE_US = 20_000
 JOIN_S = 20
 MDNS_GROUP = b"\xe0\x00\x00\xfb"
 
@@ -32,8 +30,7 @@ class Board(Hardware):
         self._drop = _input(settings.drop_pin)
         self._drops = 0
         self._coin = _input(None if settings.coin is None else settings.coin.pin)
-        self._pulses = 0
-        self._pulse_us = time.ticks_us()
+        self._pulses = Pulses(time.ticks_us, time.ticks_diff)
         if self._drop is not None:
             self._drop.irq(self._on_drop, machine.Pin.IRQ_FALLING)
         if self._coin is not None:
@@ -46,10 +43,7 @@ class Board(Hardware):
         self._drops += 1
 
     def _on_pulse(self, pin: object) -> None:
-        now = time.ticks_us()
-        if time.ticks_diff(now, self._pulse_us) > PULSE_DEBOUNCE_US:
-            self._pulses += 1
-        self._pulse_us = now
+        self._pulses.pulse()
 
     def motor_on(self, slot: str, label: str) -> None:
         """`label` says for which vend; only the simulator's world writes it down."""
@@ -74,11 +68,8 @@ class Board(Hardware):
 
     def take_coins(self) -> int:
         """Minor units inserted since the last call, once the burst of pulses is over."""
-        if not self._pulses or time.ticks_diff(time.ticks_us(), self._pulse_us) < COIN_QUIET_MS * 1000:
-            return 0
-        pulses = self._pulses
-        self._pulses = 0
-        return pulses * self._settings.coin.minor_per_pulse
+        pulses = self._pulses.take()
+        return pulses * self._settings.coin.minor_per_pulse if pulses else 0
 
     def feed_watchdog(self) -> None:
         self._watchdog.feed()
@@ -109,9 +100,9 @@ class Board(Hardware):
         try:
             raw.setblocking(False)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _connect(raw, address)
+            await connect(raw, address)
             secured = context.wrap_socket(raw, server_hostname=server_name, do_handshake_on_connect=False)
-        except OSError:
+        except BaseException:
             raw.close()
             raise
         secured.setblocking(False)
@@ -148,11 +139,3 @@ def _input(number: "int | None") -> object:
 
 def _is_low(pin: object) -> "bool | None":
     return None if pin is None else pin.value() == 0
-
-
-def _connect(raw: socket.socket, address: tuple) -> None:
-    try:
-        raw.connect(address)
-    except OSError as error:
-        if error.errno != errno.EINPROGRESS:
-            raise
