@@ -193,7 +193,7 @@ async def _issue_claim_code(configured: Settings, arguments: argparse.Namespace)
 
 
 async def _replay(configured: Settings, arguments: argparse.Namespace) -> None:
-    async with _database(configured) as database:
+    async with _database_url(configured) as url, _database(url) as database:
         took_effect = await Ingest(database).replay(arguments.tenant, arguments.gateway)
     log.info("dead_letters_replayed", gateway_id=str(arguments.gateway), took_effect=took_effect)
 

@@ -83,7 +83,7 @@ async def seed(database: Database, clock: Clock, *, renew: bool = False) -> Seed
 
 
 async def _renew(transaction: Transaction, now: datetime) -> Seeded:
-    (gateway,) = await auth.positions()
+    (gateway,) = await auth.positions(transaction)
     return await _seeded(
         gateway.site_id,
         gateway.gateway_id,

@@ -12,13 +12,19 @@ from shared.contract import Digest, Instant, Message
 
 
 class GatewaySync(Message):
-    """The cloud equals the gateway up to `seq` of `epoch`, where the hash chain is `chain`."""
+    """The cloud equals the gateway up to `seq` of `epoch`, where the hash chain is `chain`.
+
+    But `dead_letters` of those facts could not take effect and wait for a replay, and `conflicts` contradicted what had
+    been told: they were refused and kept.
+    """
 
     gateway_id: UUID
     epoch: int
     seq: int
     chain: Digest
     acknowledged_at: Instant | None
+    dead_letters: int
+    conflicts: int
 
 
 def blueprint(database: Database, auth: AuthService) -> Blueprint:
@@ -29,8 +35,8 @@ def blueprint(database: Database, auth: AuthService) -> Blueprint:
     async def show_sync(gateway_id: UUID) -> Response:
         operator = await auth.operator(bearer())
 
-        async def work(_: Transaction) -> list[Position]:
-            return await positions(gateway_id)
+        async def work(transaction: Transaction) -> list[Position]:
+            return await positions(transaction, gateway_id)
 
         found = await database.unit("gateways.sync", work, tenant_id=operator.tenant_id)
         if not found:
@@ -43,6 +49,8 @@ def blueprint(database: Database, auth: AuthService) -> Blueprint:
                 seq=at.seq,
                 chain=at.chain.hex(),
                 acknowledged_at=at.acknowledged_at,
+                dead_letters=at.dead_letters,
+                conflicts=at.conflicts,
             )
         )
 

@@ -18,6 +18,14 @@ log = structlog.get_logger()
 _GATEWAY = "SELECT id, tenant_id, site_id, public_key, revoked_at FROM gateways WHERE id = $1"
 """As SQL, not through the model: every request of every gateway begins with it."""
 
+_POSITIONS = """
+    SELECT g.id AS gateway_id, g.site_id, g.name, g.epoch, g.seq, g.chain, g.acknowledged_at,
+        (SELECT count(*) FROM dead_letters d WHERE d.tenant_id = g.tenant_id AND d.gateway_id = g.id
+            AND d.replayed_at IS NULL) AS dead_letters,
+        (SELECT count(*) FROM fact_conflicts c WHERE c.tenant_id = g.tenant_id AND c.gateway_id = g.id) AS conflicts
+    FROM gateways g WHERE $1::uuid IS NULL OR g.id = $1 ORDER BY g.name, g.id
+"""
+
 
 @dataclass(frozen=True)
 class GatewayCaller:
@@ -48,6 +56,10 @@ class Position:
     seq: int
     chain: bytes
     acknowledged_at: datetime | None
+    dead_letters: int
+    """Facts at or below the mark that could not take effect, and wait for a replay."""
+    conflicts: int
+    """Times the gateway contradicted what it had told."""
 
 
 class AuthService:
@@ -162,6 +174,11 @@ async def create_gateway(tenant_id: UUID, site_id: UUID, name: str, gateway_id: 
     await Gateway(id=gateway_id, tenant_id=tenant_id, site_id=site_id, name=name).save()
 
 
+async def gateway_exists(gateway_id: UUID) -> bool:
+    """Inside a unit of the tenant: whether it has this gateway."""
+    return await Gateway.exists(id=gateway_id)
+
+
 async def register_key(
     transaction: Transaction, gateway_id: UUID, public_key: str, software: str, now: datetime
 ) -> None:
@@ -185,10 +202,6 @@ async def revoke_gateway(transaction: Transaction, gateway_id: UUID, now: dateti
     await transaction.ring("gateway", gateway_id)
 
 
-async def positions(gateway_id: UUID | None = None) -> list[Position]:
+async def positions(transaction: Transaction, gateway_id: UUID | None = None) -> list[Position]:
     """Inside a unit of the tenant: where its gateways (or this one) stand, by name."""
-    rows = Gateway.all() if gateway_id is None else Gateway.filter(id=gateway_id)
-    return [
-        Position(row.id, row.site_id, row.name, row.epoch, row.seq, bytes(row.chain), row.acknowledged_at)
-        for row in await rows.order_by("name", "id")
-    ]
+    return [Position(**row) for row in await transaction.fetch(_POSITIONS, gateway_id)]

@@ -84,7 +84,7 @@ class Dashboard:
         before = read_cursor(request.args.get("cursor"))
 
         async def work(transaction: Transaction) -> OrdersView:
-            return OrdersView(await order_page(transaction, before, None, PAGE_ROWS), await positions())
+            return OrdersView(await order_page(transaction, before, None, PAGE_ROWS), await positions(transaction))
 
         view = await self._database.unit("dashboard.orders", work, tenant_id=operator.tenant_id)
         return await render_template(

@@ -113,7 +113,7 @@ async def issue_claim_code(tenant_id: UUID, gateway_id: UUID, now: datetime) -> 
 
     A gateway that was revoked is let in again by it. Raises NotFound.
     """
-    if not await auth.positions(gateway_id):
+    if not await auth.gateway_exists(gateway_id):
         raise NotFound
     code = new_claim_code()
     row = ClaimCode(id=new_id(), tenant_id=tenant_id, gateway_id=gateway_id, created_at=now)

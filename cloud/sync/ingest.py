@@ -9,7 +9,7 @@ import structlog
 from cloud.auth.service import GatewayCaller
 from cloud.clock import new_id
 from cloud.database import Database, Transaction, columns
-from cloud.errors import Refused, Unauthenticated
+from cloud.errors import NotFound, Refused, Unauthenticated
 from cloud.sync.projections import LAST_WORD, POISON, project, restate, subject
 from cloud.sync.rules import Batch, Mark, Verdict, already_taken, judge, read_fact, storable
 from cloud.sync.turns import Turns
@@ -110,12 +110,12 @@ class Ingest:
         return await self._database.unit("sync.facts", work, tenant_id=caller.tenant_id)
 
     async def replay(self, tenant_id: UUID, gateway_id: UUID) -> int:
-        """Try a gateway's dead letters once more, in order. How many took effect."""
+        """Try a gateway's dead letters once more, in order. How many took effect. Raises NotFound, Unavailable."""
 
         async def work(transaction: Transaction) -> int:
             gateway = await transaction.fetch_one(_LOCK, gateway_id)
             if gateway is None:
-                return 0
+                raise NotFound
             machines = frozenset(gateway["machines"])
             rows = await transaction.fetch(_BURIED, gateway_id)
             return sum(

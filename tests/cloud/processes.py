@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from tests.cloud.conftest import World
+
 START_SECONDS = 30.0
 
 
@@ -59,3 +61,19 @@ async def _first_url(log: asyncio.StreamReader) -> str:
 async def _discard(log: asyncio.StreamReader) -> None:
     while await log.readline():
         pass
+
+
+async def gateway_command(world: World, name: str, gateway_id: object = None) -> tuple[int, str]:
+    """`python -m cloud NAME TENANT GATEWAY`: its status and the last line it wrote."""
+    assert world.gateway.claimed is not None
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cloud", name, world.seeded.tenant_id),
+        str(gateway_id or world.gateway.claimed.gateway_id),
+        env=os.environ | {"LARDER_CLOUD_DATABASE_URL": world.url},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    async with asyncio.timeout(30):
+        written, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, written.decode().strip().rsplit("\n", 1)[-1]

@@ -1,8 +1,6 @@
 """Revoking by hand: the key and the open codes die at once; a fresh code lets the site in again."""
 
 import asyncio
-import os
-import sys
 
 import pytest
 from quart.testing.connections import WebsocketDisconnectError
@@ -10,25 +8,10 @@ from quart.testing.connections import WebsocketDisconnectError
 from cloud.clock import new_id
 from shared.sync import DOORBELL
 from tests.cloud.conftest import JSON, World, claim
+from tests.cloud.processes import gateway_command
 from tests.fakes.gateway_client import GatewayClient
 
 CHANGES = "/v1/sync/changes"
-
-
-async def command(world: World, name: str, gateway_id: object = None) -> tuple[int, str]:
-    """`python -m cloud NAME TENANT GATEWAY`: its status and the last line it wrote."""
-    assert world.gateway.claimed is not None
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cloud", name, world.seeded.tenant_id),
-        str(gateway_id or world.gateway.claimed.gateway_id),
-        env=os.environ | {"LARDER_CLOUD_DATABASE_URL": world.url},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(30):
-        written, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, written.decode().strip().rsplit("\n", 1)[-1]
 
 
 async def status(world: World, gateway: GatewayClient) -> int:
@@ -36,13 +19,13 @@ async def status(world: World, gateway: GatewayClient) -> int:
 
 
 async def test_a_revoked_gateway_is_let_in_again_with_a_fresh_code_only(world: World) -> None:
-    _, open_code = await command(world, "issue-claim-code")
-    assert (await command(world, "revoke-gateway"))[0] == 0
+    _, open_code = await gateway_command(world, "issue-claim-code")
+    assert (await gateway_command(world, "revoke-gateway"))[0] == 0
     assert await status(world, world.gateway) == 401
     for code in (open_code, world.seeded.gateway_claim_code):
         refused = await world.client.post("/v1/claim", data=world.gateway.wish(code).to_line(), headers=JSON)
         assert (refused.status_code, (await refused.get_json())["code"]) == (403, "claim_code_expired")
-    _, fresh_code = await command(world, "issue-claim-code")
+    _, fresh_code = await gateway_command(world, "issue-claim-code")
     await claim(world.client, world.gateway, fresh_code)
     assert await status(world, world.gateway) == 200
 
@@ -50,19 +33,19 @@ async def test_a_revoked_gateway_is_let_in_again_with_a_fresh_code_only(world: W
 async def test_the_doorbell_of_a_replaced_key_is_hung_up(world: World) -> None:
     async with world.client.websocket("/v1/sync/doorbell", headers=world.gateway.authorisation()) as bell:
         assert await bell.receive() == DOORBELL
-        await claim(world.client, GatewayClient(), (await command(world, "issue-claim-code"))[1])
+        await claim(world.client, GatewayClient(), (await gateway_command(world, "issue-claim-code"))[1])
         with pytest.raises(WebsocketDisconnectError):
             async with asyncio.timeout(10):
                 await bell.receive()
 
 
-@pytest.mark.parametrize("name", ["revoke-gateway", "issue-claim-code"])
+@pytest.mark.parametrize("name", ["revoke-gateway", "issue-claim-code", "replay"])
 async def test_an_unknown_gateway_is_told_in_one_line(world: World, name: str) -> None:
-    assert await command(world, name, new_id()) == (1, "larder cloud: not_found: There is nothing here.")
+    assert await gateway_command(world, name, new_id()) == (1, "larder cloud: not_found: There is nothing here.")
 
 
 async def test_of_twenty_keys_that_race_for_a_code_one_wins(world: World) -> None:
-    _, code = await command(world, "issue-claim-code")
+    _, code = await gateway_command(world, "issue-claim-code")
     rivals = [GatewayClient() for _ in range(20)]
     answers = await asyncio.gather(
         *(world.client.post("/v1/claim", data=rival.wish(code).to_line(), headers=JSON) for rival in rivals)

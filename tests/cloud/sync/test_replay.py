@@ -8,6 +8,8 @@ from cloud.sync.ingest import Ingest
 from shared.devices import DeviceLinkChanged
 from shared.inventory import Reason, SlotSensed, SlotSuspected
 from tests.cloud.conftest import World
+from tests.cloud.dashboard.test_orders_page import log_in
+from tests.cloud.processes import gateway_command
 
 
 async def dead_at_first(world: World, machine_id: object, moved_to: object) -> None:
@@ -54,6 +56,36 @@ async def test_a_replayed_word_does_not_replace_a_later_one(world: World) -> Non
     assert [tuple(row.values()) for row in stock] == [("A1", 7, False, False), ("A2", 4, True, None)]
     devices = await world.rows("SELECT online, link_reason FROM devices WHERE id = $1", slot.device_id)
     assert devices == [{"online": True, "link_reason": "hello"}]
+
+
+async def test_dead_letters_and_contradictions_are_shown_beside_the_mark(world: World) -> None:
+    gateway, slot = world.gateway, await world.slot()
+    assert gateway.claimed is not None
+    path = f"/v1/gateways/{gateway.claimed.gateway_id}/sync"
+    gateway.add(SlotSuspected(machine_id=new_id(), slot="A1", vend_id=new_id()))
+    await world.acknowledged()
+    told = await (await world.client.get(path, headers=world.operator)).get_json()
+    assert (told["seq"], told["dead_letters"], told["conflicts"]) == (1, 1, 0)
+    gateway.begin_epoch(1)
+    gateway.move(slot, 1, Reason.OPENING)
+    assert (await world.push()).status_code == 409
+    await log_in(world)
+    page = await (await world.client.get("/orders")).get_data(as_text=True)
+    assert "1 without effect" in page
+    assert "1 contradicted" in page
+
+
+async def test_dead_letters_rise_by_a_command(world: World) -> None:
+    gateway, slot = world.gateway, await world.slot()
+    assert gateway.claimed is not None
+    gateway.move(slot, 3, Reason.OPENING)
+    await dead_at_first(world, slot.machine_id, await elsewhere(world))
+    await world.acknowledged()
+    await dead_at_first(world, slot.machine_id, gateway.claimed.site_id)
+    status, line = await gateway_command(world, "replay")
+    assert (status, json.loads(line)["took_effect"]) == (0, 1)
+    told = await world.rows("SELECT (SELECT quantity FROM stock), (SELECT count(replayed_at) FROM dead_letters)")
+    assert told == [{"quantity": 3, "count": 1}]
 
 
 async def test_late_telemetry_does_not_replace_newer(world: World) -> None:

@@ -30,7 +30,7 @@ DROP = Evidence(drop=True, left_home=True, home_before=True, home_after=True, mo
 
 async def forget(world: World) -> None:
     """As if the gateway had told nothing yet."""
-    owner = await asyncpg.connect(**credentials(world.url))
+    owner = await asyncpg.connect(**credentials(world.url) | {"user": "larder_owner"})
     try:
         await owner.execute("TRUNCATE facts, orders, stock, stock_movements, credits CASCADE")
     finally:
