@@ -7,7 +7,8 @@ from http import HTTPStatus
 
 import structlog
 from quart import Quart, Response, g, request, websocket
-from werkzeug.exceptions import HTTPException
+from quart.typing import ResponseTypes
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from cloud import api, schema
 from cloud.auth.service import AuthService
@@ -34,6 +35,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _CODES = {
+    HTTPStatus.BAD_REQUEST: Code.MALFORMED_BODY,
     HTTPStatus.NOT_FOUND: Code.NOT_FOUND,
     HTTPStatus.METHOD_NOT_ALLOWED: Code.METHOD_NOT_ALLOWED,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Code.TOO_LARGE,
@@ -109,7 +111,10 @@ def _answer_errors(app: Quart, clock: Clock) -> None:
     async def of_http(error: HTTPException) -> Response:
         status = error.code or 500
         code = _CODES.get(HTTPStatus(status), Code.INTERNAL if status >= 500 else Code.VALIDATION_FAILED)
-        return problem(Refused(code, HTTPStatus(status).phrase + ".", status=status), _request_id(), clock)
+        answer = problem(Refused(code, HTTPStatus(status).phrase + ".", status=status), _request_id(), clock)
+        if isinstance(error, MethodNotAllowed):
+            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return answer
 
     @app.errorhandler(Exception)
     async def unexpected(error: Exception) -> Response:
@@ -132,6 +137,10 @@ def _stamp_requests(app: Quart, clock: Clock) -> None:
     async def begin_websocket() -> None:
         g.request_id = new_id().hex
         structlog.contextvars.bind_contextvars(request_id=g.request_id, path=websocket.path)
+
+    @app.after_websocket
+    async def finish_refusal(response: ResponseTypes | None) -> ResponseTypes | None:
+        return await finish(response) if isinstance(response, Response) else response
 
     @app.after_request
     async def finish(response: Response) -> Response:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from quart.testing.connections import WebsocketResponseError
 
 from cloud.app import create_app
 from cloud.clock import Clock
@@ -15,10 +16,10 @@ from tests.cloud.conftest import World
 
 
 @pytest.mark.criterion("3.4")
-async def test_health_tells_live_from_ready(world: World) -> None:
+async def test_health_tells_live_from_ready(world: World, owner_url: str) -> None:
     assert (await world.client.get("/health/live")).status_code == 200
     assert (await world.client.get("/health/ready")).status_code == 200
-    connection = await asyncpg.connect(**credentials(world.url))
+    connection = await asyncpg.connect(**credentials(owner_url))
     await connection.execute("DELETE FROM tortoise_migrations")
     await connection.close()
     assert (await world.client.get("/health/ready")).status_code == 503
@@ -66,8 +67,27 @@ async def test_errors_are_problems_with_stable_codes(world: World) -> None:
         assert answer.mimetype == "application/problem+json"
 
 
-async def test_a_fault_of_ours_shows_no_inside(world: World) -> None:
-    connection = await asyncpg.connect(**credentials(world.url))
+async def test_a_wrong_method_learns_the_right_ones(world: World) -> None:
+    answer = await world.client.delete("/v1/orders")
+    assert {"GET", "HEAD"} <= set(answer.headers["Allow"].split(", "))
+
+
+async def test_a_refused_doorbell_carries_the_headers_too(world: World) -> None:
+    async with world.client.websocket("/v1/sync/doorbell") as bell:
+        with pytest.raises(WebsocketResponseError) as refused:
+            await bell.receive()
+    headers = refused.value.response.headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Request-Id"]
+
+
+async def test_ranges_of_assets_are_ignored(world: World) -> None:
+    for wished in ("bytes=999999-", "bytes=0-1", "x"):
+        assert (await world.client.get("/assets/page.css", headers={"Range": wished})).status_code == 200
+
+
+async def test_a_fault_of_ours_shows_no_inside(world: World, owner_url: str) -> None:
+    connection = await asyncpg.connect(**credentials(owner_url))
     await connection.execute("ALTER TABLE order_lines RENAME TO hidden")
     await connection.close()
     answer = await world.client.get("/v1/orders", headers=world.operator)

@@ -108,6 +108,13 @@ async def test_logging_out_ends_the_session_on_the_server(world: World) -> None:
     assert await world.rows("SELECT * FROM sessions") == []
 
 
+async def test_logging_out_of_a_session_that_has_ended_leads_to_the_login(world: World) -> None:
+    await log_in(world)
+    await world.rows("DELETE FROM sessions")
+    answer = await world.client.post("/logout")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+
+
 async def test_the_stream_tells_when_orders_move(world: World) -> None:
     await log_in(world)
     slot = await world.slot()
