@@ -60,10 +60,12 @@ class Watch:
         )
         try:
             await connection.add_listener(_CHANNEL, self._heard)
+            lost = asyncio.Event()
+            connection.add_termination_listener(lambda _: lost.set())
             self._pause = _FIRST_PAUSE
             self._wake_all()
             while True:
-                await asyncio.sleep(_PROBE_SECONDS)
+                await first_of(lost, seconds=_PROBE_SECONDS)
                 await connection.execute("SELECT 1", timeout=_CONNECT_SECONDS)
         finally:
             connection.terminate()
