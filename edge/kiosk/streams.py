@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from weakref import WeakSet
 
 from quart import Response
 
@@ -18,6 +19,10 @@ STOPPING_KEY = "kiosk.stopping"
 KEEP_ALIVE = b": here\n\n"
 
 
+class _Seat:
+    """One of MAX_STREAMS. It is given back at the latest when nobody holds the stream any more."""
+
+
 class Streams:
     """All open streams of the kiosk."""
 
@@ -26,7 +31,12 @@ class Streams:
         self._keep_alive_s = keep_alive_s
         self._limit = limit
         self._stopping = False
-        self.open = 0
+        self._taken: WeakSet[_Seat] = WeakSet()
+
+    @property
+    def open(self) -> int:
+        """How many there are, with those that have yet to send their first line."""
+        return len(self._taken)
 
     def stop(self) -> None:
         """End all streams, and let none begin."""
@@ -46,19 +56,21 @@ class Streams:
         """
         if self.open >= self._limit:
             raise Invalid(Code.TOO_MANY_REQUESTS, "Too many pages are open on this gateway.")
-        events = self._events(name, keys, read, is_final)
+        seat = _Seat()
+        self._taken.add(seat)
+        events = self._events(seat, name, keys, read, is_final)
         response = Response(events, content_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
         response.timeout = None
         return response
 
     async def _events(
         self,
+        seat: _Seat,
         name: str,
         keys: tuple[str, ...],
         read: Callable[[], Awaitable[Message]],
         is_final: Callable[[Message], bool],
     ) -> AsyncIterator[bytes]:
-        self.open += 1
         sent = b""
         try:
             with self._watch.on(STOPPING_KEY, *keys) as changed:
@@ -72,7 +84,7 @@ class Streams:
                         return
                     await self._wait(changed)
         finally:
-            self.open -= 1
+            self._taken.discard(seat)
 
     async def _wait(self, changed: asyncio.Event) -> None:
         try:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from edge.kiosk.problems import Invalid
 from shared.catalog import Catalogue, Machines
 from shared.contract import Rail
 from shared.errors import Code, Problem
@@ -205,6 +206,19 @@ async def test_a_catalogue_is_followed(kiosk: KioskSite) -> None:
         name, _ = await anext(events)
     await cast(AsyncGenerator[object, None], events).aclose()
     await until(lambda: kiosk.streams.open == 0)
+
+
+async def test_a_burst_passes_no_bound(kiosk: KioskSite) -> None:
+    """Streams count from when they are asked for, not from when they begin to send."""
+
+    async def never() -> Machines:
+        raise AssertionError
+
+    asked = [kiosk.streams.follow("machines", ("none",), never) for _ in range(8)]
+    with pytest.raises(Invalid):
+        kiosk.streams.follow("machines", ("none",), never)
+    asked.clear()
+    assert kiosk.streams.open == 0
 
 
 async def test_streams_are_bounded_and_end_when_the_gateway_stops(kiosk: KioskSite) -> None:
