@@ -38,11 +38,13 @@ class GatewayIdentity:
     """The key and the claim of this gateway, kept in `folder`."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._clock = clock
         self._claim_file = folder / "identity.json"
-        self._key = _load_key(folder / "gateway.key")
         self._claim = _load_claim(self._claim_file)
+        if self._claim is not None and not (folder / "gateway.key").exists():
+            log.error("gateway_key_missing", gateway_id=str(self._claim.gateway_id))  # as if it were damaged
+        self._key = _load_key(folder / "gateway.key")
         self._token = ""
         self._token_ends = clock.monotonic()
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OKPKey
+from structlog.testing import capture_logs
 
 from edge.clock import Clock, new_id
 from edge.identity import GatewayIdentity, NotClaimed
@@ -41,6 +42,23 @@ def test_the_key_is_made_once_and_is_private(tmp_path: Path) -> None:
     assert first.public_key == again.public_key
     assert len(bytes.fromhex(first.public_key)) == 32
     assert (tmp_path / "gateway.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    GatewayIdentity(tmp_path / "identity", Clock())
+    assert (tmp_path / "identity").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_lost_key_is_told(tmp_path: Path) -> None:
+    """A claimed gateway with a fresh key is refused by the cloud: whoever wonders why must find it in the log."""
+    with capture_logs() as first:
+        before = GatewayIdentity(tmp_path, Clock())
+    before.keep(a_claim(Clock()))
+    (tmp_path / "gateway.key").unlink()
+    with capture_logs() as later:
+        after = GatewayIdentity(tmp_path, Clock())
+    assert after.public_key != before.public_key
+    assert [entry["event"] for entry in first + later] == ["gateway_key_missing"]
 
 
 def test_the_claim_survives_a_lost_ledger(tmp_path: Path) -> None:
