@@ -50,7 +50,7 @@ def main() -> int:
     except (SettingsError, PostgresFailed, SchemaError) as error:
         sys.stderr.write(f"larder cloud: {error}\n")
         return CONFIGURATION_STATUS
-    except (NotFound, Unavailable, OSError) as error:
+    except (NotFound, Unavailable, asyncpg.PostgresError, OSError) as error:
         sys.stderr.write(f"larder cloud: {error}\n")
         return 1
     return 0
@@ -168,7 +168,9 @@ async def _seed_demo(configured: Settings, arguments: argparse.Namespace) -> Non
 
 
 async def _create_api_key(configured: Settings, arguments: argparse.Namespace) -> None:
-    async def work(_: Transaction) -> str:
+    async def work(transaction: Transaction) -> str:
+        if await transaction.fetch_one("SELECT 1 FROM tenants") is None:  # the wall leaves one at most
+            raise NotFound
         return await create_api_key(arguments.tenant, arguments.name, Clock().now(), API_KEY_LIFE)
 
     async with _database_url(configured) as url, _database(url) as database:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,8 +14,15 @@ FAILPOINT = "LARDER_FAILPOINT"
 
 
 def _postgres_url(value: str) -> str:
-    if urlsplit(value).scheme not in {"postgresql", "postgres"}:
+    try:
+        parts = urlsplit(value)
+        ports = [parts.port, *(int(port) for port in parse_qs(parts.query).get("port", []))]
+    except ValueError:  # its text quotes the value
+        raise ValueError("has no good host or port") from None
+    if parts.scheme not in {"postgresql", "postgres"}:
         raise ValueError("must begin with postgresql://")
+    if 0 in ports or not parts.path.strip("/"):
+        raise ValueError("names no port or no database")
     return value
 
 

@@ -51,6 +51,14 @@ async def test_serving_a_database_that_is_not_migrated_is_refused(server: Server
         await server.administer(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def test_a_key_for_a_tenant_that_is_not_there_is_refused(database_url: str) -> None:
+    refused(run("create-api-key", str(new_id()), "key", database_url=database_url), 1, "not_found")
+
+
+def test_an_error_of_the_database_is_one_line(owner_url: str) -> None:
+    refused(run("migrate", owner_database_url=owner_url.replace("larder_owner", "stranger")), 1, "stranger")
+
+
 @pytest.mark.lab
 def test_serving_without_a_database_is_refused_in_one_line() -> None:
     refused(run("serve", database_url="postgresql://larder_app@127.0.0.1:9/larder"), 1, "unavailable")

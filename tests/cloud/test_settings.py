@@ -30,6 +30,10 @@ def test_every_setting_comes_from_the_environment() -> None:
         ("LARDER_CLOUD_POOL_SIZE", "0"),
         ("LARDER_CLOUD_LOG_LEVEL", "loud"),
         ("LARDER_CLOUD_DATABASE_URL", f"mysql://user:{HIDDEN}@host/db"),
+        ("LARDER_CLOUD_DATABASE_URL", f"postgresql://user@host:{HIDDEN}/db"),
+        ("LARDER_CLOUD_DATABASE_URL", f"postgresql://user@/db?host=/run&port={HIDDEN}"),
+        ("LARDER_CLOUD_DATABASE_URL", f"postgresql://user@[{HIDDEN}/db"),
+        ("LARDER_CLOUD_OWNER_DATABASE_URL", f"postgresql://user:{HIDDEN}@host"),
         ("LARDER_CLOUD_FAILPOINT", "x"),
     ],
 )
