@@ -20,6 +20,12 @@ NONCE_LIFE_S = 20
 HEARTBEAT_S = 10
 MAX_MESSAGE_BYTES = 4096
 
+Measure = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""Seconds or bytes that a device tells; a figure that JSON carries exactly and a database holds."""
+
+Rssi = Annotated[int, Field(ge=-127, le=0)]
+"""Strength of a radio signal in dBm."""
+
 
 class DeviceMessage(Message):
     """The base of everything on the device link."""
@@ -206,10 +212,10 @@ class Heartbeat(DeviceMessage):
 
     boot_id: UUID
     nonce: Nonce
-    uptime_s: Annotated[int, Field(ge=0)]
-    free_bytes: Annotated[int, Field(ge=0)] | None = None
-    rssi_dbm: Annotated[int, Field(ge=-127, le=0)] | None = None
-    journal_bytes: Annotated[int, Field(ge=0)] | None = None
+    uptime_s: Measure
+    free_bytes: Measure | None = None
+    rssi_dbm: Rssi | None = None
+    journal_bytes: Measure | None = None
 
 
 class Claim(DeviceMessage):
@@ -272,7 +278,7 @@ class DeviceHealth(Message):
     machine_id: UUID
     at: Instant
     firmware: Version | None
-    uptime_s: Annotated[int, Field(ge=0)]
-    free_bytes: int | None
-    rssi_dbm: int | None
-    journal_bytes: int | None
+    uptime_s: Measure
+    free_bytes: Measure | None
+    rssi_dbm: Rssi | None
+    journal_bytes: Measure | None

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from cloud.clock import new_id
 from cloud.sync.ingest import Ingest
 from shared.devices import DeviceLinkChanged
@@ -108,3 +110,16 @@ async def test_late_telemetry_does_not_replace_newer(world: World) -> None:
     assert await tell("2026-01-01T00:03:00Z", 3) == 3
     assert await tell("2199-01-01T00:00:00Z", 4) == 4
     assert await tell("2026-01-01T00:04:00Z", 5) == 5, "the clock was wrong and has been set"
+
+
+@pytest.mark.parametrize(("name", "value"), [("uptime_s", 2**70), ("free_bytes", -1), ("rssi_dbm", 2**40)])
+async def test_a_figure_out_of_all_bounds_is_refused(world: World, name: str, value: int) -> None:
+    slot = await world.slot()
+    sample: dict[str, object] = {"device_id": str(slot.device_id), "machine_id": str(slot.machine_id), "uptime_s": 1}
+    sample |= {"at": "2026-01-01T00:00:00Z", "firmware": None, "free_bytes": 1, "rssi_dbm": -60, "journal_bytes": None}
+    answer = await world.client.post(
+        "/v1/sync/telemetry",
+        data=json.dumps({"v": 1, "samples": [sample | {name: value}]}),
+        headers=world.gateway.authorisation() | {"Content-Type": "application/json"},
+    )
+    assert (answer.status_code, (await answer.get_json())["code"]) == (422, "validation_failed")
