@@ -1,6 +1,7 @@
 """Pushes of one gateway: one at a time, few in line, and nobody else waits for them."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -32,6 +33,32 @@ async def test_a_gateway_whose_row_is_locked_leaves_the_pool_to_others(world: Wo
     assert others.status_code == 200
     assert {(answer.status_code, answer.headers["Retry-After"]) for answer in answers} == {(503, "2")}
     assert (await world.acknowledged()).seq == 1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_overlapping_pushes_at_once_count_each_fact_once(world: World, seed: int) -> None:
+    print("seed", seed)
+    rng, gateway, slot = random.Random(seed), world.gateway, await world.slot()
+    gateway.move(slot, 100, Reason.OPENING)
+    for _ in range(12):
+        gateway.sell(slot)
+    total = len(gateway.lines)
+
+    async def push_somewhere() -> int:
+        first = rng.randrange(1, total)
+        return (await world.push(rng.choice([1, first]), rng.randrange(1, total))).status_code
+
+    statuses: set[int] = set()
+    for _ in range(6):
+        statuses |= set(await asyncio.gather(*(push_somewhere() for _ in range(4))))
+    assert statuses <= {200, 503}
+    assert (await world.acknowledged()).seq == total
+    (row,) = await world.rows(
+        "SELECT (SELECT count(*) FROM facts) AS facts, (SELECT count(*) FROM orders) AS orders,"
+        " (SELECT sum(captured_minor) FROM payments) AS captured, (SELECT quantity FROM stock) AS stock,"
+        " (SELECT count(*) FROM dead_letters) + (SELECT count(*) FROM fact_conflicts) AS refused"
+    )
+    assert row == {"facts": total, "orders": 12, "captured": 12 * slot.price_minor, "stock": 88, "refused": 0}
 
 
 async def test_a_few_wait_and_the_next_is_sent_away() -> None:
