@@ -112,7 +112,7 @@ async def test_pages_of_orders_follow_one_another_without_a_gap(world: World) ->
 
 
 @pytest.mark.criterion("2.5")
-async def test_lists_are_read_by_index(world: World) -> None:
+async def test_lists_are_read_by_index(world: World, owner_url: str) -> None:
     """With enough rows, and sequential scans allowed, Postgres itself prefers the index."""
     connection = await asyncpg.connect(**credentials(world.url), server_settings={"role": "larder_app"})
     slot = await world.slot()
@@ -126,7 +126,7 @@ async def test_lists_are_read_by_index(world: World) -> None:
         slot.machine_id,
     )
     await connection.close()
-    owner = await asyncpg.connect(**credentials(world.url))
+    owner = await asyncpg.connect(**credentials(owner_url))
     await owner.execute("ANALYZE orders")
     await owner.execute("SELECT set_config('app.tenant', $1, false)", str(world.tenant_id))
     moment = datetime.now(UTC) - timedelta(minutes=100)
