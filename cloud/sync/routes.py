@@ -56,7 +56,7 @@ class SyncRoutes:
         """POST: a batch of facts, acknowledged once they have taken effect."""
         caller = await self._auth.gateway(bearer())
         try:
-            ack = await self._ingest.take(caller, read_batch(await _body()))
+            ack = await self._ingest.take(caller, read_batch(await _body("application/x-ndjson")))
         except BatchMalformed as error:
             raise Refused(Code.MALFORMED_BODY, f"This is no batch: {error}.", status=400) from error
         self._failpoints.hit("sync.facts.before_reply")
@@ -74,7 +74,7 @@ class SyncRoutes:
     async def telemetry(self) -> Response:
         """POST: the newest health samples; nothing is promised about them."""
         caller = await self._auth.gateway(bearer())
-        samples = parse(Telemetry, await _body()).samples
+        samples = parse(Telemetry, await _body("application/json")).samples
 
         async def work(transaction: Transaction) -> int:
             return await devices.record_health(transaction, caller.tenant_id, caller.site_id, samples)
@@ -148,8 +148,10 @@ async def _hear(ended: asyncio.Event) -> None:
     ended.set()
 
 
-async def _body() -> bytes:
-    """The request's body, decompressed within bounds. Raises Refused."""
+async def _body(media_type: str) -> bytes:
+    """The request's body of that type, decompressed within bounds. Raises Refused."""
+    if request.mimetype != media_type:
+        raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, f"Send {media_type}.", status=415)
     encoding = request.headers.get("Content-Encoding", "identity")
     body = b"".join([chunk async for chunk in body_chunks(MAX_BATCH_BYTES)])
     if encoding == "identity":

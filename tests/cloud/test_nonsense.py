@@ -55,3 +55,11 @@ async def test_nonsense_for_a_body_is_refused(world: World) -> None:
         for body, more in ((b"no gzip", gzipped), (b"", gzipped), (DEEP, {}), (b"\xff", {}), (b"", {})):
             answer = await world.client.post(f"/v1/sync/{path}", data=body, headers=headers | more)
             assert (answer.status_code, (await answer.get_json())["code"]) == (400, "malformed_body"), (path, body[:9])
+
+
+async def test_a_body_of_another_type_is_not_read(world: World) -> None:
+    for path in ("facts", "telemetry"):
+        for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+            headers = world.gateway.authorisation() | {"Content-Type": kind}
+            answer = await world.client.post(f"/v1/sync/{path}", data=b"{}", headers=headers)
+            assert answer.status_code == 415, (path, kind)

@@ -58,7 +58,7 @@ async def story(url: str, gateway: GatewayClient, seeded: Seeded, slot: Slot) ->
         )
         body = f'{{"samples":[{sample}]}}'
         assert (
-            await client.post("/v1/sync/telemetry", content=body, headers=gateway.authorisation())
+            await client.post("/v1/sync/telemetry", content=body, headers=gateway.authorisation() | JSON)
         ).status_code == 204
         answer = await client.post("/v1/sync/facts", content=gateway.packed(), headers=gateway.headers())
         return Ack.model_validate_json(answer.content)

@@ -16,7 +16,7 @@ from cloud.onboarding import service as onboarding
 from shared.catalog import PlanogramSlot
 from shared.contract import Rail
 from shared.inventory import Reason
-from tests.cloud.conftest import World, claim
+from tests.cloud.conftest import JSON, World, claim
 from tests.fakes.gateway_client import GatewayClient, Slot
 
 LISTS = ("/v1/orders", "/v1/inventory", "/v1/catalog/products", "/v1/devices")
@@ -134,7 +134,7 @@ async def test_telemetry_of_anothers_device_is_dropped(world: World, rival: Riva
         '"firmware":null,"uptime_s":1,"free_bytes":null,"rssi_dbm":null,"journal_bytes":null}'
     )
     answer = await world.client.post(
-        "/v1/sync/telemetry", data=f'{{"samples":[{sample}]}}', headers=world.gateway.authorisation()
+        "/v1/sync/telemetry", data=f'{{"samples":[{sample}]}}', headers=world.gateway.authorisation() | JSON
     )
     assert answer.status_code == 204
     devices_shown = await (await world.client.get("/v1/devices", headers=rival.headers)).get_json()
