@@ -1,6 +1,5 @@
 """Time and ids."""
 
-import time
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -18,7 +17,3 @@ class Clock:
     def now(self) -> datetime:
         """Wall time in UTC."""
         return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds that never jump. Comparable within this process only."""
-        return time.monotonic()

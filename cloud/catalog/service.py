@@ -109,12 +109,6 @@ async def current(transaction: Transaction, site_id: UUID) -> list[MachineVersio
     ]
 
 
-async def machine_ids(transaction: Transaction, site_id: UUID) -> frozenset[UUID]:
-    """The machines of a site."""
-    rows = await transaction.fetch("SELECT id FROM machines WHERE site_id = $1", site_id)
-    return frozenset(row["id"] for row in rows)
-
-
 async def products(transaction: Transaction, after: tuple[str, UUID], limit: int) -> list[ProductRow]:
     """Products by name, from after the given (name, id) on."""
     return [ProductRow(**row) for row in await transaction.fetch(_PRODUCTS, *after, limit)]
