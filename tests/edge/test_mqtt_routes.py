@@ -170,10 +170,10 @@ async def test_a_channel_nobody_uses_yet_costs_one_line(site: Site) -> None:
 
 
 async def test_no_secret_reaches_the_log(site: Site) -> None:
-    secret = "5ec2e7" * 11
+    hidden = "5ec2e7" * 11
     for field in ("token_sha256", "command_key"):
-        payload = json.dumps({**GOOD[Channel.CLAIM], field: secret}).encode()
-        assert secret not in str(await say(site, topic_of(site, Channel.CLAIM), payload))
+        payload = json.dumps({**GOOD[Channel.CLAIM], field: hidden}).encode()
+        assert hidden not in str(await say(site, topic_of(site, Channel.CLAIM), payload))
 
 
 async def test_messages_of_a_device_nobody_knows_change_nothing_that_is_sold(site: Site) -> None:
