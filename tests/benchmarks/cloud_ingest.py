@@ -109,7 +109,7 @@ async def measure(facts: int) -> Speed:
         state = Path(folder)
         async with _cloud(state) as (url, postgres):
             lanes = await _lanes(url, postgres, json.loads((state / "demo.json").read_text()))
-            connection = await asyncpg.connect(**credentials(postgres))
+            connection = await asyncpg.connect(**credentials(postgres) | {"user": "larder_owner"})
             await connection.execute(_TABLE)
             await _alone(lanes[0], connection, WARM_UP // BATCH)
             await connection.execute("ANALYZE")  # what autovacuum does in a database's first minute
