@@ -91,11 +91,13 @@ class Ingest:
         first = batch.header.first_seq
         facts = [read_fact(line, seq) for seq, line in enumerate(batch.lines, first)]
 
-        async with self._turns.of(caller.gateway_id):
+        async def work() -> Ack | Code:
             try:
-                result = await self._take(caller, batch, facts, _project_together)
+                return await self._take(caller, batch, facts, _project_together)
             except POISON:
-                result = await self._take(caller, batch, facts, _project_each)
+                return await self._take(caller, batch, facts, _project_each)
+
+        result = await self._turns.run(caller.gateway_id, work)
         if isinstance(result, Ack):
             return result
         log.error("facts_refused", code=result, gateway_id=str(caller.gateway_id), epoch=batch.header.epoch, seq=first)

@@ -67,18 +67,44 @@ async def test_a_few_wait_and_the_next_is_sent_away() -> None:
     go = asyncio.Event()
 
     async def push(number: int) -> None:
-        async with turns.of(gateway_id):
+        async def work() -> None:
             await go.wait()
             done.append(number)
+
+        await turns.run(gateway_id, work)
+
+    async def set_go() -> None:
+        go.set()
 
     async with asyncio.TaskGroup() as group:
         for number in range(1 + WAITERS):
             group.create_task(push(number))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
         with pytest.raises(Unavailable):
             await push(99)
-        async with turns.of(new_id()):  # another gateway has its own line
-            go.set()
+        await turns.run(new_id(), set_go)  # another gateway has its own line
     assert done == [0, 1, 2]
-    async with turns.of(gateway_id):
-        pass
+    await push(3)
+
+
+async def test_who_leaves_keeps_the_turn_until_the_work_is_done() -> None:
+    turns, gateway_id = Turns(), new_id()
+    order: list[str] = []
+    go = asyncio.Event()
+
+    async def first() -> None:
+        await go.wait()
+        order.append("first")
+
+    async def second() -> None:
+        order.append("second")
+
+    leaving = asyncio.create_task(turns.run(gateway_id, first))
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    waiting = asyncio.create_task(turns.run(gateway_id, second))
+    await asyncio.sleep(0.01)
+    assert order == []
+    go.set()
+    await waiting
+    assert order == ["first", "second"]
