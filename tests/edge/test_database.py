@@ -197,7 +197,6 @@ async def test_a_folder_that_cannot_be_one_is_a_clear_error(tmp_path: Path) -> N
         await ledger_in(tmp_path / "file").open()
 
 
-@pytest.mark.criterion("2.3")
 async def test_a_backup_is_whole_and_restored_under_a_new_epoch(tmp_path: Path) -> None:
     database = ledger_in(tmp_path)
     assert await database.open() == 1
@@ -217,7 +216,6 @@ async def test_a_backup_is_whole_and_restored_under_a_new_epoch(tmp_path: Path) 
     await database.close()
 
 
-@pytest.mark.criterion("2.3")
 async def test_without_a_backup_an_empty_ledger_begins_a_new_epoch(tmp_path: Path) -> None:
     database = ledger_in(tmp_path)
     await database.open()
@@ -311,7 +309,6 @@ sys.exit(status)
 """
 
 
-@pytest.mark.criterion("2.3")
 async def test_a_crash_before_any_step_of_mending_is_safe(tmp_path: Path) -> None:
     """The process ends before each write, rename and copy of the mending in turn; the next start finishes it."""
     damaged = tmp_path / "damaged"

@@ -1,6 +1,5 @@
 """R19 in the size that every test run can bear."""
 
-import pytest
 
 from tests.lab import damaged_ledger
 from tests.lab.damaged_ledger import Verdict
@@ -9,7 +8,6 @@ REPAIRABLE = {Verdict.RESTORED, Verdict.HARMLESS}
 """A page that the -wal holds anew may be missing from the file without harm."""
 
 
-@pytest.mark.criterion("2.3")
 def test_r19_damaged_ledgers_are_found_restored_and_sell_on() -> None:
     report = damaged_ledger.run(ledgers=20, seed=19)
     print(report)

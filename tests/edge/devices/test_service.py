@@ -194,7 +194,6 @@ async def link_facts(site: Site) -> list[tuple[bool, str]]:
     return [(body.online, body.reason) for body in bodies if isinstance(body, DeviceLinkChanged)]
 
 
-@pytest.mark.criterion("8.4")
 async def test_coming_and_going_is_noted_once_each(site: Site) -> None:
     await site.settle()
     for _ in range(3):
