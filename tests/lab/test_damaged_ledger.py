@@ -1,6 +1,5 @@
 """R19 in the size that every test run can bear."""
 
-
 from tests.lab import damaged_ledger
 from tests.lab.damaged_ledger import Verdict
 
