@@ -13,7 +13,7 @@ OUTBOX_KEY = "outbox"
 
 
 class ChainMismatch(Exception):
-    """The cloud acknowledged facts that are not the ones we wrote. A person must look."""
+    """The cloud acknowledged facts that are not the ones we wrote: histories have parted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class DevicesHealth(Message):
 
 
 class GatewayHealth(Message):
-    """`ready`: it can sell. `claimed`: it knows its place in the world. `room`: there is storage for more orders."""
+    """`ready`: broker and ledger work. `claimed`: it knows its place in the world. `room`: there is storage for more orders."""
 
     ready: bool
     claimed: bool
