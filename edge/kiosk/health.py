@@ -58,7 +58,7 @@ class DevicesHealth(Message):
 
 
 class GatewayHealth(Message):
-    """`ready`: broker and ledger work. `claimed`: it knows its place in the world. `room`: there is storage for more orders."""
+    """`ready`: broker and ledger work. `claimed`: it knows its place in the world. `room`: it can store more orders."""
 
     ready: bool
     claimed: bool
