@@ -9,7 +9,8 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +38,7 @@ class Transaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._gathered: dict[Callable[..., None], list[Any]] = {}
         self._touched: set[str] = set()
         self._then: list[Callable[[], None]] = []
 
@@ -57,6 +59,28 @@ class Transaction:
         """All rows."""
         return self._connection.execute(sql, values).fetchall()
 
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """What the block does here is undone if it raises; then the transaction can go on without it."""
+        gathered = {write: len(items) for write, items in self._gathered.items()}
+        then = len(self._then)
+        self.run("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:  # a full disk may have undone all of it
+                self.run("ROLLBACK TO attempt")
+                self.run("RELEASE attempt")
+            for write, items in self._gathered.items():
+                del items[gathered.get(write, 0) :]
+            del self._then[then:]
+            raise
+        self.run("RELEASE attempt")
+
+    def gather(self, write: "Callable[[Transaction, list[T]], None]", items: Iterable[T]) -> None:
+        """Have `write` called once, right before the commit, with all items gathered for it, in order."""
+        self._gathered.setdefault(write, []).extend(items)
+
     def touch(self, *keys: str) -> None:
         """Wake those who watch these keys (watch.py), once this is committed."""
         self._touched.update(keys)
@@ -64,6 +88,12 @@ class Transaction:
     def then(self, tell: Callable[[], None]) -> None:
         """Call `tell` on the event loop once this is committed, before anyone is woken. It must not raise."""
         self._then.append(tell)
+
+    def finish(self) -> None:
+        """What was left for right before the commit."""
+        for write, items in self._gathered.items():
+            if items:
+                write(self, items)
 
     def committed(self, watch: Watch) -> None:
         """What was to follow the commit."""
@@ -158,6 +188,7 @@ class Database:
         connection.execute("BEGIN IMMEDIATE")
         try:
             result = work(transaction)
+            transaction.finish()
             self._failpoints.hit(f"{name}.before_commit")
             connection.execute("COMMIT")
         except BaseException:
@@ -181,9 +212,7 @@ class Database:
 
     def has_room(self) -> bool:
         """Whether a new promise may be made: false once the reserve is gone and cannot be had again."""
-        if not self._reserve.exists():
-            self._keep_reserve()
-        return self._reserve.exists()
+        return self._reserve.exists() or self._keep_reserve()
 
     async def raise_epoch(self, epoch: int) -> None:
         """Remember that facts go under `epoch`, for the day the ledger itself is lost. To be called before they do."""
@@ -218,20 +247,22 @@ class Database:
             log.error("storage_full", unit="open", reserve=True)
             self._reserve.unlink()
 
-    def _keep_reserve(self) -> None:
+    def _keep_reserve(self) -> bool:
         if self._reserve.exists():
-            return
+            return True
         fresh = self._reserve.with_suffix(".new")
         try:
             # Twice the reserve must be free, so that a nearly full disk does not swing between selling and not selling.
             if shutil.disk_usage(self._folder).free < 2 * RESERVE_BYTES:
-                return
+                return False
             with fresh.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
             fresh.replace(self._reserve)
         except OSError as error:
             fresh.unlink(missing_ok=True)
             log.error("no_room_for_reserve", error=str(error))
+            return False
+        return True
 
 
 def _is_full(error: sqlite3.OperationalError) -> bool:

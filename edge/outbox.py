@@ -53,17 +53,8 @@ class Outbox:
         self._clock = clock
 
     def append(self, tx: Transaction, *bodies: FactBody) -> None:
-        """Add facts, in this order, to the transaction under way."""
-        head = tx.one("SELECT epoch, seq, chain FROM outbox_head")
-        assert head is not None  # noqa: S101 - the migration inserts the only row
-        seq, chain, rows = head["seq"], head["chain"], []
-        for body in bodies:
-            seq += 1
-            line = self._fact(seq, body).to_line()
-            chain = link(chain, line)
-            rows.append((head["epoch"], seq, line, chain))
-        tx.run_many("INSERT INTO outbox (epoch, seq, line, chain) VALUES (?, ?, ?, ?)", rows)
-        tx.run("UPDATE outbox_head SET seq = ?, chain = ?", seq, chain)
+        """Add facts, in this order, to the transaction under way. They are numbered and written at its end."""
+        tx.gather(self._write, bodies)
         tx.touch(OUTBOX_KEY)
 
     def begin_epoch(self, tx: Transaction, epoch: int) -> bool:
@@ -166,10 +157,19 @@ class Outbox:
             raise AssertionError(f"fact ({epoch}, {seq - 1}) is neither in the outbox nor acknowledged")
         return head.acked_chain
 
-    def _fact(self, seq: int, body: FactBody) -> Fact:
-        clock = self._clock
-        mono_ms = int(clock.monotonic() * 1000)
-        return Fact(seq=seq, at=clock.now(), mono_ms=mono_ms, boot_id=clock.boot_id, clock=clock.quality, body=body)
+    def _write(self, tx: Transaction, bodies: list[FactBody]) -> None:
+        """What one transaction tells has happened at one moment: that of its commit."""
+        head = tx.one("SELECT epoch, seq, chain FROM outbox_head")
+        assert head is not None  # noqa: S101 - the migration inserts the only row
+        clock, chain, rows = self._clock, head["chain"], []
+        at, mono_ms, quality = clock.now(), int(clock.monotonic() * 1000), clock.quality
+        for seq, body in enumerate(bodies, start=head["seq"] + 1):
+            fact = Fact(seq=seq, at=at, mono_ms=mono_ms, boot_id=clock.boot_id, clock=quality, body=body)
+            line = fact.to_line()
+            chain = link(chain, line)
+            rows.append((head["epoch"], seq, line, chain))
+        tx.run_many("INSERT INTO outbox (epoch, seq, line, chain) VALUES (?, ?, ?, ?)", rows)
+        tx.run("UPDATE outbox_head SET seq = seq + ?, chain = ?", len(rows), chain)
 
 
 class TelemetryBuffer:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -63,8 +64,8 @@ class CatalogService:
         row = store.machine(tx, machine_id)
         return None if row is None else str(row["currency"])
 
-    def offer(self, tx: Transaction, machine_id: UUID) -> Offer:
-        """What the machine sells at this moment. Raises Refused (unknown_machine)."""
+    def offer(self, tx: Transaction, machine_id: UUID, codes: Collection[str] | None = None) -> Offer:
+        """What the machine sells at this moment, of all its slots or of some. Raises Refused (unknown_machine)."""
         row = store.machine(tx, machine_id)
         if row is None:
             raise Refused(Code.UNKNOWN_MACHINE, "This machine is not known here.")
@@ -72,6 +73,10 @@ class CatalogService:
         versions = store.versions_from(tx, machine_id, current)
         version = rules.version_in_force(versions, current, self._believed_now())
         machine = _machine(row)
+        if codes is None:
+            rows = store.slots(tx, machine_id, version)
+        else:
+            rows = store.some_slots(tx, machine_id, version, codes)
         slots = {
             slot["slot"]: OfferedSlot(
                 slot["slot"],
@@ -80,7 +85,7 @@ class CatalogService:
                 UUID(slot["device_id"]),
                 rules.price_on(machine.rail, slot["price_minor"]),
             )
-            for slot in store.slots(tx, machine_id, version)
+            for slot in rows
         }
         return Offer(machine, version, slots)
 

@@ -1,6 +1,7 @@
 """SQL of machines, products and planograms."""
 
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -86,7 +87,8 @@ def versions_from(tx: Transaction, machine_id: UUID, current: int) -> list[tuple
 
 def set_planogram_version(tx: Transaction, machine_id: UUID, version: int) -> None:
     """Remember which version came into force."""
-    tx.run("UPDATE machines SET planogram_version = ? WHERE machine_id = ?", version, str(machine_id))
+    sql = "UPDATE machines SET planogram_version = ?2 WHERE machine_id = ?1 AND planogram_version != ?2"
+    tx.run(sql, str(machine_id), version)
 
 
 def raise_planogram_version(tx: Transaction, machine_id: UUID, version: int) -> None:
@@ -105,12 +107,18 @@ def slot_devices(tx: Transaction, machine_id: UUID, version: int) -> list[sqlite
     return tx.all(sql, str(machine_id), version)
 
 
+_SLOTS = (
+    "SELECT slot, s.product_id, p.name, device_id, price_minor, capacity "
+    "FROM planogram_slots AS s JOIN products AS p USING (product_id) WHERE s.machine_id = ? AND s.version = ?"
+)
+
+
 def slots(tx: Transaction, machine_id: UUID, version: int) -> list[sqlite3.Row]:
     """The slots of a planogram version with their products' names."""
-    return tx.all(
-        "SELECT slot, s.product_id, p.name, device_id, price_minor, capacity "
-        "FROM planogram_slots AS s JOIN products AS p USING (product_id) "
-        "WHERE s.machine_id = ? AND s.version = ? ORDER BY slot",
-        str(machine_id),
-        version,
-    )
+    return tx.all(f"{_SLOTS} ORDER BY slot", str(machine_id), version)
+
+
+def some_slots(tx: Transaction, machine_id: UUID, version: int, codes: Collection[str]) -> list[sqlite3.Row]:
+    """Those of `slots` that bear one of these codes."""
+    marks = ", ".join("?" * len(codes))
+    return tx.all(f"{_SLOTS} AND slot IN ({marks})", str(machine_id), version, *codes)

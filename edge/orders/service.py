@@ -123,7 +123,8 @@ class OrderService:
                 vends = store.vends(tx, order_id)
                 for vend in vends:
                     self._cancel_vend(tx, vend)
-                self._request_next_of(tx, vends)
+                for device_id in _devices_of(vends):
+                    self.request_next(tx, device_id)
             return self._view(tx, order_id)
 
         return await self._database.unit("orders.cancel", work)
@@ -141,7 +142,7 @@ class OrderService:
             news, outcome = self._dispenses.settle(tx, topic, report)
             if vend is not None and news is News.OUTCOME and vend["outcome"] is None:
                 self.resolve(tx, vend, outcome, report.evidence)
-                self._request_next_of(tx, [vend])
+                self.request_next(tx, UUID(vend["device_id"]))
             elif vend is not None and news is not News.FOREIGN_VEND and rules.is_unpaid_drop(outcome, vend["outcome"]):
                 self._record_unpaid_drop(tx, vend, report.evidence)
             elif vend is None and outcome is VendOutcome.DISPENSED and report.slot is not None:
@@ -173,7 +174,7 @@ class OrderService:
             vend = store.vend(tx, vend_id)
             if vend is not None and self._dispenses.end(tx, vend_id, outcome):
                 self.resolve(tx, vend, outcome, None)
-                self._request_next_of(tx, [vend])
+                self.request_next(tx, UUID(vend["device_id"]))
 
         await self._database.unit("orders.end_unanswered", work)
 
@@ -192,33 +193,32 @@ class OrderService:
                     continue
 
     def _place(self, tx: Transaction, key: UUID, digest: str, wish: PlaceOrder) -> UUID:
-        offer = self._catalog.offer(tx, wish.machine_id)
+        quantities = rules.quantities(wish.lines)
+        offer = self._catalog.offer(tx, wish.machine_id, quantities.keys())
         if not self._database.has_room():
             raise StorageFull
         rules.check(offer, wish)
-        if not all(self._devices.online(offer.slots[line.slot].device_id) for line in wish.lines):
+        devices = {slot: offered.device_id for slot, offered in offer.slots.items()}
+        if not all(self._devices.online(device_id) for device_id in devices.values()):
             raise Unavailable(Code.MACHINE_OFFLINE, "The machine does not answer. Nothing was charged.")
-        for slot, quantity in rules.quantities(wish.lines).items():
+        for slot, quantity in quantities.items():
             self._inventory.reserve(tx, wish.machine_id, slot, quantity)
         placed = rules.priced(offer, wish, new_id, self._clock.now())
         store.add_order(tx, placed, key, digest, self._clock.moment())
-        store.add_vends(tx, placed, {slot: offered.device_id for slot, offered in offer.slots.items()})
+        store.add_vends(tx, placed, devices)
         self._catalog.pin_version(tx, offer)
         self._outbox.append(tx, placed)
         tx.touch(ORDERS_KEY)
         machine = offer.machine
         amount = placed.total_minor
         if self._payments.attempt(tx, placed.order_id, machine.machine_id, machine.rail, amount, machine.currency):
-            self._begin_dispensing(tx, placed.order_id)
+            self._begin_dispensing(tx, placed.order_id, set(devices.values()))
         return placed.order_id
 
-    def _begin_dispensing(self, tx: Transaction, order_id: UUID) -> None:
+    def _begin_dispensing(self, tx: Transaction, order_id: UUID, devices: set[UUID]) -> None:
         store.advance_to(tx, order_id, OrderState.AUTHORISED, self._clock.moment())
         tx.touch(order_key(order_id))
-        self._request_next_of(tx, store.vends(tx, order_id))
-
-    def _request_next_of(self, tx: Transaction, vends: list[sqlite3.Row]) -> None:
-        for device_id in {UUID(vend["device_id"]) for vend in vends}:
+        for device_id in devices:
             self.request_next(tx, device_id)
 
     def request_next(self, tx: Transaction, device_id: UUID) -> None:
@@ -367,7 +367,8 @@ class OrderService:
         # Only now: what is requested must not be among the vends that are given up.
         for row, step in plan:
             if step is Next.AUTHORISE and self._payments.authorise(tx, UUID(row["order_id"])):
-                self._begin_dispensing(tx, UUID(row["order_id"]))
+                order_id = UUID(row["order_id"])
+                self._begin_dispensing(tx, order_id, _devices_of(store.vends(tx, order_id)))
             elif step is Next.REQUEST:
                 self.request_next(tx, UUID(row["device_id"]))
 
@@ -392,3 +393,7 @@ class OrderService:
                 for vend in store.vends(tx, order_id)
             ),
         )
+
+
+def _devices_of(vends: list[sqlite3.Row]) -> set[UUID]:
+    return {UUID(vend["device_id"]) for vend in vends}

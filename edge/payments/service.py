@@ -54,24 +54,27 @@ class PaymentService:
         self, tx: Transaction, order_id: UUID, machine_id: UUID, rail: Rail, amount_minor: int, currency: str
     ) -> bool:
         """Open the order's payment (G1) and authorise it if that can be done at once (G2); whether it is authorised."""
-        self.open(tx, order_id, machine_id, rail, amount_minor, currency)
-        return self.authorise(tx, order_id)
+        return self._authorise(tx, self.open(tx, order_id, machine_id, rail, amount_minor, currency))
 
     def open(
         self, tx: Transaction, order_id: UUID, machine_id: UUID, rail: Rail, amount_minor: int, currency: str
-    ) -> None:
-        """Open the order's payment (G1), unless it has one."""
-        if store.find(tx, order_id) is not None:
-            return
+    ) -> sqlite3.Row:
+        """Open the order's payment (G1); its row. An order has one at most, or sqlite3.IntegrityError is raised."""
         attempted = PaymentAttempted(
             payment_id=new_id(), order_id=order_id, rail=rail, amount_minor=amount_minor, currency=currency
         )
-        store.add_payment(tx, machine_id, attempted)
         self._outbox.append(tx, attempted)
+        return store.add_payment(tx, machine_id, attempted)
+
+    def is_open(self, tx: Transaction, order_id: UUID) -> bool:
+        """Whether the order's payment has been attempted."""
+        return store.find(tx, order_id) is not None
 
     def authorise(self, tx: Transaction, order_id: UUID) -> bool:
         """Hold the money of a pending payment (cash: take it from the credit); whether there was enough."""
-        row = store.payment(tx, order_id)
+        return self._authorise(tx, store.payment(tx, order_id))
+
+    def _authorise(self, tx: Transaction, row: sqlite3.Row) -> bool:
         needed = rules.needed_credit(Rail(row["rail"]), row["amount_minor"])
         if not _is_there(tx, row, needed):
             return False
@@ -82,7 +85,7 @@ class PaymentService:
             tx,
             PaymentAuthorised(
                 payment_id=UUID(row["payment_id"]),
-                order_id=order_id,
+                order_id=UUID(row["order_id"]),
                 amount_minor=row["amount_minor"],
                 currency=row["currency"],
             ),

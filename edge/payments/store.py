@@ -7,11 +7,11 @@ from edge.database import Transaction
 from shared.payments import CreditInserted, PaymentAttempted, PaymentState
 
 
-def add_payment(tx: Transaction, machine_id: UUID, attempted: PaymentAttempted) -> None:
-    """Insert a pending payment."""
-    tx.run(
+def add_payment(tx: Transaction, machine_id: UUID, attempted: PaymentAttempted) -> sqlite3.Row:
+    """Insert a pending payment; its row."""
+    row = tx.one(
         "INSERT INTO payments (payment_id, order_id, machine_id, rail, currency, amount_minor, state) "
-        "VALUES (?, ?, ?, ?, ?, ?, 'pending')",
+        "VALUES (?, ?, ?, ?, ?, ?, 'pending') RETURNING *",
         str(attempted.payment_id),
         str(attempted.order_id),
         str(machine_id),
@@ -19,6 +19,8 @@ def add_payment(tx: Transaction, machine_id: UUID, attempted: PaymentAttempted) 
         attempted.currency,
         attempted.amount_minor,
     )
+    assert row is not None  # noqa: S101 - an INSERT returns its row or raises
+    return row
 
 
 def find(tx: Transaction, order_id: UUID) -> sqlite3.Row | None:

@@ -97,12 +97,10 @@ class RecallService:
         log.info("recall_finished")
 
     def _take_one(self, tx: Transaction, line: bytes) -> None:
-        tx.run("SAVEPOINT fact")
         try:
             body: FactBody = FACT.validate_json(line).body
             if body.event in self._features:
-                self._features[body.event](tx, body)
+                with tx.attempt():
+                    self._features[body.event](tx, body)
         except (ValidationError, LookupError, sqlite3.IntegrityError) as error:
-            tx.run("ROLLBACK TO fact")
             log.error("fact_not_recalled", error=type(error).__name__, line=line[:60].decode(errors="replace"))
-        tx.run("RELEASE fact")

@@ -60,14 +60,12 @@ class Pull:
 
     def _apply_one(self, tx: Transaction, body: dict[str, JsonValue]) -> None:
         text = json.dumps(body, separators=(",", ":"))
-        tx.run("SAVEPOINT change")
         try:
             change = CHANGE.validate_json(text)
-            self._features[change.kind](tx, change)
+            with tx.attempt():
+                self._features[change.kind](tx, change)
         except (ValidationError, Refused, ValueError, KeyError, sqlite3.IntegrityError) as error:
-            tx.run("ROLLBACK TO change")
             self._put_aside(tx, text, reason=_reason(error))
-        tx.run("RELEASE change")
 
     def _put_aside(self, tx: Transaction, text: str, reason: str) -> None:
         digest = hashlib.sha256(text.encode()).hexdigest()
