@@ -74,7 +74,8 @@ async def test_what_fails_at_the_end_rolls_the_whole_unit_back(database: Databas
 
 
 async def test_an_attempt_that_fails_takes_back_rows_facts_and_what_was_to_follow(database: Database) -> None:
-    outbox, followed = Outbox(Clock()), []
+    outbox = Outbox(Clock())
+    followed: list[str] = []
 
     def add(tx: Transaction, name: str, error: type[Exception] | None = None) -> None:
         with tx.attempt():
