@@ -73,7 +73,7 @@ class EmbeddedBroker:
         async with asyncio.timeout(self._patience):
             await amqtt.shutdown()
 
-    async def publish(self, topic: str, payload: bytes) -> None:
+    def publish(self, topic: str, payload: bytes) -> None:
         """Hand a message of QoS 0, not retained, to whoever is subscribed to this very topic. Raises BrokerUnavailable.
 
         It has reached them when this returns. Filters with wildcards are not looked at: the guard grants none.

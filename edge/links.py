@@ -79,7 +79,7 @@ class Links:
             return
         signed = command.model_copy(update={"mac": mac_of(key, machine_id, device_id, command)})
         try:
-            await self._mqtt.publish(str(Topic(machine_id, device_id, Channel.COMMAND)), signed.to_line())
+            self._mqtt.publish(str(Topic(machine_id, device_id, Channel.COMMAND)), signed.to_line())
         except BrokerUnavailable:
             # Whatever matters is repeated until the device answers; the broker's own watch tells whether it is dead.
             log.warning("command_not_sent", device_id=str(device_id), type=command.type)

@@ -1,7 +1,7 @@
 """The gateway's own end of MQTT: in process, without a socket."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -54,18 +54,18 @@ class Inbox:
 class LocalMqtt:
     """Publishes as the gateway and reads what devices publish. `send` is `EmbeddedBroker.publish`."""
 
-    def __init__(self, send: Callable[[str, bytes], Awaitable[None]], inbox: Inbox) -> None:
+    def __init__(self, send: Callable[[str, bytes], None], inbox: Inbox) -> None:
         self._send = send
         self._inbox = inbox
 
-    async def publish(self, topic: str, payload: bytes) -> None:
+    def publish(self, topic: str, payload: bytes) -> None:
         """Send once, QoS 0, never retained; nobody is told whether it arrived.
 
         Raises ValueError for a topic the gateway has no business on, and BrokerUnavailable.
         """
         if not allowed(GATEWAY, Action.PUBLISH, topic):
             raise ValueError(f"the gateway does not publish on {topic!r}")
-        await self._send(topic, payload)
+        self._send(topic, payload)
 
     async def messages(self) -> AsyncGenerator[Message, None]:
         """All messages of all devices, for ever. One consumer."""

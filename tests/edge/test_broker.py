@@ -50,7 +50,7 @@ async def test_a_subscriber_gets_what_the_gateway_publishes(broker: EmbeddedBrok
     client, pipe = await open_pipe(broker)
     pipe.subscribe(7, ["a/b"])
     assert await client.receive() == b"\x90\x03\x00\x07\x00"
-    await broker.publish("a/b", b"x")
+    broker.publish("a/b", b"x")
     assert await client.receive() == raw_mqtt.publish_packet("a/b", b"x")
 
 
@@ -62,7 +62,7 @@ async def test_what_the_gateway_publishes_has_reached_every_subscriber_and_no_ot
     for client, pipe in (*readers, (other, elsewhere)):
         pipe.subscribe(1, ["a/c" if pipe is elsewhere else "a/b"])
         await client.receive()
-    await broker.publish("a/b", b"x")
+    broker.publish("a/b", b"x")
     for client, _ in readers:
         assert client.packets.get_nowait() == raw_mqtt.publish_packet("a/b", b"x")
     assert other.packets.empty()
@@ -75,7 +75,7 @@ async def test_a_session_that_has_ended_gets_nothing_more(broker: EmbeddedBroker
     pipe._reader.push(raw_mqtt.DISCONNECT)
     async with asyncio.timeout(2):
         await client.closed.wait()
-    await broker.publish("a/b", b"x")
+    broker.publish("a/b", b"x")
     assert client.packets.empty()
 
 
@@ -92,7 +92,7 @@ async def test_what_clients_publish_reaches_the_gateway_in_order_and_no_other_cl
         await pipe.room()
     await pipe.close()
     assert inbox == expected
-    await broker.publish("a/b", b"from the gateway")
+    broker.publish("a/b", b"from the gateway")
     assert await other.receive() == raw_mqtt.publish_packet("a/b", b"from the gateway")
 
 
@@ -153,7 +153,7 @@ async def test_pipes_come_and_go_while_the_gateway_publishes(broker: EmbeddedBro
     guests = asyncio.gather(*(come_and_go(number) for number in range(10)))
     sent = 0
     while not guests.done():
-        await broker.publish("steady", b"%d" % sent)
+        broker.publish("steady", b"%d" % sent)
         sent += 1
         await asyncio.sleep(0)
     await guests
@@ -177,7 +177,7 @@ async def test_nothing_listens(broker: EmbeddedBroker) -> None:
 async def test_without_a_running_broker(inbox: list[tuple[str, bytes]]) -> None:
     stopped = EmbeddedBroker(lambda topic, payload: inbox.append((topic, payload)))
     with pytest.raises(BrokerUnavailable):
-        await stopped.publish("a", b"")
+        stopped.publish("a", b"")
     with pytest.raises(BrokerUnavailable):
         await open_pipe(stopped)
 

@@ -27,7 +27,7 @@ async def site(tmp_path: Path) -> AsyncIterator[MqttSite]:
 @pytest.mark.criterion("8.2")
 async def test_a_device_gets_its_commands_and_is_heard(site: MqttSite) -> None:
     device = await site.device(1)
-    await site.local.publish(topic(1, "cmd"), b"dispense")
+    site.local.publish(topic(1, "cmd"), b"dispense")
     assert (await device.receive(3)).message() == (topic(1, "cmd"), b"dispense")
     await device.send(publish_packet(topic(1, "hello"), b"here"))
     message = await site.message()
@@ -38,8 +38,8 @@ async def test_a_device_gets_its_commands_and_is_heard(site: MqttSite) -> None:
 
 async def test_commands_reach_their_device_only(site: MqttSite) -> None:
     one, two = await site.device(1), await site.device(2)
-    await site.local.publish(topic(1, "cmd"), b"for one")
-    await site.local.publish(topic(2, "cmd"), b"for two")
+    site.local.publish(topic(1, "cmd"), b"for one")
+    site.local.publish(topic(2, "cmd"), b"for two")
     assert (await one.receive(3)).message()[1] == b"for one"
     assert (await two.receive(3)).message()[1] == b"for two"
 
@@ -107,7 +107,7 @@ async def test_misbehaviour_after_login_ends_the_connection(site: MqttSite, data
 async def test_a_foreign_subscription_is_refused_and_delivers_nothing(site: MqttSite, pattern: str) -> None:
     device, other = await site.device(1, subscribe=False), await site.device(2)
     assert await device.subscribe(pattern) == b"\x80"
-    await site.local.publish(topic(2, "cmd"), b"secret")
+    site.local.publish(topic(2, "cmd"), b"secret")
     await other.receive(3)
     await device.ping()
 
@@ -115,7 +115,7 @@ async def test_a_foreign_subscription_is_refused_and_delivers_nothing(site: Mqtt
 async def test_of_several_filters_only_the_own_one_is_granted(site: MqttSite) -> None:
     device = await site.device(1, subscribe=False)
     assert await device.subscribe("#", topic(1, "cmd"), topic(2, "cmd")) == b"\x80\0\x80"
-    await site.local.publish(topic(1, "cmd"), b"once")
+    site.local.publish(topic(1, "cmd"), b"once")
     await device.receive(3)
     await device.ping()
 
@@ -125,7 +125,7 @@ async def test_after_an_unsubscribe_nothing_comes(site: MqttSite) -> None:
     for packet_id, pattern in ((5, topic(1, "cmd")), (6, "#")):
         await device.send(unsubscribe_packet(packet_id, pattern))
         assert (await device.receive(11)).body == bytes((0, packet_id))
-    await site.local.publish(topic(1, "cmd"), b"x")
+    site.local.publish(topic(1, "cmd"), b"x")
     await device.ping()
 
 
@@ -215,7 +215,7 @@ async def test_a_new_login_takes_over(site: MqttSite) -> None:
     old = await site.device(1)
     new = await site.device(1)
     assert await old.is_closed()
-    await site.local.publish(topic(1, "cmd"), b"x")
+    site.local.publish(topic(1, "cmd"), b"x")
     assert (await new.receive(3)).message()[1] == b"x"
     me = device_id(1)
     assert site.events == [("connected", me, ""), ("disconnected", me, "taken_over"), ("connected", me, "")]
@@ -230,7 +230,7 @@ async def test_a_storm_of_take_overs_ends_with_one_that_works(site: MqttSite) ->
 
     for _ in range(5):
         clients = [client for client in await asyncio.gather(*(log_in() for _ in range(12))) if client]
-        await site.local.publish(topic(1, "cmd"), b"x")
+        site.local.publish(topic(1, "cmd"), b"x")
         alive = [client for client in clients if not client.reader.at_eof()]
         got = await asyncio.gather(*(client.receive(3) for client in alive), return_exceptions=True)
         assert sum(isinstance(found, raw_mqtt.Received) for found in got) == 1
@@ -254,7 +254,7 @@ async def test_a_delivery_the_access_list_forbids_is_dropped(site: MqttSite) -> 
     assert amqtt is not None
     for session, _ in list(amqtt.sessions.values()):
         await amqtt.add_subscription((topic(2, "cmd"), 0), session)
-    await site.local.publish(topic(2, "cmd"), b"secret")
+    site.local.publish(topic(2, "cmd"), b"secret")
     await other.receive(3)
     await device.ping()
 
@@ -309,7 +309,7 @@ async def test_a_device_that_never_reads_is_cut_and_others_go_on(site: MqttSite)
     deaf, other = await site.device(1), await site.device(2)
     deaf.stop_reading()
     for _ in range(1000):
-        await site.local.publish(topic(1, "cmd"), b"x" * 4000)
+        site.local.publish(topic(1, "cmd"), b"x" * 4000)
         if len(site.events) > 2:
             break
     await site.until(3)

@@ -27,7 +27,7 @@ class Ether:
         self.watch = Watch()
         self.links = Links(LocalMqtt(self.send, Inbox(lambda: 0.0)), self.watch)
 
-    async def send(self, topic: str, payload: bytes) -> None:
+    def send(self, topic: str, payload: bytes) -> None:
         self.published.append((topic, payload))
 
 

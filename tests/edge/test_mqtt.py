@@ -16,7 +16,7 @@ class Sender:
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes]] = []
 
-    async def send(self, topic: str, payload: bytes) -> None:
+    def send(self, topic: str, payload: bytes) -> None:
         self.sent.append((topic, payload))
 
 
@@ -57,7 +57,7 @@ async def test_a_full_inbox_drops_the_newest_counts_it_and_logs_each_spell_once(
 async def test_commands_are_published() -> None:
     sender = Sender()
     topic = str(Topic(*DEVICE, Channel.COMMAND))
-    await LocalMqtt(sender.send, Inbox(lambda: 0.0)).publish(topic, b"x")
+    LocalMqtt(sender.send, Inbox(lambda: 0.0)).publish(topic, b"x")
     assert sender.sent == [(topic, b"x")]
 
 
@@ -65,5 +65,5 @@ async def test_commands_are_published() -> None:
 async def test_anything_else_is_a_mistake(topic: str) -> None:
     sender = Sender()
     with pytest.raises(ValueError, match="does not publish"):
-        await LocalMqtt(sender.send, Inbox(lambda: 0.0)).publish(topic, b"x")
+        LocalMqtt(sender.send, Inbox(lambda: 0.0)).publish(topic, b"x")
     assert sender.sent == []

@@ -243,7 +243,7 @@ class FullDatabase(Database):
 async def test_without_room_nothing_is_acknowledged_and_one_line_says_why(site: Site, tmp_path: Path) -> None:
     sent: list[bytes] = []
 
-    async def send(topic: str, payload: bytes) -> None:
+    def send(topic: str, payload: bytes) -> None:
         sent.append(payload)
 
     mqtt = LocalMqtt(send, Inbox(site.clock.monotonic))

@@ -102,7 +102,7 @@ class DeviceSite:
         await self.send_raw(command.model_copy(update={"mac": mac}).to_line())
 
     async def send_raw(self, payload: bytes) -> None:
-        await self.site.local.publish(str(Topic(MACHINE, DEVICE, Channel.COMMAND)), payload)
+        self.site.local.publish(str(Topic(MACHINE, DEVICE, Channel.COMMAND)), payload)
 
     async def dispense(self, hello: wire.Hello, seq: int, vend_id: UUID, slot: str = "A1") -> None:
         await self.send(wire.Dispense(epoch=1, seq=seq, vend_id=vend_id, slot=slot, nonce=hello.nonce, mac=NO_MAC))

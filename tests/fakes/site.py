@@ -86,6 +86,7 @@ class Site:
         self.routes = MqttRoutes(mqtt, self.devices, self.dispenses, self.inventory, self.payments, self.orders)
         self.device = FakeDevice(self.machine_id, self.device_id, self._from_device, SLOTS)
         self._messages: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        self._commands: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
 
     @property
     def identity(self) -> Identity:
@@ -196,15 +197,20 @@ class Site:
         """The gateway's tasks of these parts."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._carry(), name="carry")
+            tasks.create_task(self._command(), name="command")
             tasks.create_task(self.catalog.run(self.database), name="catalog")
             tasks.create_task(self.devices.run(), name="devices")
             tasks.create_task(self.dispenses.run(self.orders), name="dispenses")
             tasks.create_task(self.orders.run(), name="orders")
 
-    async def _to_device(self, topic: str, payload: bytes) -> None:
+    def _to_device(self, topic: str, payload: bytes) -> None:
         self.sent.append((topic, payload))
         if topic == str(Topic(self.machine_id, self.device_id, Channel.COMMAND)):
-            await self.device.receive(topic, payload)
+            self._commands.put_nowait((topic, payload))
+
+    async def _command(self) -> None:
+        while True:
+            await self.device.receive(*await self._commands.get())
 
     async def _from_device(self, topic: str, payload: bytes) -> None:
         self._messages.put_nowait((topic, payload))

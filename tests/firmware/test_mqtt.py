@@ -45,7 +45,7 @@ async def test_it_logs_in_hears_and_speaks(tmp_path: Path) -> None:
             await client.publish(topic(1, "hello"), b"hi %d" % qos, qos)
             message = await site.message()
             assert (message.topic, message.payload) == (topic(1, "hello"), b"hi %d" % qos)
-        await site.local.publish(topic(1, "cmd"), b"do")
+        site.local.publish(topic(1, "cmd"), b"do")
         assert await client.receive(5000) == (topic(1, "cmd"), b"do")
         await client.close()
         await site.until(2)

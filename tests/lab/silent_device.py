@@ -72,7 +72,7 @@ async def trial(site: MqttSite, number: int, when: float, report: Report) -> Non
     report.offline_after.append(time.monotonic() - silent_since)
     link_back = time.monotonic()
     again = await site.device(number)
-    await site.local.publish(topic(number, "cmd"), b"x")
+    site.local.publish(topic(number, "cmd"), b"x")
     await again.receive(3)
     report.back_after.append(time.monotonic() - link_back)
     await again.close()

@@ -66,7 +66,7 @@ async def starve(site: MqttSite, report: Report, name: str, size: int, pause: fl
     deaf = await asyncio.to_thread(deaf_device, site)
     begin, seen = time.monotonic(), len(site.events)
     while len(site.events) == seen and time.monotonic() < begin + 30:
-        await site.local.publish(topic(1, "cmd"), b"x" * size)
+        site.local.publish(topic(1, "cmd"), b"x" * size)
         await asyncio.sleep(pause)
     report.cut_after[name] = time.monotonic() - begin
     report.reasons[name] = site.events[-1][2]
@@ -92,7 +92,7 @@ async def publish_to_others(site: MqttSite) -> None:
     due = time.perf_counter()
     while True:
         for number in OTHERS:
-            await site.local.publish(topic(number, "cmd"), repr(time.perf_counter()).encode())
+            site.local.publish(topic(number, "cmd"), repr(time.perf_counter()).encode())
             due += 1 / PER_SECOND
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
 
