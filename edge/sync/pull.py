@@ -44,19 +44,21 @@ class Pull:
 
     async def changes(self) -> bool:
         """Fetch and apply once; whether there is more to fetch at once. Raises CloudAway, CloudRefused, StorageFull."""
-        received = await self._client.pull_changes(await self._database.read(read_cursor))
+        asked = await self._database.read(read_cursor)
+        received = await self._client.pull_changes(asked)
         self._failpoints.hit("sync.pull.after_receive")
-        await self._database.unit("sync.pull", lambda tx: self._apply(tx, received))
+        await self._database.unit("sync.pull", lambda tx: self._apply(tx, asked, received))
         if received.changes:
             log.info("changes_applied", count=len(received.changes), cursor=received.cursor, full=received.full)
         if received.more and not received.changes:
             raise CloudAway("the cloud says there is more, and sends nothing")
         return received.more
 
-    def _apply(self, tx: Transaction, received: ReceivedChanges) -> None:
+    def _apply(self, tx: Transaction, asked: int | None, received: ReceivedChanges) -> None:
         for body in received.changes:
             self._apply_one(tx, body)
-        tx.run("UPDATE sync_cursor SET cursor = ?", received.cursor)
+        # A cursor that was forgotten meanwhile stays forgotten.
+        tx.run("UPDATE sync_cursor SET cursor = ? WHERE cursor IS ?", received.cursor, asked)
 
     def _apply_one(self, tx: Transaction, body: dict[str, JsonValue]) -> None:
         text = json.dumps(body, separators=(",", ":"))

@@ -3,6 +3,9 @@
 import pytest
 
 from edge.clock import new_id
+from edge.settings import Settings
+from edge.sync.cloud_client import CloudClient, ReceivedChanges
+from edge.sync.pull import Pull, forget_cursor, read_cursor
 from shared.catalog import ProductVersion
 from tests.fakes.cloud import FakeCloud, Fault
 from tests.fakes.sync_gateway import UNLUCKY, SyncGateway
@@ -53,6 +56,35 @@ async def test_the_cursor_is_kept(gateway: SyncGateway, cloud: FakeCloud) -> Non
     await gateway.pull.changes()
     await gateway.pull.changes()
     assert gateway.products == ["Chips"]
+
+
+class ForgettingClient(CloudClient):
+    """The histories part while the cloud's answer is on its way."""
+
+    gateway: SyncGateway
+
+    async def pull_changes(self, cursor: int | None) -> ReceivedChanges:
+        received = await super().pull_changes(cursor)
+        await self.gateway.database.unit("test.forget", forget_cursor)
+        return received
+
+
+async def test_a_cursor_forgotten_during_a_pull_stays_forgotten(
+    gateway: SyncGateway, cloud: FakeCloud, settings: Settings
+) -> None:
+    await gateway.agent.claim()
+    cloud.change(product("Chips"))
+    await gateway.pull.changes()
+    client = ForgettingClient(cloud.url, gateway.identity, gateway.clock, settings.cloud_timeout_s)
+    client.gateway = gateway
+    pull = Pull(gateway.database, client, gateway.clock, gateway.failpoints, {"product": gateway.apply_product})
+    cloud.change(product("Nuts"))
+    await pull.changes()
+    await client.close()
+    assert await gateway.database.read(read_cursor) is None
+    await gateway.pull.changes()
+    assert gateway.products == ["Chips", "Nuts", "Chips", "Nuts"]
+    assert await gateway.database.read(read_cursor) == 2
 
 
 @pytest.mark.usefixtures("started")
