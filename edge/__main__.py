@@ -18,18 +18,21 @@ STOP_WITHIN_S = 4.5
 """After that the kernel ends the program, whatever hangs. The ledger is made for it."""
 
 
-async def run(gateway: Gateway) -> None:
-    """Run until SIGTERM or SIGINT."""
+async def run(gateway: Gateway, stop_within_s: float = STOP_WITHIN_S) -> None:
+    """Run until SIGTERM or SIGINT, or until a part dies."""
     stop = asyncio.Event()
 
+    def set_deadline() -> None:
+        if signal.getitimer(signal.ITIMER_REAL) == (0, 0):
+            signal.setitimer(signal.ITIMER_REAL, stop_within_s)
+
     def begin_to_stop() -> None:
-        if not stop.is_set():
-            signal.setitimer(signal.ITIMER_REAL, STOP_WITHIN_S)
+        set_deadline()
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, begin_to_stop)
-    await gateway.run(stop, lambda _: None)
+    await gateway.run(stop, on_stopping=set_deadline)
 
 
 def main() -> None:

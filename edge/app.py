@@ -156,9 +156,15 @@ class Gateway:
         self.kiosk = create_app(self.views, self.orders, self.streams, self.health, hosts)
         self._broker_running = False
 
-    async def run(self, stop: asyncio.Event, on_ready: Callable[[Addresses], None]) -> None:
+    async def run(
+        self,
+        stop: asyncio.Event,
+        on_ready: Callable[[Addresses], None] = lambda _: None,
+        on_stopping: Callable[[], None] = lambda: None,
+    ) -> None:
         """Start everything, call `on_ready`, and run until `stop` is set or a part dies; then stop everything.
 
+        `on_stopping` is called when that begins: after a part has died, the others may never come to an end.
         Raises SettingsError, DatabaseError, or an ExceptionGroup with what a part died of.
         """
         async with AsyncExitStack() as stack:
@@ -176,10 +182,15 @@ class Gateway:
                 stop_kiosk = asyncio.Event()
                 kiosk = group.create_task(serve(self.kiosk, listener, stop_kiosk), name="kiosk")
                 tasks = [group.create_task(work(), name=name) for name, work in self._work().items()]
+                for task in (kiosk, *tasks):
+                    task.add_done_callback(_tell_of_death)
                 addresses = Addresses(_url(listener), self.guard.port)
                 log.info("ready", kiosk_url=addresses.kiosk_url, mqtt_port=addresses.mqtt_port)
                 on_ready(addresses)
-                await stop.wait()
+                try:
+                    await stop.wait()
+                finally:
+                    on_stopping()
                 self.streams.stop()
                 stop_kiosk.set()
                 await kiosk
@@ -296,6 +307,12 @@ async def _apart(part: str, work: Work) -> None:
         except Exception:
             log.exception("part_failed", part=part, retry_s=APART_RETRY_S)
             await asyncio.sleep(APART_RETRY_S)
+
+
+def _tell_of_death(part: asyncio.Task[None]) -> None:
+    """At once: whether the program gets as far as its last words is not known."""
+    if not part.cancelled() and (error := part.exception()) is not None:
+        log.error("part_died", part=part.get_name(), error=repr(error))
 
 
 def _url(listener: socket.socket) -> str:

@@ -99,6 +99,13 @@ async def test_a_part_that_dies_ends_the_program(tmp_path: Path) -> None:
     assert caught.group_contains(DatabaseError)
 
 
+def test_a_part_that_dies_ends_the_program_even_if_nothing_can_be_closed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.fakes.dying_gateway", str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert ended.returncode == -signal.SIGALRM, ended
+    assert "part_died" in ended.stdout
+
+
 async def test_what_no_sale_needs_may_fail(tmp_path: Path) -> None:
     """Backup, certificate and cloud, each in a way nobody thought of."""
     async with running(FakeCloud()) as cloud:
