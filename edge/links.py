@@ -12,7 +12,7 @@ from edge.access import Identity, IdentityKind
 from edge.broker import BrokerUnavailable
 from edge.mqtt import LocalMqtt
 from edge.watch import Watch
-from shared.devices import Command, mac_of
+from shared.devices import Command, Hello, mac_of
 from shared.topics import Channel, Topic
 
 LINKS_KEY = "links"
@@ -34,6 +34,19 @@ class Link:
     """The device's newest; None until it has said hello on this connection."""
     key: bytes | None = None
     firmware: str | None = None
+    boot_id: UUID | None = None
+    """Of the hello: what another boot says, perhaps with another journal, is not of the device that was met."""
+
+    def open(self, hello: Hello, key: bytes) -> None:
+        """The device was met: it can be commanded."""
+        self.nonce, self.key, self.firmware, self.boot_id = hello.nonce, key, hello.firmware, hello.boot_id
+
+    def renew(self, boot_id: UUID, nonce: str) -> bool:
+        """Take the device's newest nonce, if the link is open to this very boot of it; whether it was news."""
+        is_news = self.nonce is not None and boot_id == self.boot_id and nonce != self.nonce
+        if is_news:
+            self.nonce = nonce
+        return is_news
 
 
 class Links:

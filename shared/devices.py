@@ -200,6 +200,8 @@ class Hello(DeviceMessage):
 
     boot_id: UUID
     firmware: Version
+    journal_id: UUID
+    """Made when the journal was begun: another board, or a wiped flash, has another."""
     epoch: Annotated[int, Field(ge=0, le=2**31 - 1)]
     """Highest (epoch, seq) in the journal; (0, 0) when it is empty."""
     seq: Watermark

@@ -12,6 +12,7 @@ from edge.access import Identity, IdentityKind
 from edge.clock import Clock
 from edge.database import Database, Transaction
 from edge.devices import rules, store
+from edge.devices.rules import Journal
 from edge.links import LINKS_KEY, UNSIGNED, Link, Links
 from edge.outbox import Outbox, TelemetryBuffer
 from edge.watch import Watch
@@ -91,37 +92,33 @@ class DeviceService:
             topic.machine_id, topic.device_id, Claimed(mac=UNSIGNED), bytes.fromhex(claim.command_key)
         )
 
-    async def hello(self, topic: Topic, hello: Hello) -> bool:
-        """A device is there: compare its journal with the ledger; whether it is shorter than it has ever been told."""
+    def meet(self, tx: Transaction, topic: Topic, hello: Hello) -> bytes | None:
+        """A device is there: compare its journal with the ledger; the key for its commands, None if it is refused.
 
-        def work(tx: Transaction) -> tuple[sqlite3.Row, bool] | None:
-            row = store.device(tx, topic.device_id)
-            if row is None or not rules.is_plausible(hello):
-                log.error("hello_refused", device_id=str(topic.device_id), epoch=hello.epoch, seq=hello.seq)
-                return None
-            if rules.is_ahead(hello, row["epoch"], row["seq"]):
-                store.start_epoch(tx, topic.device_id, hello.epoch + 1)
-            wiped = rules.is_wiped(hello, row["seen_epoch"], row["seen_seq"])
-            store.see_number(tx, topic.device_id, hello.epoch, hello.seq)
-            store.set_firmware(tx, topic.device_id, hello.firmware)
-            self._set_online(tx, topic.device_id, topic.machine_id, online=True, reason="hello")
-            return row, wiped
-
-        found = await self._database.unit("devices.hello", work)
-        if found is None:
-            return False
-        row, wiped = found
-        link = self._links.of(topic)
-        link.nonce, link.key, link.firmware = hello.nonce, row["command_key"], hello.firmware
-        log.info("device_hello", device_id=str(topic.device_id), firmware=hello.firmware, seq=hello.seq, wiped=wiped)
-        self._watch.touch([LINKS_KEY, link_key(topic.machine_id)])
-        return wiped
+        A journal found to be lost is noted in the same transaction, so no crash can make it look like a new device's.
+        """
+        device_id = topic.device_id
+        row = store.device(tx, device_id)
+        if row is None or row["command_key"] is None or not rules.is_plausible(hello):
+            log.error("hello_refused", device_id=str(device_id), epoch=hello.epoch, seq=hello.seq)
+            return None
+        if rules.is_ahead(hello, row["epoch"], row["seq"]):
+            store.start_epoch(tx, device_id, hello.epoch + 1)
+        known = Journal(row["journal_id"], (row["seen_epoch"], row["seen_seq"]))
+        told = Journal(str(hello.journal_id), (hello.epoch, hello.seq))
+        if rules.is_lost(known, told):
+            log.warning("journal_lost", device_id=str(device_id), known=known.highest, told=told.highest)
+            store.set_journal_lost(tx, device_id)
+        store.set_journal(tx, device_id, told)
+        store.set_firmware(tx, device_id, hello.firmware)
+        self._set_online(tx, device_id, topic.machine_id, online=True, reason="hello")
+        tx.touch(LINKS_KEY)
+        return bytes(row["command_key"])
 
     async def heartbeat(self, topic: Topic, heartbeat: Heartbeat) -> None:
         """Take the fresh nonce; keep one health sample a minute."""
         link = self._links.of(topic)
-        if link.nonce is not None:
-            link.nonce = heartbeat.nonce
+        link.renew(heartbeat.boot_id, heartbeat.nonce)
         sample = _health(topic, heartbeat, link, self._clock.now())
         minute = int(self._clock.monotonic() // 60)
         await self._database.unit(
@@ -149,7 +146,7 @@ class DeviceService:
         store.skip_number(tx, device_id, epoch, seq)
 
     def saw_number(self, tx: Transaction, device_id: UUID, epoch: int, seq: int) -> None:
-        """The device has told of this command: a journal that goes less far is another one."""
+        """The device has told of this command: a journal that does not reach it has lost it."""
         store.see_number(tx, device_id, epoch, seq)
 
     async def run(self) -> None:
@@ -165,7 +162,7 @@ class DeviceService:
         return [row for row in store.presence(tx) if bool(row["online"]) != self._links.online(UUID(row["device_id"]))]
 
     def _correct_presence(self, tx: Transaction) -> None:
-        # Links may change while this runs, and a hello is committed before its link can be used: each wakes us again.
+        # Links may change while this runs, and a hello is committed before its link is opened: each wakes us again.
         for row in self._misjudged(tx):
             came = not row["online"]
             reason = "hello" if came else "disconnected"

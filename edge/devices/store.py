@@ -4,6 +4,7 @@ import sqlite3
 from uuid import UUID
 
 from edge.database import Transaction
+from edge.devices.rules import Journal
 from shared.devices import Claim, ExpectedDevice
 
 
@@ -51,13 +52,20 @@ def set_firmware(tx: Transaction, device_id: UUID, firmware: str) -> None:
 
 
 def see_number(tx: Transaction, device_id: UUID, epoch: int, seq: int) -> None:
-    """Remember that the device's journal went at least so far.
-
-    Never lowered: if this gateway dies before it has given up what a wiped journal has lost, the next hello must still
-    tell that it was wiped.
-    """
+    """Remember that the device's journal goes at least so far."""
     sql = "UPDATE devices SET seen_epoch = ?1, seen_seq = ?2 WHERE device_id = ?3 AND (seen_epoch, seen_seq) < (?1, ?2)"
     tx.run(sql, epoch, seq, str(device_id))
+
+
+def set_journal(tx: Transaction, device_id: UUID, journal: Journal) -> None:
+    """Remember the journal the device has now, be it shorter than the one before."""
+    sql = "UPDATE devices SET journal_id = ?, seen_epoch = ?, seen_seq = ? WHERE device_id = ?"
+    tx.run(sql, journal.journal_id, *journal.highest, str(device_id))
+
+
+def set_journal_lost(tx: Transaction, device_id: UUID) -> None:
+    """Remember that the journal is gone which had been told of all commands up to now."""
+    tx.run("UPDATE devices SET lost_epoch = epoch, lost_seq = seq WHERE device_id = ?", str(device_id))
 
 
 def start_epoch(tx: Transaction, device_id: UUID, epoch: int) -> None:

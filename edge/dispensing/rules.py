@@ -9,6 +9,9 @@ from enum import Enum
 from shared.devices import NONCE_LIFE_S, Evidence, VendAnswer, VendReport, VendResult, VendState
 from shared.orders import VendOutcome
 
+Number = tuple[int, int]
+"""(epoch, seq) of a command to a device."""
+
 LAPSE_S = NONCE_LIFE_S + 10
 """So long after the last publish, no copy of the command can start anything any more."""
 
@@ -92,7 +95,10 @@ def heard(answer: VendAnswer, before: Answer) -> Answer:
     """What an answer on channel `state` adds to what was known.
 
     `unseen` and `refused` leave no trace on the device, so they take nothing back: the command is simply repeated.
+    What is lost stays lost, however late a word of before is heard.
     """
+    if before is Answer.LOST:
+        return before
     if answer.state in (VendState.ACCEPTED, VendState.STARTED):
         return Answer.RUNNING
     if answer.state is VendState.FORGOTTEN:
@@ -100,9 +106,13 @@ def heard(answer: VendAnswer, before: Answer) -> Answer:
     return before
 
 
-def is_lost(answer: Answer, number: tuple[int, int], highest: tuple[int, int]) -> bool:
-    """Whether a device that was at the vend of this (epoch, seq) now says hello with a journal that ends before it."""
-    return answer is Answer.RUNNING and highest < number
+def is_lost(number: Number, lost: Number, highest: Number) -> bool:
+    """Whether a device that was asked for the vend of this number may have lost all it knew of it.
+
+    lost: the highest number given out when a journal of the device was last found to be lost. highest: how far its
+    journal of now goes; what it reaches it knows, and never starts again.
+    """
+    return highest < number <= lost
 
 
 def judge(report: VendReport, *, drop_seen: bool) -> VendOutcome:

@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -15,9 +14,9 @@ from edge.clock import Clock, Moment
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService
 from edge.dispensing import rules, store
-from edge.dispensing.rules import Answer, OpenVend, Step
+from edge.dispensing.rules import Answer, Number, OpenVend, Step
 from edge.failpoints import Failpoints
-from edge.links import LINKS_KEY, UNSIGNED, Links
+from edge.links import LINKS_KEY, UNSIGNED, Link, Links
 from edge.watch import Watch
 from shared.devices import Acknowledge, Cancel, Command, Dispense, Drop, Hello, Query, Refusal, VendAnswer, VendReport
 from shared.orders import VendOutcome
@@ -68,6 +67,7 @@ class Progress:
     """An open vend's volatile side. Times are seconds on the monotonic clock."""
 
     device_id: UUID
+    number: Number
     published: bool
     since: float
     """When it was taken up."""
@@ -96,19 +96,42 @@ class DispenseService:
         self._watch = watch
         self._failpoints = failpoints
         self._progress: dict[UUID, Progress] = {}
-        self._requested: deque[sqlite3.Row] = deque()
+        self._requested: dict[UUID, sqlite3.Row] = {}
+        # What this process has requested and not yet taken up, oldest first.
 
     async def hello(self, topic: Topic, hello: Hello) -> None:
-        """Meet a device again: its open vend is taken up at once, or given up if its journal was wiped."""
-        wiped = await self._devices.hello(topic, hello)
-        row = await self._database.read(lambda tx: store.open_dispense(tx, topic.device_id))
-        progress = self._progress.get(UUID(row["vend_id"])) if row is not None else None
-        if row is not None and progress is not None:
+        """Meet a device: its open vend is taken up at once, or given up if the journal that knew of it is lost.
+
+        The verdict is committed with the hello, and it stands before anything can be sent over this link.
+        """
+        device_id, link = topic.device_id, self._links.of(topic)
+        told = self._told_by(device_id)
+
+        def work(tx: Transaction) -> bool:
+            self._devices.saw_number(tx, device_id, *told)
+            key = self._devices.meet(tx, topic, hello)
+            if key is None:
+                return False
+            tx.touch(OPEN_VENDS_KEY)
+            tx.then(partial(self._met, link, hello, key, store.open_dispense(tx, device_id)))
+            return True
+
+        if await self._database.unit("dispensing.hello", work):
+            log.info("device_hello", device_id=str(device_id), firmware=hello.firmware, seq=hello.seq)
+
+    def _told_by(self, device_id: UUID) -> Number:
+        """The highest number of which the device has said that it is at it. Until it reports, no ledger holds that."""
+        running = (one for one in self._progress.values() if one.answer is Answer.RUNNING)
+        return max((one.number for one in running if one.device_id == device_id), default=(0, 0))
+
+    def _met(self, link: Link, hello: Hello, key: bytes, row: sqlite3.Row | None) -> None:
+        """In one step of the event loop: first the verdict, then the link. A link that was replaced stays unused."""
+        if row is not None:
+            progress = self._progress_of(row)
             progress.sent_at = float("-inf")
-            number, highest = (row["epoch"], row["seq"]), (hello.epoch, hello.seq)
-            if rules.is_lost(progress.answer, number, highest) or (wiped and progress.published):
+            if progress.published and _journal_lost(row):
                 progress.answer = Answer.LOST
-            self._watch.touch([OPEN_VENDS_KEY])
+        link.open(hello, key)
 
     async def answer(self, topic: Topic, answer: VendAnswer) -> None:
         """Take what a device says of a vend that has no outcome yet."""
@@ -118,9 +141,8 @@ class DispenseService:
         progress.answer = rules.heard(answer, progress.answer)
         if progress.answer is Answer.RUNNING:
             progress.quiet_since = self._clock.monotonic()
-        link = self._links.of(topic)
-        if answer.reason is Refusal.STALE_NONCE and answer.nonce != link.nonce and link.nonce is not None:
-            link.nonce, progress.sent_at = answer.nonce, float("-inf")
+        if answer.reason is Refusal.STALE_NONCE and self._links.of(topic).renew(answer.boot_id, answer.nonce):
+            progress.sent_at = float("-inf")
         elif answer.reason is not None:
             log.warning("vend_refused", vend_id=str(answer.vend_id), reason=answer.reason)
         self._watch.touch([OPEN_VENDS_KEY, vend_key(answer.vend_id)])
@@ -146,7 +168,7 @@ class DispenseService:
         """Open a dispense (G3); its (epoch, seq). The conductor publishes it once this is committed."""
         number = self._devices.next_number(tx, device_id)
         row = store.add_dispense(tx, vend_id, machine_id, device_id, slot, number, self._clock.moment())
-        tx.then(partial(self._requested.append, row))
+        tx.then(partial(self._requested.__setitem__, vend_id, row))
         tx.touch(OPEN_VENDS_KEY)
         return number
 
@@ -190,14 +212,15 @@ class DispenseService:
 
     async def run(self, owner: VendOwner) -> None:
         """The conductor: carry every open vend one step further, sleep until something happens."""
-        for row in await self._database.read(store.open_dispenses):
-            self._progress[UUID(row["vend_id"])] = self._new_progress(row, published=True)
         with self._watch.on(LINKS_KEY, OPEN_VENDS_KEY) as changed:
             while True:
                 changed.clear()
                 await self._begin(owner)
+                known = set(self._progress)
                 rows = await self._database.read(store.open_dispenses)
-                await self._carry_on(rows, owner)
+                self._forget(known - {UUID(row["vend_id"]) for row in rows})
+                for row in rows:
+                    await self._take_step(row, self._progress_of(row), owner)
                 try:
                     async with asyncio.timeout(rules.RESEND_S / 4 if rows else IDLE_S):
                         await changed.wait()
@@ -210,25 +233,27 @@ class DispenseService:
         A vend that has been taken up from the ledger meanwhile is left to it: a cancel may have ended it there.
         """
         while self._requested:
-            row = self._requested.popleft()
-            if UUID(row["vend_id"]) not in self._progress:
-                await self._take_step(row, self._progress_of(row), owner)
-
-    async def _carry_on(self, rows: list[sqlite3.Row], owner: VendOwner) -> None:
-        still_open = {UUID(row["vend_id"]) for row in rows}
-        for vend_id in self._progress.keys() - still_open:
-            del self._progress[vend_id]
-        for row in rows:
+            row = next(iter(self._requested.values()))
             await self._take_step(row, self._progress_of(row), owner)
 
+    def _forget(self, ended: set[UUID]) -> None:
+        for vend_id in ended:
+            del self._progress[vend_id]
+
     def _progress_of(self, row: sqlite3.Row) -> Progress:
-        # What was requested in another boot may have been published then.
-        published = row["requested_boot"] != str(self._clock.boot_id)
-        return self._progress.setdefault(UUID(row["vend_id"]), self._new_progress(row, published=published))
+        vend_id = UUID(row["vend_id"])
+        if vend_id not in self._progress:
+            # Only of what this process has requested itself can it know that nothing was published yet.
+            published = self._requested.pop(vend_id, None) is None
+            self._progress[vend_id] = self._new_progress(row, published=published)
+        return self._progress[vend_id]
 
     def _new_progress(self, row: sqlite3.Row, *, published: bool) -> Progress:
-        now = self._clock.monotonic()
-        return Progress(UUID(row["device_id"]), published=published, since=now, quiet_since=now)
+        device_id, number, now = UUID(row["device_id"]), (row["epoch"], row["seq"]), self._clock.monotonic()
+        # Where no link is open the hello will judge: it ends whatever is still on its way to the device.
+        lost = published and self._links.online(device_id) and _journal_lost(row)
+        answer = Answer.LOST if lost else Answer.NONE
+        return Progress(device_id, number, published=published, since=now, quiet_since=now, answer=answer)
 
     async def _take_step(self, row: sqlite3.Row, progress: Progress, owner: VendOwner) -> None:
         vend_id, now = UUID(row["vend_id"]), self._clock.monotonic()
@@ -265,6 +290,11 @@ class DispenseService:
         self._failpoints.hit(f"dispensing.{step.value}.before_publish")
         await self._links.send(UUID(row["machine_id"]), device_id, _command(step, row, nonce))
         self._failpoints.hit(f"dispensing.{step.value}.after_publish")
+
+
+def _journal_lost(row: sqlite3.Row) -> bool:
+    lost, highest = (row["lost_epoch"], row["lost_seq"]), (row["seen_epoch"], row["seen_seq"])
+    return rules.is_lost((row["epoch"], row["seq"]), lost, highest)
 
 
 def _command(step: Step, row: sqlite3.Row, nonce: str) -> Command:

@@ -7,6 +7,13 @@ from edge.clock import Moment
 from edge.database import Transaction
 from shared.orders import VendOutcome
 
+_OPEN_DISPENSES = (
+    "SELECT d.vend_id, d.machine_id, d.device_id, d.slot, d.epoch, d.seq, d.requested_boot, d.requested_ms, "
+    "d.drop_seen, CASE WHEN d.epoch < devices.epoch THEN 'cancelling' ELSE d.state END AS state, "
+    "devices.seen_epoch, devices.seen_seq, devices.lost_epoch, devices.lost_seq "
+    "FROM dispenses AS d JOIN devices USING (device_id) WHERE d.state != 'ended'"
+)
+
 
 def add_dispense(
     tx: Transaction, vend_id: UUID, machine_id: UUID, device_id: UUID, slot: str, number: tuple[int, int], at: Moment
@@ -34,21 +41,17 @@ def dispense(tx: Transaction, vend_id: UUID) -> sqlite3.Row | None:
 
 
 def open_dispenses(tx: Transaction) -> list[sqlite3.Row]:
-    """All dispenses without an outcome, at most one a device.
+    """All dispenses without an outcome, at most one a device, and what is known of their devices' journals.
 
     One numbered under an earlier epoch than its device's was in flight when the ledger was backed up. Its device
     may have run it since and been swapped, so it counts as being cancelled: a cancel can start nothing.
     """
-    return tx.all(
-        "SELECT d.vend_id, d.machine_id, d.device_id, d.slot, d.epoch, d.seq, d.requested_boot, d.requested_ms, "
-        "d.drop_seen, CASE WHEN d.epoch < devices.epoch THEN 'cancelling' ELSE d.state END AS state "
-        "FROM dispenses AS d JOIN devices USING (device_id) WHERE d.state != 'ended'"
-    )
+    return tx.all(_OPEN_DISPENSES)
 
 
 def open_dispense(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:
-    """The device's dispense without an outcome."""
-    return tx.one("SELECT * FROM dispenses WHERE device_id = ? AND state != 'ended'", str(device_id))
+    """The device's dispense without an outcome, as in `open_dispenses`."""
+    return tx.one(f"{_OPEN_DISPENSES} AND d.device_id = ?", str(device_id))
 
 
 def set_cancelling(tx: Transaction, vend_id: UUID) -> bool:

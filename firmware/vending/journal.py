@@ -1,17 +1,22 @@
 """What the device must never forget, on flash: an append-only file of records (rules.py says which and why).
 
 A record is one line: CRC32 of its JSON as 8 hex digits, a space, the JSON, a line feed. Two files alternate: when the
-one in use is full, what still matters goes to the other, under a head ("F", generation, number of records). A file
-counts only if its head and all those records are whole, and of two the higher generation counts; so a power cut at
-any byte leaves the old file or the new one. A damaged tail is dropped, and the rest copied to the other file before
-anything is added to it.
+one in use is full, what still matters goes to the other, under a head ("F", generation, number of records, journal
+id). A file counts only if its head and all those records are whole, and of two the higher generation counts; so a power
+cut at any byte leaves the old file or the new one. A damaged tail is dropped, and the rest copied to the other file
+before anything is added to it.
+
+The id tells a gateway that this is still the journal it knows. It is made where no whole file is found, and made anew
+where whole lines are damaged, for what they gave leave to may have happened. A line that was cut short gave no leave.
 """
 
 import binascii
 import json
+from collections import namedtuple
 
 from . import rules
 from .flash import Flash
+from .ids import new_uuid
 from .log import log
 
 FILES = ("journal.0", "journal.1")
@@ -20,13 +25,16 @@ RESERVE_BYTES = 2_048
 """Kept free in a file and on the flash, so that what was accepted can always be started, observed and ended."""
 MAX_CREDITS = 32
 
+File = namedtuple("File", ("generation", "journal_id", "records", "size", "torn", "damaged"))
+"""A file that counts: its whole records and their size; `torn` if more follows, `damaged` if that was whole lines."""
+
 
 class JournalFailed(Exception):
     """The flash does not take the record: nothing that rests on it may happen."""
 
 
 class Journal:
-    """The journal of one device: `state` is what its records on flash add up to.
+    """The journal of one device: `state` is what its records on flash add up to, `id` is no other journal's.
 
     `append` for what gives leave (accepted, started, tombstone): on flash and read back first, else JournalFailed.
     `note` for what has happened anyway (left home, product seen, done, credit): kept in memory even if flash fails.
@@ -37,6 +45,7 @@ class Journal:
         self.failed = False
         self.size = 0
         self.state = rules.EMPTY
+        self.id = new_uuid()
         self._generation = 0
         self._load()
 
@@ -95,7 +104,7 @@ class Journal:
     def _compact(self, state: rules.Journal) -> None:
         records = rules.snapshot(state)
         generation = self._generation + 1
-        lines = [encode(("F", generation, len(records)))]
+        lines = [encode(("F", generation, len(records), self.id))]
         lines.extend([encode(record) for record in records])
         data = b"".join(lines)
         name = FILES[generation % 2]
@@ -109,13 +118,15 @@ class Journal:
         found = [decode(self._flash.read(name)) for name in FILES]
         whole = [file for file in found if file is not None]
         if whole:
-            newest = max(whole, key=lambda file: file[0])
-            self._generation, records, damaged, self.size = newest
-            for record in records:
+            newest = max(whole, key=lambda file: file.generation)
+            self._generation, self.size = newest.generation, newest.size
+            for record in newest.records:
                 self.state = rules.apply(self.state, record)
-            if not damaged:
+            if not newest.damaged:
+                self.id = newest.journal_id
+            if not newest.torn:
                 return
-            log("journal_tail_dropped", generation=self._generation, records=len(records))
+            log("journal_tail_dropped", generation=self._generation, damaged=newest.damaged)
         try:
             self._compact(self.state)
         except OSError as error:
@@ -129,11 +140,11 @@ def encode(record: tuple) -> bytes:
     return _checksum(body) + body + b"\n"
 
 
-def decode(data: bytes) -> "tuple | None":
-    """(generation, records, damaged, size) of a file's bytes; None if its head or first records are not whole."""
+def decode(data: bytes) -> "File | None":
+    """What a file's bytes hold; None if its head or first records are not whole."""
     lines = data.split(b"\n")
     head = _record(lines[0])
-    if head is None or head[0] != "F":
+    if head is None or head[0] != "F" or len(head) != 4:
         return None
     records = []
     size = len(lines[0]) + 1
@@ -145,7 +156,7 @@ def decode(data: bytes) -> "tuple | None":
         size += len(line) + 1
     if len(records) < head[2]:
         return None
-    return (head[1], records, size != len(data), size)
+    return File(head[1], head[3], tuple(records), size, size != len(data), b"\n" in data[size:])
 
 
 def _record(line: bytes) -> "tuple | None":

@@ -146,7 +146,7 @@ def claim(token_sha256: str, command_key: str) -> bytes:
     return _pack({"token_sha256": token_sha256, "command_key": command_key})
 
 
-def hello(boot_id: str, firmware: str, nonce: str, journal: rules.Journal) -> bytes:
+def hello(boot_id: str, firmware: str, nonce: str, journal_id: str, journal: rules.Journal) -> bytes:
     """shared.devices.Hello."""
     vends = [
         {"v": VERSION, "epoch": vend.epoch, "seq": vend.seq, "vend_id": vend.vend_id, "state": vend.state}
@@ -156,6 +156,7 @@ def hello(boot_id: str, firmware: str, nonce: str, journal: rules.Journal) -> by
         {
             "boot_id": boot_id,
             "firmware": firmware,
+            "journal_id": journal_id,
             "epoch": journal.highest[0],
             "seq": journal.highest[1],
             "nonce": nonce,

@@ -62,7 +62,8 @@ class Session:
         """Listen for commands, then say hello: from here on everything unacknowledged is due."""
         await client.subscribe(self._topic(topics.COMMAND))
         self._nonces.start_over()
-        hello = messages.hello(self._boot_id, VERSION, self._nonces.current, self._journal.state)
+        journal = self._journal
+        hello = messages.hello(self._boot_id, VERSION, self._nonces.current, journal.id, journal.state)
         await client.publish(self._topic(topics.HELLO), hello)
         self._reports.connected(client)
         self._beat_ms = self._clock.ms() + HEARTBEAT_MS

@@ -139,13 +139,16 @@ def test_answers_are_valid(answer: rules.Answer, boot_id: str, nonce: str) -> No
     assert (told.state, told.reason, told.nonce) == (answer.state, answer.reason, nonce)
 
 
-@given(st.lists(vends, max_size=16), epochs, seqs, ids, nonces)
-def test_hellos_are_valid(open_vends: list[rules.Vend], epoch: int, seq: int, boot_id: str, nonce: str) -> None:
+@given(st.lists(vends, max_size=16), epochs, seqs, ids, ids, nonces)
+def test_hellos_are_valid(
+    open_vends: list[rules.Vend], epoch: int, seq: int, boot_id: str, journal_id: str, nonce: str
+) -> None:
     journal = rules.Journal((epoch, seq), tuple(open_vends), ())
-    hello = wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, journal))
+    hello = wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, journal_id, journal))
     assert (hello.epoch, hello.seq, hello.nonce) == (epoch, seq, nonce)
+    assert (str(hello.boot_id), str(hello.journal_id)) == (boot_id, journal_id)
     assert [(told.epoch, told.seq, str(told.vend_id)) for told in hello.open] == [one[:3] for one in open_vends]
-    wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, rules.EMPTY))
+    wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, journal_id, rules.EMPTY))
 
 
 @given(ids, nonces, digests, st.integers(1, 10**8), slots, st.booleans())
@@ -173,4 +176,5 @@ def test_words_and_figures_are_the_contracts() -> None:
 def test_the_largest_hello_fits_the_wire() -> None:
     biggest = rules.Vend(2**31 - 1, 2**53 - 1, "f" * 8 + "-ffff-ffff-ffff-" + "f" * 12, "A99", "accepted", None, None)
     journal = rules.Journal((2**31 - 1, 2**53 - 1), (biggest,) * rules.MAX_RECORDED, ())
-    assert len(messages.hello(biggest.vend_id, "0" * 40, "0" * 16, journal)) <= wire.MAX_MESSAGE_BYTES
+    hello = messages.hello(biggest.vend_id, "0" * 40, "0" * 16, biggest.vend_id, journal)
+    assert len(hello) <= wire.MAX_MESSAGE_BYTES

@@ -33,7 +33,16 @@ BOOT_ID, NONCE = new_id(), "0123456789abcdef"
 
 GOOD: dict[Channel, dict[str, Any]] = {
     Channel.CLAIM: {"v": 1, "token_sha256": "a" * 64, "command_key": bytes(range(32)).hex()},
-    Channel.HELLO: {"v": 1, "boot_id": str(BOOT_ID), "firmware": "1", "epoch": 0, "seq": 0, "nonce": NONCE, "open": []},
+    Channel.HELLO: {
+        "v": 1,
+        "boot_id": str(BOOT_ID),
+        "firmware": "1",
+        "journal_id": str(uuid4()),
+        "epoch": 0,
+        "seq": 0,
+        "nonce": NONCE,
+        "open": [],
+    },
     Channel.HEARTBEAT: {"v": 1, "boot_id": str(BOOT_ID), "nonce": NONCE, "uptime_s": 1},
     Channel.STATE: {
         "v": 1,
@@ -64,7 +73,7 @@ GOOD: dict[Channel, dict[str, Any]] = {
     },
     Channel.STOCK: {"v": 1, "boot_id": str(BOOT_ID), "slot": "A1", "empty": True},
 }
-IDS = {"boot_id", "vend_id", "credit_id"}
+IDS = {"boot_id", "journal_id", "vend_id", "credit_id"}
 
 
 def spoilt(channel: Channel) -> dict[str, bytes]:

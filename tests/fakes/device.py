@@ -26,37 +26,42 @@ class FakeDevice:
         self.device_id = device_id
         self.key = bytes(range(32))
         self.journal = rules.EMPTY
+        self.journal_id = str(new_id())
         self.nonce = "0" * 16
         self.evidence = DROPPED
         self.slow = False
         self.deaf = False
         self.starts: Counter[str] = Counter()
         self.heard: list[str] = []
-        self._boot_id = str(new_id())
+        self.boot_id = str(new_id())
         self.send = send
         self._slots = slots
 
     async def hello(self) -> None:
         """Say hello with a fresh nonce."""
+        await self._say(Channel.HELLO, self.hello_line())
+
+    def hello_line(self) -> bytes:
+        """A hello with a fresh nonce."""
         self.nonce = f"{int(self.nonce, 16) + 1:016x}"
-        await self._say(Channel.HELLO, messages.hello(self._boot_id, "1.0.0", self.nonce, self.journal))
+        return messages.hello(self.boot_id, "1.0.0", self.nonce, self.journal_id, self.journal)
 
     async def report_open(self) -> None:
         """Repeat every report that is not acknowledged."""
         for vend in self.journal.vends:
             if vend.state == rules.ENDED:
-                await self._say(Channel.OUTCOME, messages.report(self._boot_id, vend))
+                await self._say(Channel.OUTCOME, messages.report(self.boot_id, vend))
 
     async def reboot(self, home: bool = True) -> None:
         """Lose power and come back; `home` is where the coil's switch stands then."""
-        self._boot_id = str(new_id())
+        self.boot_id = str(new_id())
         self.journal = self._write(rules.recover(self.journal, dict.fromkeys(self._slots, home)))
         await self.hello()
         await self.report_open()
 
     def wipe(self) -> None:
-        """Lose the journal, as a device does that is swapped for a new one."""
-        self.journal = rules.EMPTY
+        """Lose power and the journal, as a device does that is swapped for a new one."""
+        self.boot_id, self.journal_id, self.journal = str(new_id()), str(new_id()), rules.EMPTY
 
     async def insert_coin(self, amount_minor: int) -> str:
         """Tell of a coin; the credit's id."""
@@ -67,7 +72,7 @@ class FakeDevice:
 
     async def repeat_credit(self, credit_id: str, amount_minor: int) -> None:
         """Tell of the same coin again."""
-        await self._say(Channel.CREDIT, messages.credit(self._boot_id, credit_id, amount_minor, "INR"))
+        await self._say(Channel.CREDIT, messages.credit(self.boot_id, credit_id, amount_minor, "INR"))
 
     async def receive(self, topic: str, payload: bytes) -> None:
         """Take a command, unless deaf."""
@@ -80,9 +85,9 @@ class FakeDevice:
         decision = rules.decide(self.journal, command, facts)
         self.journal = self._write(decision.records)
         if isinstance(decision.answer, rules.Vend):
-            await self._say(Channel.OUTCOME, messages.report(self._boot_id, decision.answer))
+            await self._say(Channel.OUTCOME, messages.report(self.boot_id, decision.answer))
         elif decision.answer is not None:
-            await self._say(Channel.STATE, messages.answer(self._boot_id, self.nonce, decision.answer))
+            await self._say(Channel.STATE, messages.answer(self.boot_id, self.nonce, decision.answer))
         if decision.start and not self.slow:
             await self.turn()
 

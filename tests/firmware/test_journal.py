@@ -88,7 +88,8 @@ def test_the_power_may_go_at_every_byte() -> None:
         # A record may be whole on flash before the writer knows it, but never two.
         assert again.state in states[done : done + 2], budget
         again.append(("A", 2, 1, vend, "A1"))
-        assert Journal(CutFlash(10**6, healed.files)).state == again.state, budget
+        healed_again = Journal(CutFlash(10**6, healed.files))
+        assert (healed_again.id, healed_again.state) == (again.id, again.state), budget
 
 
 def test_the_power_may_go_at_every_byte_of_a_compaction() -> None:
@@ -103,20 +104,24 @@ def test_the_power_may_go_at_every_byte_of_a_compaction() -> None:
         flash = CutFlash(budget, before)
         done = write_all(Journal(flash), [last, last])
         cut_somewhere += done < 2
-        highest = Journal(CutFlash(10**6, flash.files)).state.highest
-        assert highest == (3, 7) or (highest == (0, 0) and done == 0), budget
+        again = Journal(CutFlash(10**6, flash.files))
+        assert again.state.highest == (3, 7) or (again.state.highest == (0, 0) and done == 0), budget
+        assert again.id == journal.id, budget
     assert cut_somewhere > 100
 
 
 def test_it_never_grows_beyond_its_two_files_and_keeps_the_highest(tmp_path: Path) -> None:
     journal = Journal(Flash(str(tmp_path)))
+    first_id = journal.id
     for number in range(1, 400):
         vend_id = f"01890000-0000-7000-8000-{number:012}"
         for record in (("A", 1, number, vend_id, "A1"), ("S", 1, number, None), ("X", 1, number, vend_id, "cancelled")):
             journal.append(record)
         journal.note(("K", 1, number))
     assert max((tmp_path / name).stat().st_size for name in FILES) <= MAX_BYTES
-    assert Journal(Flash(str(tmp_path))).state == journal.state == rules.Journal((1, 399), (), ())
+    again = Journal(Flash(str(tmp_path)))
+    assert again.state == journal.state == rules.Journal((1, 399), (), ())
+    assert again.id == journal.id == first_id
 
 
 @pytest.mark.parametrize("damage", [b"\xff", b"\n", b""])
@@ -130,6 +135,35 @@ def test_a_damaged_tail_is_dropped_and_not_built_upon(tmp_path: Path, damage: by
     assert [found.state for found in again.state.vends] == ["accepted"]
     again.append(("X", 1, 1, vend, "not_started"))
     assert Journal(Flash(str(tmp_path))).state == again.state
+
+
+@pytest.mark.parametrize("torn", [b"", b"x", b"0123abcd [", encode(("A", 1, 2, vend, "A1"))[:-1]])
+def test_a_write_that_was_cut_short_leaves_the_same_journal(torn: bytes) -> None:
+    flash = CutFlash(10**6)
+    journal = Journal(flash)
+    journal.append(("A", 1, 1, vend, "A1"))
+    flash.files[FILES[1]] += torn
+    for _ in range(2):
+        assert Journal(flash).id == journal.id
+
+
+def test_a_line_that_is_damaged_after_it_was_written_makes_it_another_journal() -> None:
+    """What the line gave leave to may have happened: only a gateway can tell what its vend is worth now."""
+    flash = CutFlash(10**6)
+    journal = Journal(flash)
+    journal.append(("A", 1, 1, vend, "A1"))
+    journal.append(("S", 1, 1, True))
+    flash.files[FILES[1]] = flash.files[FILES[1]].replace(b'"S"', b'"s"')
+    again = Journal(flash)
+    assert again.id != journal.id
+    assert Journal(flash).id == again.id
+
+
+def test_a_wiped_flash_begins_another_journal(tmp_path: Path) -> None:
+    journal = Journal(Flash(str(tmp_path)))
+    for name in FILES:
+        (tmp_path / name).unlink(missing_ok=True)
+    assert Journal(Flash(str(tmp_path))).id != journal.id
 
 
 def test_a_flash_that_fails_gives_no_leave_but_what_happened_is_told() -> None:
@@ -148,7 +182,8 @@ def test_a_flash_that_fails_gives_no_leave_but_what_happened_is_told() -> None:
         journal.append(("A", 1, 2, vend, "A1"))
     journal.repair()
     assert journal.room()
-    assert Journal(CutFlash(10**6, flash.files)).state == journal.state
+    again = Journal(CutFlash(10**6, flash.files))
+    assert (again.id, again.state) == (journal.id, journal.state)
 
 
 def test_a_flash_that_reads_back_something_else_gives_no_leave() -> None:
@@ -171,8 +206,8 @@ def test_a_full_flash_has_no_room_for_new_work() -> None:
 
 
 def test_the_file_with_the_higher_generation_counts() -> None:
-    old = encode(("F", 3, 1)) + encode(("H", 1, 3))
-    new = encode(("F", 4, 1)) + encode(("H", 1, 4))
+    old = encode(("F", 3, 1, vend)) + encode(("H", 1, 3))
+    new = encode(("F", 4, 1, vend)) + encode(("H", 1, 4))
     assert Journal(CutFlash(10**6, {FILES[1]: old, FILES[0]: new})).state.highest == (1, 4)
     assert Journal(CutFlash(10**6, {FILES[1]: old, FILES[0]: new[:-3]})).state.highest == (1, 3)
 
@@ -180,4 +215,5 @@ def test_the_file_with_the_higher_generation_counts() -> None:
 def test_a_file_without_a_whole_head_counts_for_nothing() -> None:
     assert decode(b"") is None
     assert decode(encode(("H", 1, 1))) is None
-    assert decode(encode(("F", 1, 2)) + encode(("H", 1, 1))) is None
+    assert decode(encode(("F", 1, 2, vend)) + encode(("H", 1, 1))) is None
+    assert decode(encode(("F", 1, 1)) + encode(("H", 1, 1))) is None

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.failpoints import CRASH_STATUS
+from firmware.simulator.world import read_world
 from tests.lab.crash_oracle import Verdict, report
 from tests.lab.crash_points import LANES, Point
 from tests.lab.crash_scenes import tear_journal
@@ -125,6 +126,8 @@ class Lane:
 
     async def _crash(self, point: Point, machine: Machine) -> None:
         site = self._site
+        if point.first_vend and read_world(site.stage.device_state(machine)).motor_starts:
+            raise LookupError(f"{point.name}: the device of {machine.name} has vended before")
         await site.process(point.component, machine).stop()
         if point.torn:
             tear_journal(site, machine)

@@ -25,11 +25,13 @@ class Point:
     """Lies in a gateway's first contact with its cloud, before there is anything to sell."""
     torn: bool = False
     """The device finds the last record of its journal cut short."""
+    first_vend: bool = False
+    """The machine's device has never vended: nothing but this vend's own command tells that it ever had a journal."""
 
     @property
     def once(self) -> bool:
         """Whether the program passes it only while it starts; others may be died at later than at the first pass."""
-        return bool(self.first) or self.opening or self.torn or self.name.startswith("app.")
+        return bool(self.first) or self.opening or self.torn or self.first_vend or self.name.startswith("app.")
 
     @property
     def is_before_leaving(self) -> bool:
@@ -49,8 +51,8 @@ class Point:
         return self.at("before", "after")
 
 
-def _gateway(name: str, scene: Scene, rail: str = "free", *, opening: bool = False) -> Point:
-    return Point("gateway", name, scene, rail, opening=opening)
+def _gateway(name: str, scene: Scene, rail: str = "free", *, opening: bool = False, first_vend: bool = False) -> Point:
+    return Point("gateway", name, scene, rail, opening=opening, first_vend=first_vend)
 
 
 def _device(name: str, scene: Scene, rail: str = "free", *, first: str = "", torn: bool = False) -> Point:
@@ -62,6 +64,8 @@ def _cloud(name: str, scene: Scene, *, opening: bool = False) -> Point:
 
 
 SELLING = [
+    *_gateway("orders.end_unanswered", scenes.lost_journal, first_vend=True).at("before_commit"),
+    *_gateway("orders.end_unanswered", scenes.lost_journal, "cash", first_vend=True).at("after_commit"),
     *_gateway("orders.place", scenes.buy).around_commit(),
     *_gateway("orders.record_outcome", scenes.buy).around_commit(),
     *_gateway("orders.record_outcome", scenes.buy, "cash").around_commit(),
@@ -81,7 +85,7 @@ LINKS = [
     *_gateway("sync.claim", scenes.buy, opening=True).at("before_keep", "after_keep"),
     *_gateway("app.begin_epoch", scenes.buy).around_commit(),
     *_gateway("devices.claim", scenes.new_board).around_commit(),
-    *_gateway("devices.hello", scenes.power_cut).around_commit(),
+    *_gateway("dispensing.hello", scenes.power_cut).around_commit(),
     *_gateway("devices.presence", scenes.power_cut).around_commit(),
     *_gateway("devices.heartbeat", scenes.waiting).around_commit(),
     *_gateway("sync.push", scenes.cloud_away).at("before_send", "after_send", "before_commit", "after_commit"),

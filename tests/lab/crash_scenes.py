@@ -80,7 +80,7 @@ async def silence(site: Site, machine: Machine) -> None:
 async def lost_journal(site: Site, machine: Machine) -> None:
     """A board whose memory is gone when it comes back from a power cut in mid-vend."""
     async with _Jam(site, machine) as jammed:
-        placed = await site.shop.place(machine, jammed.slot)
+        placed = await site.shop.begin(machine, jammed.slot)
         await site.shop.until_running(placed["order_id"])
         await site.process("device", machine).kill()
         for name in JOURNALS:

@@ -3,11 +3,11 @@
 import pytest
 
 from shared.orders import VendOutcome
-from tests.lab.vend_model import Budget, State, World, start
 from tests.lab.vend_search import Violation, check, check_rest, explore
+from tests.lab.vend_state import Budget, State, World, start
 
 CALM = Budget(crashes=0, cuts=0, cancels=1, renewals=0)
-ROUGH = Budget(crashes=3, cuts=2, cancels=1, renewals=2)
+ROUGH = Budget(crashes=3, cuts=2, cancels=1, renewals=2, wipes=1)
 
 
 def test_every_interleaving_without_crashes_keeps_the_promises() -> None:

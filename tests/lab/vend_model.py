@@ -3,91 +3,26 @@
 The moments and what may follow them, made of the pure functions that the product runs: `edge.dispensing.rules` on the
 gateway's side, `firmware.vending.rules` on the device's. What surrounds them is modelled as loosely as it can be:
 messages arrive in any order, any number of times or never, time may pass at any moment, power may go between any two
-steps of either side, and the coil turns on its own.
+steps of either side and the device's journal with it, and the coil turns on its own.
 
-A nonce is modelled by its age: 0 is the device's current one, 1 its previous one, STALE any older one.
-
-`vend_search.py` walks through it.
+`vend_state.py` says what a moment is; `vend_search.py` walks through them.
 """
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
 from uuid import UUID
 
+from edge.devices import rules as journals
 from edge.dispensing import rules as gateway
 from edge.dispensing.rules import Answer, OpenVend, Step
 from firmware.vending import rules as device
 from shared.devices import Evidence, VendAnswer, VendReport, VendResult, VendState
 from shared.orders import VendOutcome
+from tests.lab.vend_state import Gateway, State, World, age, evidence_so_far, move, open_vend, put, running_vend, write
 
-T = TypeVar("T")
 VENDS = tuple(str(UUID(int=number)) for number in (1, 2))
 SLOT = "A1"
-STALE = 2
 BOOT = UUID(int=9)
-
-
-class Budget(NamedTuple):
-    """How much may still go wrong."""
-
-    crashes: int
-    cuts: int
-    cancels: int
-    renewals: int
-
-
-class Gateway(NamedTuple):
-    """`ledger` survives a crash: per vend None (waiting), "requested", "cancelling" or its VendOutcome."""
-
-    ledger: tuple[str | VendOutcome | None, ...]
-    drop_seen: tuple[bool, ...]
-    stock_taken: tuple[bool, ...]
-    published: bool
-    answer: Answer
-    nonce: int | None
-    """The age of what it would quote; None while the device is not connected."""
-
-
-class Device(NamedTuple):
-    """`journal` and the coil survive a crash."""
-
-    journal: device.Journal
-    keeps_previous: bool
-    """Whether the previous nonce is still taken."""
-    motion: str
-    """Of the vend that runs in this boot: "" for none, or a key of MOTIONS."""
-
-
-class World(NamedTuple):
-    """What physically happened, per vend; and where the coil is."""
-
-    starts: tuple[int, ...]
-    late_start: bool
-    """A motor started for a vend that had its outcome."""
-    drops: tuple[int, ...]
-    home: bool
-
-
-class State(NamedTuple):
-    """One moment."""
-
-    gateway: Gateway
-    device: Device
-    world: World
-    down: frozenset[tuple[object, ...]]
-    """Commands ever sent: (type, vend, nonce). Each may arrive at any time, again and again, or never."""
-    up: frozenset[tuple[object, ...]]
-    """Answers, drops and reports ever sent, likewise."""
-    budget: Budget
-
-
-def start(budget: Budget) -> State:
-    """Both vends paid for and waiting, the device connected."""
-    ledger = Gateway((None, None), (False, False), (False, False), False, Answer.NONE, 0)
-    return State(
-        ledger, Device(device.EMPTY, False, ""), World((0, 0), False, (0, 0), True), frozenset(), frozenset(), budget
-    )
 
 
 def successors(state: State) -> Iterator[State]:
@@ -99,8 +34,8 @@ def successors(state: State) -> Iterator[State]:
 
 def _without_noise(state: State) -> State:
     """The same moment less the messages that can change nothing any more, so that equal futures are one state."""
-    open_vend = _open(state.gateway)
-    up = frozenset(message for message in state.up if message[0] == "report" or message[1] == open_vend)
+    current = open_vend(state.gateway)
+    up = frozenset(message for message in state.up if message[0] == "report" or message[1] == current)
     down = frozenset(message for message in state.down if _matters(state, message))
     return state._replace(up=up, down=down)
 
@@ -116,29 +51,13 @@ def _matters(state: State, message: tuple[object, ...]) -> bool:
     return not settled or (1, place + 1) > journal.highest or (running is not None and running.seq == place + 1)
 
 
-def _age(state: State, *, keep_previous: bool) -> State:
-    """The device makes a new nonce, and keeps the one before it or not."""
-
-    def older(nonce: object) -> object:
-        return nonce if nonce is None else (1 if nonce == 0 and keep_previous else STALE)
-
-    down = frozenset((kind, place, older(nonce)) for kind, place, nonce in state.down)
-    quoted = older(state.gateway.nonce)
-    assert quoted is None or isinstance(quoted, int)
-    return state._replace(
-        down=down,
-        device=state.device._replace(keeps_previous=keep_previous),
-        gateway=state.gateway._replace(nonce=quoted),
-    )
-
-
 def _gateway_acts(state: State) -> Iterator[State]:
     us = state.gateway
-    vend = _open(us)
+    vend = open_vend(us)
     if vend is None:
         waiting = next((place for place, entry in enumerate(us.ledger) if entry is None), None)
         if waiting is not None and us.nonce is not None:
-            requested = _put(us.ledger, waiting, "requested")
+            requested = put(us.ledger, waiting, "requested")
             yield state._replace(gateway=us._replace(ledger=requested, published=False, answer=Answer.NONE))
         return
     for overdue in (False, True):
@@ -146,12 +65,12 @@ def _gateway_acts(state: State) -> Iterator[State]:
     step = _next_step(us, vend, overdue=True, lapsed=True)
     if us.published and step in gateway.ENDINGS and not state.device.motion:
         # Half a minute has passed: a motion is over, and the nonce was renewed twice and told if it could be.
-        later = _age(state, keep_previous=False)
+        later = age(state, keep_previous=False)
         told = us._replace(nonce=None if us.nonce is None else 0)
         yield from _take_step(later._replace(gateway=told), vend, step)
     if us.ledger[vend] == "requested" and state.budget.cancels:
         spent = state.budget._replace(cancels=state.budget.cancels - 1)
-        yield state._replace(gateway=us._replace(ledger=_put(us.ledger, vend, "cancelling")), budget=spent)
+        yield state._replace(gateway=us._replace(ledger=put(us.ledger, vend, "cancelling")), budget=spent)
 
 
 def _next_step(us: Gateway, vend: int, *, overdue: bool, lapsed: bool) -> Step:
@@ -164,7 +83,7 @@ def _take_step(state: State, vend: int, step: Step) -> Iterator[State]:
     if step in gateway.ENDINGS:
         yield state._replace(gateway=_resolve(us, vend, gateway.ENDINGS[step]))
     elif step is Step.BEGIN_CANCEL:
-        yield state._replace(gateway=us._replace(ledger=_put(us.ledger, vend, "cancelling")))
+        yield state._replace(gateway=us._replace(ledger=put(us.ledger, vend, "cancelling")))
     elif step is Step.DISPENSE:
         # Two moments, for the process may die between them.
         published = state._replace(gateway=us._replace(published=True))
@@ -175,8 +94,8 @@ def _take_step(state: State, vend: int, step: Step) -> Iterator[State]:
 
 
 def _resolve(us: Gateway, vend: int, outcome: VendOutcome) -> Gateway:
-    taken = _put(us.stock_taken, vend, us.stock_taken[vend] or outcome is VendOutcome.DISPENSED)
-    return us._replace(ledger=_put(us.ledger, vend, outcome), stock_taken=taken)
+    taken = put(us.stock_taken, vend, us.stock_taken[vend] or outcome is VendOutcome.DISPENSED)
+    return us._replace(ledger=put(us.ledger, vend, outcome), stock_taken=taken)
 
 
 def _device_acts(state: State) -> Iterator[State]:
@@ -190,10 +109,17 @@ def _device_acts(state: State) -> Iterator[State]:
 
 
 def _connect(state: State) -> State:
-    fresh = _age(state, keep_previous=False)
-    us = fresh.gateway._replace(nonce=0)
-    vend = _open(us)
-    if vend is not None and gateway.is_lost(us.answer, (1, vend + 1), state.device.journal.highest):
+    """The hello, and the verdict that is committed with it."""
+    fresh = age(state, keep_previous=False)
+    us, vend = fresh.gateway._replace(nonce=0), open_vend(fresh.gateway)
+    reached = us.reached
+    if vend is not None and us.answer is Answer.RUNNING:
+        reached = max(reached, vend + 1)
+    told = journals.Journal(str(state.device.journal_id), state.device.journal.highest)
+    if journals.is_lost(journals.Journal(str(us.journal_id), (1, reached)), told):
+        us = us._replace(lost=sum(entry is not None for entry in us.ledger))
+    us = us._replace(journal_id=state.device.journal_id, reached=told.highest[1])
+    if vend is not None and us.published and gateway.is_lost((1, vend + 1), (1, us.lost), (1, us.reached)):
         us = us._replace(answer=Answer.LOST)
     return fresh._replace(gateway=us)
 
@@ -201,36 +127,36 @@ def _connect(state: State) -> State:
 def _task(state: State) -> Iterator[State]:
     vend = device.running(state.device.journal)
     records = device.begin(state.device.journal, vend.epoch, vend.seq, state.world.home) if vend else ()
-    yield _write(state, records, "armed" if records else "")
+    yield write(state, records, "armed" if records else "")
 
 
 def _armed(state: State) -> Iterator[State]:
-    place = _running(state)
-    starts = _put(state.world.starts, place, state.world.starts[place] + 1)
+    place = running_vend(state)
+    starts = put(state.world.starts, place, state.world.starts[place] + 1)
     late = isinstance(state.gateway.ledger[place], VendOutcome)
-    yield _move(state._replace(world=state.world._replace(starts=starts, late_start=late)), "turning")
+    yield move(state._replace(world=state.world._replace(starts=starts, late_start=late)), "turning")
 
 
 def _turning(state: State) -> Iterator[State]:
-    yield _move(state._replace(world=state.world._replace(home=False)), "leaving")
+    yield move(state._replace(world=state.world._replace(home=False)), "leaving")
     yield _done(state, left_home=False)
 
 
 def _leaving(state: State) -> Iterator[State]:
-    yield _write(state, (("L", 1, _running(state) + 1),), "left")
+    yield write(state, (("L", 1, running_vend(state) + 1),), "left")
 
 
 def _left(state: State) -> Iterator[State]:
-    if not _seen(state).drop:
-        yield _move(state._replace(world=_fall(state)), "falling")
-    yield _move(state._replace(world=state.world._replace(home=True)), "back")
+    if not evidence_so_far(state).drop:
+        yield move(state._replace(world=_fall(state)), "falling")
+    yield move(state._replace(world=state.world._replace(home=True)), "back")
     yield _done(state, left_home=True)
 
 
 def _falling(state: State) -> Iterator[State]:
-    place = _running(state)
+    place = running_vend(state)
     told = state._replace(up=state.up | {("drop", place)})
-    yield _write(told, (("P", 1, place + 1),), "left")
+    yield write(told, (("P", 1, place + 1),), "left")
 
 
 def _back(state: State) -> Iterator[State]:
@@ -250,10 +176,10 @@ MOTIONS = {
 
 
 def _done(state: State, *, left_home: bool) -> State:
-    seen = _seen(state)
+    seen = evidence_so_far(state)
     evidence = device.Evidence(bool(seen.drop), left_home, seen.home_before, state.world.home, 1000)
-    place = _running(state)
-    return _write(state, device.end(state.device.journal, 1, place + 1, evidence), "")
+    place = running_vend(state)
+    return write(state, device.end(state.device.journal, 1, place + 1, evidence), "")
 
 
 def _messages_arrive(state: State) -> Iterator[State]:
@@ -270,7 +196,7 @@ def _at_device(state: State, message: tuple[object, ...]) -> State:
     fresh = nonce == 0 or (nonce == 1 and state.device.keeps_previous)
     decision = device.decide(state.device.journal, command, device.Facts(fresh, True, True))
     motion = "task" if decision.start else state.device.motion
-    after = _write(state, decision.records, motion)
+    after = write(state, decision.records, motion)
     if isinstance(decision.answer, device.Vend):
         return after._replace(up=after.up | {("report", decision.answer)})
     if decision.answer is not None and decision.answer.state in ("accepted", "started", "forgotten"):
@@ -283,21 +209,22 @@ def _at_gateway(state: State, message: tuple[object, ...]) -> State:
         assert isinstance(message[1], device.Vend)
         return _settle(state, message[1])
     place, us = message[1], state.gateway
-    if place != _open(us):
+    if place != open_vend(us):
         return state
     assert isinstance(place, int)
     if message[0] == "drop":
-        return state._replace(gateway=us._replace(drop_seen=_put(us.drop_seen, place, True)))
+        return state._replace(gateway=us._replace(drop_seen=put(us.drop_seen, place, True)))
     return state._replace(gateway=us._replace(answer=gateway.heard(_answer(str(message[2])), us.answer)))
 
 
 def _settle(state: State, vend: device.Vend) -> State:
-    us, place = state.gateway, vend.seq - 1
+    place = vend.seq - 1
+    us = state.gateway._replace(reached=max(state.gateway.reached, vend.seq))
     outcome = _judge(vend, us.drop_seen[place])
     if not isinstance(us.ledger[place], VendOutcome):
         us = _resolve(us, place, outcome)
     elif outcome is VendOutcome.DISPENSED and us.ledger[place] is not VendOutcome.DISPENSED:
-        us = us._replace(stock_taken=_put(us.stock_taken, place, True))
+        us = us._replace(stock_taken=put(us.stock_taken, place, True))
     return state._replace(gateway=us, down=state.down | {("acknowledge", place, None)})
 
 
@@ -305,15 +232,19 @@ def _things_go_wrong(state: State) -> Iterator[State]:
     us, budget = state.gateway, state.budget
     if budget.crashes:
         spent = budget._replace(crashes=budget.crashes - 1)
-        dead = us._replace(published=_open(us) is not None, answer=Answer.NONE, nonce=None)
+        dead = us._replace(published=open_vend(us) is not None, answer=Answer.NONE, nonce=None)
         yield state._replace(gateway=dead, budget=spent)
         for world in _power_goes(state):
             yield _reboot(state._replace(world=world, budget=spent))
+    if budget.wipes:
+        spent = budget._replace(wipes=budget.wipes - 1)
+        for world in _power_goes(state):
+            yield _wipe(state._replace(world=world, budget=spent))
     if budget.cuts and us.nonce is not None:
         spent = budget._replace(cuts=budget.cuts - 1)
         yield state._replace(gateway=us._replace(nonce=None), budget=spent)
     if budget.renewals:
-        unheard = _age(state, keep_previous=True)._replace(budget=budget._replace(renewals=budget.renewals - 1))
+        unheard = age(state, keep_previous=True)._replace(budget=budget._replace(renewals=budget.renewals - 1))
         yield unheard
         if us.nonce is not None:
             yield unheard._replace(gateway=unheard.gateway._replace(nonce=0))
@@ -324,51 +255,26 @@ def _power_goes(state: State) -> Iterator[World]:
     yield state.world
     if state.device.motion == "turning":
         yield state.world._replace(home=False)
-    if state.device.motion in ("leaving", "left") and not state.world.drops[_running(state)]:
+    if state.device.motion in ("leaving", "left") and not state.world.drops[running_vend(state)]:
         yield _fall(state)
 
 
 def _reboot(state: State) -> State:
     records = device.recover(state.device.journal, {SLOT: state.world.home})
-    after = _age(_write(state, records, ""), keep_previous=False)
+    after = age(write(state, records, ""), keep_previous=False)
     return after._replace(gateway=after.gateway._replace(nonce=None))
 
 
+def _wipe(state: State) -> State:
+    """Another board. A cancel that was on its way to the old one ends with its connection: MQTT remembers nothing."""
+    down = frozenset(message for message in state.down if message[0] != "cancel")
+    blank = state.device._replace(journal=device.EMPTY, motion="", journal_id=state.device.journal_id + 1)
+    return _reboot(state._replace(device=blank, down=down))
+
+
 def _fall(state: State) -> World:
-    place = _running(state)
-    return state.world._replace(drops=_put(state.world.drops, place, state.world.drops[place] + 1))
-
-
-def _running(state: State) -> int:
-    vend = device.running(state.device.journal)
-    assert vend is not None
-    return int(vend.seq) - 1
-
-
-def _seen(state: State) -> device.Evidence:
-    vend = device.running(state.device.journal)
-    assert vend is not None
-    evidence: device.Evidence = vend.evidence
-    return evidence
-
-
-def _write(state: State, records: tuple[tuple[object, ...], ...], motion: str) -> State:
-    journal = state.device.journal
-    for record in records:
-        journal = device.apply(journal, record)
-    return state._replace(device=state.device._replace(journal=journal, motion=motion))
-
-
-def _move(state: State, motion: str) -> State:
-    return state._replace(device=state.device._replace(motion=motion))
-
-
-def _open(us: Gateway) -> int | None:
-    return next((vend for vend, entry in enumerate(us.ledger) if entry in ("requested", "cancelling")), None)
-
-
-def _put(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
-    return (*values[:place], value, *values[place + 1 :])
+    place = running_vend(state)
+    return state.world._replace(drops=put(state.world.drops, place, state.world.drops[place] + 1))
 
 
 @lru_cache

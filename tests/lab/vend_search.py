@@ -11,7 +11,8 @@ from collections import Counter, deque
 from typing import NamedTuple
 
 from shared.orders import VendOutcome
-from tests.lab.vend_model import Budget, State, start, successors
+from tests.lab.vend_model import successors
+from tests.lab.vend_state import Budget, State, start
 
 
 class Violation(Exception):
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Search the vend model for a broken promise.")
     parser.add_argument("--states", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--budget", type=int, nargs=4, default=[3, 2, 1, 2], metavar=Budget._fields)
+    parser.add_argument("--budget", type=int, nargs=5, default=[3, 2, 1, 2, 1], metavar=Budget._fields)
     chosen = parser.parse_args(arguments)
     began = time.monotonic()
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -223,7 +224,7 @@ async def test_a_heartbeat_renews_the_nonce_and_keeps_one_sample_a_minute(site: 
     topic = Topic(site.machine_id, site.device_id, Channel.HEARTBEAT)
     site.clock.step(60 - site.clock.monotonic() % 60 + 1)
     for number in range(12):
-        beat = Heartbeat(boot_id=new_id(), nonce=f"{number:016x}", uptime_s=number * 10)
+        beat = Heartbeat(boot_id=UUID(site.device.boot_id), nonce=f"{number:016x}", uptime_s=number * 10)
         await site.devices.heartbeat(topic, beat)
         assert site.links.nonce(site.device_id) == beat.nonce
         site.clock.step(9.9)
@@ -231,6 +232,26 @@ async def test_a_heartbeat_renews_the_nonce_and_keeps_one_sample_a_minute(site: 
     samples = [DeviceHealth.model_validate_json(row["line"]) for row in rows]
     assert [sample.uptime_s for sample in samples] == [50, 110]
     assert {sample.firmware for sample in samples} == {"1.0.0"}
+
+
+async def test_a_nonce_of_another_boot_than_said_hello_is_not_quoted(site: Site) -> None:
+    """It may have another journal: before its own hello nothing may be sent to it."""
+    met = site.links.nonce(site.device_id)
+    topic = Topic(site.machine_id, site.device_id, Channel.HEARTBEAT)
+    await site.devices.heartbeat(topic, Heartbeat(boot_id=new_id(), nonce="f" * 16, uptime_s=1))
+    assert site.links.nonce(site.device_id) == met != "f" * 16
+
+
+async def test_a_hello_whose_connection_was_replaced_meanwhile_opens_nothing(site: Site) -> None:
+    busy = asyncio.create_task(site.database.unit("test.busy", lambda tx: time.sleep(0.1)))
+    await asyncio.sleep(0.02)
+    await site.device.hello()
+    await asyncio.sleep(0.02)
+    site.disconnect()
+    site.links.connected(site.identity)
+    await busy
+    await site.settle()
+    assert not site.links.online(site.device_id)
 
 
 async def test_a_heartbeat_before_the_hello_makes_no_device_commandable(site: Site) -> None:

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from edge.dispensing.rules import LAPSE_S, RESEND_S
 from shared.contract import Rail
-from shared.devices import COMMAND, Dispense, Drop, Hello
+from shared.devices import COMMAND, Dispense, Drop
 from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
 from shared.topics import Channel, Topic
+from tests.fakes.restarted_site import restarted, stop
 from tests.fakes.site import PRICE_MINOR, Site, running_site
 
 
@@ -21,19 +21,6 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         await site.device.insert_coin(2 * PRICE_MINOR)
         await site.settle()
         yield site
-
-
-@asynccontextmanager
-async def restarted(site: Site) -> AsyncIterator[Site]:
-    """Another gateway process over the same ledger, its device not yet there."""
-    again = Site(site.database, site.watch, site.clock)
-    again.adopt(site.device)
-    task = asyncio.create_task(again.run(), name="again")
-    try:
-        yield again
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def started(view: OrderView) -> bool:
@@ -91,15 +78,6 @@ async def test_a_drop_told_by_another_device_proves_nothing(site: Site) -> None:
     assert view.vends[0].outcome is VendOutcome.AMBIGUOUS
 
 
-async def stop(site: Site) -> None:
-    """End the gateway's tasks as a crash would, the ledger kept open."""
-    for task in asyncio.all_tasks():
-        if task.get_name() == "site":
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-    site.disconnect()
-
-
 @pytest.mark.parametrize("done_meanwhile", [False, True])
 async def test_a_restart_in_mid_vend_starts_nothing_twice(site: Site, done_meanwhile: bool) -> None:
     site.device.slow = True
@@ -135,23 +113,3 @@ async def test_a_vend_of_a_restored_ledger_is_never_asked_for_again(site: Site) 
     assert view.vends[0].outcome is VendOutcome.CANCELLED
     assert site.device.starts == {}
     assert await site.credit() == 2 * PRICE_MINOR
-
-
-async def test_a_crash_right_after_the_hello_of_a_wiped_device_starts_nothing_twice(site: Site) -> None:
-    """The next gateway process must find again that the journal was wiped, though the hello was committed before."""
-    await site.until_state((await site.order("A1")).order_id, OrderState.SETTLED)
-    site.device.slow = True
-    view = await site.order("A1")
-    await site.until(view.order_id, started)
-    await stop(site)
-    await site.device.start()
-    site.device.wipe()
-    topic = Topic(site.machine_id, site.device_id, Channel.HELLO)
-    wiped = Hello(boot_id=view.order_id, firmware="1.0.0", epoch=0, seq=0, nonce="0" * 16, open=())
-    assert await site.devices.hello(topic, wiped)
-    async with restarted(site) as again:
-        again.links.connected(again.identity)
-        await again.device.hello()
-        view = await again.until_state(view.order_id, OrderState.SETTLED)
-    assert view.vends[0].outcome is VendOutcome.AMBIGUOUS
-    assert set(site.device.starts.values()) == {1}

@@ -113,7 +113,7 @@ async def test_a_coin_of_another_currency_is_not_counted(cash: Site) -> None:
 
 async def test_a_device_out_of_its_mind_is_not_believed_and_can_sell_once_it_is_itself(cash: Site) -> None:
     topic = Topic(cash.machine_id, cash.device_id, Channel.HELLO)
-    mad = Hello(boot_id=new_id(), firmware="1", epoch=2**31 - 1, seq=5, nonce="f" * 16, open=())
+    mad = Hello(boot_id=new_id(), journal_id=new_id(), firmware="1", epoch=2**31 - 1, seq=5, nonce="f" * 16, open=())
     await cash.dispenses.hello(topic, mad)
     await cash.connect()
     await cash.settle()
