@@ -1,6 +1,7 @@
 """The gateway's own end of MQTT: in process, without a socket."""
 
 import asyncio
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
@@ -21,34 +22,53 @@ class Message:
 
 
 class Inbox:
-    """Messages that wait to be handled, oldest first.
+    """Messages that wait to be handled: one of each device in turn, of each device the oldest first.
 
-    A full inbox drops the newest: devices repeat what matters until it is acknowledged, and the rest keeps its order.
-    Each spell of dropping is logged when it begins and when it ends; `dropped` counts over the whole life.
+    Of a device at most `limit` wait, and the guard bounds the devices. What comes above that is dropped: devices repeat
+    what matters until it is acknowledged, and one that says too much takes nobody else's turn. Each device's spell of
+    dropping is logged when it begins, and when all that waited is handled; `dropped` counts over the whole life.
     """
 
-    def __init__(self, monotonic: Callable[[], float], limit: int = 1024) -> None:
+    def __init__(self, monotonic: Callable[[], float], limit: int = 64) -> None:
         self._monotonic = monotonic
-        self._queue: asyncio.Queue[Message] = asyncio.Queue(limit)
-        self._dropped_before = 0
+        self._limit = limit
+        self._came = asyncio.Event()
+        self._waiting: OrderedDict[str, deque[Message]] = OrderedDict()
+        # By device, none empty, the next in turn first.
+        self._spells: dict[str, int] = {}
+        # How many messages of a device were dropped since its queue was last empty.
         self.dropped = 0
 
     def put(self, topic: str, payload: bytes) -> None:
         """Take a message in, or drop it. Never waits, never raises."""
-        message = Message(topic, payload, self._monotonic())
-        if self._queue.full():
-            if self.dropped == self._dropped_before:
-                log.error("inbox_full", topic=topic, waiting=self._queue.qsize())
-            self.dropped += 1
+        device_id = topic.rpartition("/")[0].rpartition("/")[2]
+        waiting = self._waiting.get(device_id)
+        if waiting is None:
+            waiting = self._waiting[device_id] = deque()
+        elif len(waiting) >= self._limit:
+            self._drop(device_id)
             return
-        if self.dropped > self._dropped_before and self._queue.empty():
-            log.warning("inbox_flows_again", dropped=self.dropped - self._dropped_before)
-            self._dropped_before = self.dropped
-        self._queue.put_nowait(message)
+        waiting.append(Message(topic, payload, self._monotonic()))
+        self._came.set()
 
     async def get(self) -> Message:
-        """The oldest message; waits for one as long as it takes."""
-        return await self._queue.get()
+        """The next message; waits for one as long as it takes. One consumer."""
+        while not self._waiting:
+            self._came.clear()
+            await self._came.wait()
+        device_id, waiting = self._waiting.popitem(last=False)
+        message = waiting.popleft()
+        if waiting:
+            self._waiting[device_id] = waiting
+        elif device_id in self._spells:
+            log.warning("inbox_flows_again", device_id=device_id, dropped=self._spells.pop(device_id))
+        return message
+
+    def _drop(self, device_id: str) -> None:
+        if device_id not in self._spells:
+            log.error("inbox_full", device_id=device_id, waiting=self._limit)
+        self._spells[device_id] = self._spells.get(device_id, 0) + 1
+        self.dropped += 1
 
 
 class LocalMqtt:
@@ -68,6 +88,6 @@ class LocalMqtt:
         self._send(topic, payload)
 
     async def messages(self) -> AsyncGenerator[Message, None]:
-        """All messages of all devices, for ever. One consumer."""
+        """All messages of all devices in turn, for ever. One consumer."""
         while True:
             yield await self._inbox.get()

@@ -30,7 +30,7 @@ class Route:
 
 
 class MqttRoutes:
-    """Hands each message to its use case, one after the other, in the order the broker had them."""
+    """Hands each message to its use case, one after the other, those of one device in the order it sent them."""
 
     def __init__(
         self,

@@ -39,19 +39,51 @@ async def test_a_reader_waits_for_the_next_message() -> None:
     assert (await reading).topic == "a"
 
 
-async def test_a_full_inbox_drops_the_newest_counts_it_and_logs_each_spell_once() -> None:
+async def test_a_device_that_says_too_much_loses_its_newest_and_each_spell_is_logged_once() -> None:
     inbox = Inbox(lambda: 0.0, limit=2)
+    topic = str(Topic(*DEVICE, Channel.HEARTBEAT))
     with capture_logs() as logs:
         for number in range(5):
-            inbox.put("a", b"%d" % number)
+            inbox.put(topic, b"%d" % number)
         assert [(await inbox.get()).payload for _ in range(2)] == [b"0", b"1"]
-        inbox.put("a", b"5")
+        inbox.put(topic, b"5")
         assert (await inbox.get()).payload == b"5"
         for number in range(6, 9):
-            inbox.put("a", b"%d" % number)
+            inbox.put(topic, b"%d" % number)
     assert inbox.dropped == 4
     assert [entry["event"] for entry in logs] == ["inbox_full", "inbox_flows_again", "inbox_full"]
     assert logs[1]["dropped"] == 3
+    assert {entry["device_id"] for entry in logs} == {str(DEVICE[1])}
+
+
+async def test_a_device_that_floods_takes_no_turn_of_another() -> None:
+    inbox = Inbox(lambda: 0.0, limit=4)
+    for number in range(100):
+        inbox.put("m/flooding/heartbeat", b"%d" % number)
+    for number in range(2):
+        inbox.put("m/honest/credit", b"%d" % number)
+        inbox.put("m/other/outcome", b"%d" % number)
+    handled = [await inbox.get() for _ in range(8)]
+    assert [(message.topic.split("/")[1], message.payload) for message in handled] == [
+        ("flooding", b"0"),
+        ("honest", b"0"),
+        ("other", b"0"),
+        ("flooding", b"1"),
+        ("honest", b"1"),
+        ("other", b"1"),
+        ("flooding", b"2"),
+        ("flooding", b"3"),
+    ]
+    assert inbox.dropped == 96
+
+
+async def test_the_topics_of_a_device_share_one_queue() -> None:
+    inbox = Inbox(lambda: 0.0)
+    for channel in (Channel.HELLO, Channel.STATE, Channel.OUTCOME):
+        inbox.put(str(Topic(*DEVICE, channel)), b"")
+    inbox.put(str(Topic(DEVICE[0], DEVICE[0], Channel.HELLO)), b"")
+    channels = [(await inbox.get()).topic.rpartition("/")[2] for _ in range(4)]
+    assert channels == ["hello", "hello", "state", "outcome"]
 
 
 async def test_commands_are_published() -> None:
