@@ -127,7 +127,7 @@ def columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
 
 
 def values(step: object) -> Iterable[object]:
-    """The fields of a dataclass in their order. Unlike `astuple` it copies nothing."""
+    """The fields of a dataclass or a message in their order. Unlike `astuple` it copies nothing."""
     return vars(step).values()
 
 

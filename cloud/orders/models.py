@@ -1,4 +1,4 @@
-"""Orders as they are read: one statement a page, lines and vends nested in it."""
+"""Orders as they are read: one statement a page, with the vends nested in it, gathered into lines."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,15 @@ _ROWS = """
            o.given_back_minor, o.planogram_version, o.placed_at, o.ended_at, o.received_at, (
                SELECT json_agg(json_build_object(
                    'slot', l.slot, 'product_id', l.product_id, 'product_name', l.product_name,
-                   'price_minor', l.price_minor, 'quantity', l.quantity, 'vends', (
-                       SELECT json_agg(json_build_object(
-                           'vend_id', v.id, 'state', v.state, 'outcome', v.outcome,
-                           'dispensed_unpaid', v.dispensed_unpaid, 'evidence', v.evidence) ORDER BY v.id)
-                       FROM vends v
-                       WHERE v.tenant_id = l.tenant_id AND v.order_id = l.order_id AND v.line = l.line)
-                   ) ORDER BY l.line)
-               FROM order_lines l WHERE l.tenant_id = o.tenant_id AND l.order_id = o.id) AS lines
+                   'price_minor', l.price_minor, 'quantity', l.quantity, 'vends', l.vends) ORDER BY l.position)
+               FROM (
+                   SELECT v.slot, v.product_id, v.product_name, v.price_minor, count(*) AS quantity,
+                          min(v.position) AS position, json_agg(json_build_object(
+                              'vend_id', v.id, 'state', v.state, 'outcome', v.outcome, 'evidence', v.evidence,
+                              'dispensed_unpaid', v.dispensed_unpaid) ORDER BY v.position) AS vends
+                   FROM vends v WHERE v.tenant_id = o.tenant_id AND v.order_id = o.id
+                   GROUP BY v.slot, v.product_id, v.product_name, v.price_minor
+               ) AS l) AS lines
     FROM orders o JOIN machines m ON m.tenant_id = o.tenant_id AND m.id = o.machine_id
 """
 LIST = f"""
@@ -46,7 +47,7 @@ class VendRow(Message):
 
 
 class LineRow(Message):
-    """Units of one product from one slot."""
+    """Units of one product from one slot at one price."""
 
     slot: SlotCode
     product_id: UUID

@@ -10,31 +10,10 @@ from uuid import UUID
 
 from cloud.errors import FactRefused
 from shared.devices import Evidence
-from shared.orders import OrderPlaced
 from shared.sync import Fact
 
 STATES = ("placed", "authorised", "dispensing", "settled", "cancelled", "expired")
 """In the order in which they can follow one another; the last three are terminal."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """Units of one order with the same slot, product and price."""
-
-    slot: str
-    product_id: UUID
-    product_name: str
-    price_minor: int
-    vend_ids: tuple[UUID, ...]
-
-
-def lines_of(order: OrderPlaced) -> list[Line]:
-    """The order's vends gathered into lines, in the order in which they were chosen."""
-    gathered: dict[tuple[str, UUID, str, int], list[UUID]] = {}
-    for vend in order.vends:
-        key = (vend.slot, vend.product_id, vend.product_name, vend.price_minor)
-        gathered.setdefault(key, []).append(vend.vend_id)
-    return [Line(*key, tuple(vend_ids)) for key, vend_ids in gathered.items()]
 
 
 @dataclass

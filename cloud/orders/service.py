@@ -8,7 +8,7 @@ from cloud.database import Transaction, columns, values
 from cloud.errors import FactRefused
 from cloud.orders import models
 from cloud.orders.models import OrderRow
-from cloud.orders.rules import STATES, OrderStep, VendStep, lines_of, order_steps, vend_steps
+from cloud.orders.rules import STATES, OrderStep, VendStep, order_steps, vend_steps
 from cloud.web import decode_cursor, encode_cursor, invalid
 from shared.contract import Message
 from shared.orders import OrderPlaced
@@ -24,19 +24,18 @@ _ORDERS = """
                 $9::text[], $10::bigint[], $11::bigint[], $12::timestamptz[])
         AS u (id, machine_id, rail, currency, total, version, placed_at, state, captured, given_back, ended_at)
 """
-_LINES = """
-    INSERT INTO order_lines (tenant_id, order_id, line, slot, product_id, product_name, price_minor, quantity)
-    SELECT $1, * FROM unnest(
-        $2::uuid[], $3::smallint[], $4::text[], $5::uuid[], $6::text[], $7::bigint[], $8::integer[])
-"""
 _VENDS = """
-    INSERT INTO vends (tenant_id, id, line, order_id, state, device_id, device_epoch, device_seq, requested_at,
+    INSERT INTO vends (tenant_id, order_id, position, id, slot, product_id, product_name, price_minor,
+                       state, device_id, device_epoch, device_seq, requested_at,
                        cancel_reason, outcome, evidence, resolved_at, dispensed_unpaid)
-    SELECT $1, id, line, order_id, coalesce(state, 'waiting'), device_id, device_epoch, device_seq, requested_at,
+    SELECT $1, order_id, position, id, slot, product_id, product_name, price_minor,
+           coalesce(state, 'waiting'), device_id, device_epoch, device_seq, requested_at,
            cancel_reason, outcome, evidence, resolved_at, dispensed_unpaid
-    FROM unnest($2::uuid[], $3::smallint[], $4::uuid[], $5::text[], $6::uuid[], $7::integer[], $8::bigint[],
-                $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::timestamptz[], $14::boolean[])
-        AS u (id, line, order_id, state, device_id, device_epoch, device_seq, requested_at,
+    FROM unnest($2::smallint[], $3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::bigint[], $8::uuid[],
+                $9::text[], $10::uuid[], $11::integer[], $12::bigint[], $13::timestamptz[],
+                $14::text[], $15::text[], $16::text[], $17::timestamptz[], $18::boolean[])
+        AS u (position, id, slot, product_id, product_name, price_minor, order_id,
+              state, device_id, device_epoch, device_seq, requested_at,
               cancel_reason, outcome, evidence, resolved_at, dispensed_unpaid)
 """
 _ORDER_STEPS = """
@@ -127,19 +126,13 @@ async def _insert(
     steps: Mapping[UUID, OrderStep],
     vends: Mapping[UUID, VendStep],
 ) -> None:
-    lines = [(order.order_id, number, line) for order in placed for number, line in enumerate(lines_of(order), 1)]
     order_rows = [(*_frozen(order), *values(steps.get(order.order_id) or OrderStep())) for order in placed]
-    line_rows = [
-        (order_id, number, line.slot, line.product_id, line.product_name, line.price_minor, len(line.vend_ids))
-        for order_id, number, line in lines
-    ]
     vend_rows = [
-        (vend_id, number, *values(_own(vends.get(vend_id), order_id)))
-        for order_id, number, line in lines
-        for vend_id in line.vend_ids
+        (position, *values(vend), *values(_own(vends.get(vend.vend_id), order.order_id)))
+        for order in placed
+        for position, vend in enumerate(order.vends, 1)
     ]
     await transaction.execute(_ORDERS, tenant_id, *columns(order_rows))
-    await transaction.execute(_LINES, tenant_id, *columns(line_rows))
     await transaction.execute(_VENDS, tenant_id, *columns(vend_rows))
 
 

@@ -88,12 +88,12 @@ async def test_ranges_of_assets_are_ignored(world: World) -> None:
 
 async def test_a_fault_of_ours_shows_no_inside(world: World, owner_url: str) -> None:
     connection = await asyncpg.connect(**credentials(owner_url))
-    await connection.execute("ALTER TABLE order_lines RENAME TO hidden")
+    await connection.execute("ALTER TABLE vends RENAME TO hidden")
     await connection.close()
     answer = await world.client.get("/v1/orders", headers=world.operator)
     text = await answer.get_data(as_text=True)
     assert (answer.status_code, (await answer.get_json())["code"]) == (500, "internal")
-    assert "order_lines" not in text
+    assert "vends" not in text
     assert "Traceback" not in text
 
 

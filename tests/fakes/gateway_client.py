@@ -111,27 +111,8 @@ class GatewayClient:
         vends = [new_id() for _ in outcomes]
         total = slot.price_minor * len(vends)
         money: dict[str, Any] = {"payment_id": payment_id, "order_id": order_id, "currency": "INR"}
-        placed = tuple(
-            PlacedVend(
-                vend_id=vend_id,
-                slot=slot.slot,
-                product_id=slot.product_id,
-                product_name="Salted Peanuts",
-                price_minor=slot.price_minor,
-            )
-            for vend_id in vends
-        )
         self.add(
-            OrderPlaced(
-                order_id=order_id,
-                machine_id=slot.machine_id,
-                rail=rail,
-                currency="INR",
-                total_minor=total,
-                planogram_version=1,
-                placed_at=self.now,
-                vends=placed,
-            ),
+            self.placed(order_id, [(vend_id, slot) for vend_id in vends], rail),
             PaymentAttempted(rail=rail, amount_minor=total, **money),
             PaymentAuthorised(amount_minor=total, **money),
         )
@@ -154,6 +135,29 @@ class GatewayClient:
             )
         )
         return order_id
+
+    def placed(self, order_id: UUID, chosen: Sequence[tuple[UUID, Slot]], rail: Rail = Rail.FREE) -> OrderPlaced:
+        """An order of these vends, each from its slot."""
+        vends = tuple(
+            PlacedVend(
+                vend_id=vend_id,
+                slot=slot.slot,
+                product_id=slot.product_id,
+                product_name="Salted Peanuts",
+                price_minor=slot.price_minor,
+            )
+            for vend_id, slot in chosen
+        )
+        return OrderPlaced(
+            order_id=order_id,
+            machine_id=chosen[0][1].machine_id,
+            rail=rail,
+            currency="INR",
+            total_minor=sum(vend.price_minor for vend in vends),
+            planogram_version=1,
+            placed_at=self.now,
+            vends=vends,
+        )
 
     def _vend(self, slot: Slot, order_id: UUID, vend_id: UUID, outcome: VendOutcome) -> None:
         self.add(

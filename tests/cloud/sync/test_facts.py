@@ -44,6 +44,17 @@ async def test_orders_payments_and_stock_come_out_of_facts(world: World) -> None
     assert [(level["slot"], level["quantity"]) for level in stock["stock"]] == [("A1", 9)]
 
 
+async def test_an_order_shows_its_units_as_lines_in_the_order_in_which_they_were_chosen(world: World) -> None:
+    ids, slots = sorted(new_id() for _ in range(4)), [await world.slot(0, code) for code in ("A2", "A1")]
+    chosen = [(ids[3], slots[0]), (ids[1], slots[1]), (ids[0], slots[0]), (ids[2], slots[1])]
+    placed = world.gateway.placed(new_id(), chosen)
+    world.gateway.add(placed)
+    await world.acknowledged()
+    order = await (await world.client.get(f"/v1/orders/{placed.order_id}", headers=world.operator)).get_json()
+    lines = [(line["slot"], line["quantity"], [vend["vend_id"] for vend in line["vends"]]) for line in order["lines"]]
+    assert lines == [("A2", 2, [str(ids[3]), str(ids[0])]), ("A1", 2, [str(ids[1]), str(ids[2])])]
+
+
 async def test_batches_of_any_size_end_the_same(world: World) -> None:
     slot = await world.slot()
     for _ in range(5):
@@ -143,7 +154,7 @@ async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(world: World
     dead = await world.rows("SELECT seq, reason, tries FROM dead_letters ORDER BY seq")
     assert len(dead) == 10
     assert dead[0]["tries"] == 3
-    assert "order_lines_product_fkey" in dead[0]["reason"]
+    assert "vends_product_fkey" in dead[0]["reason"]
 
 
 async def test_dead_letters_take_effect_when_replayed(world: World) -> None:
