@@ -25,18 +25,17 @@ _MOVEMENTS = """
     SELECT id FROM moved
 """
 _STOCK = """
-    INSERT INTO stock (tenant_id, machine_id, slot, quantity, suspect, sensed_empty)
-    SELECT $1, machine_id, slot, delta, coalesce(suspect, false), sensed_empty
-    FROM unnest($2::uuid[], $3::text[], $4::integer[], $5::boolean[], $6::boolean[])
+    MERGE INTO stock USING unnest($2::uuid[], $3::text[], $4::integer[], $5::boolean[], $6::boolean[])
         AS u (machine_id, slot, delta, suspect, sensed_empty)
-    ON CONFLICT ON CONSTRAINT stock_pkey DO UPDATE SET quantity = stock.quantity + excluded.quantity
-"""
-_FLAGS = """
-    UPDATE stock SET suspect = coalesce(u.suspect, stock.suspect),
+    ON stock.tenant_id = $1 AND stock.machine_id = u.machine_id AND stock.slot = u.slot
+    WHEN MATCHED THEN UPDATE SET
+        quantity = stock.quantity + u.delta,
+        suspect = coalesce(u.suspect, stock.suspect),
         sensed_empty = coalesce(u.sensed_empty, stock.sensed_empty)
-    FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::boolean[]) AS u (machine_id, slot, suspect, sensed_empty)
-    WHERE stock.machine_id = u.machine_id AND stock.slot = u.slot
+    WHEN NOT MATCHED THEN INSERT (tenant_id, machine_id, slot, quantity, suspect, sensed_empty)
+        VALUES ($1, u.machine_id, u.slot, u.delta, coalesce(u.suspect, false), u.sensed_empty)
 """
+"""Nobody else adds a slot meanwhile: a machine has one gateway, whose row ingest holds locked."""
 _INSTRUCT = """
     INSERT INTO stock_instructions (tenant_id, id, machine_id, slot, delta, reason) VALUES ($1, $2, $3, $4, $5, $6)
 """
@@ -73,7 +72,7 @@ async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact
         new = {row["id"] for row in await transaction.fetch(_MOVEMENTS, tenant_id, *columns(rows))}
         if len(new) < len(moved):
             facts = [fact for fact in facts if fact.body.event != "stock_moved" or _take(new, fact.body.movement_id)]
-    await _record_slots(transaction, tenant_id, facts)
+    await _take_steps(transaction, tenant_id, slot_steps(facts))
 
 
 def _take(ids: set[UUID], wanted: UUID) -> bool:
@@ -84,27 +83,17 @@ def _take(ids: set[UUID], wanted: UUID) -> bool:
     return True
 
 
-async def _record_slots(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
-    steps = slot_steps(facts)
-    if not steps:
-        return
-    await transaction.execute(_STOCK, tenant_id, *columns([(*key, *values(step)) for key, step in steps.items()]))
-    await _flag(transaction, steps)
-
-
-async def restate(transaction: Transaction, facts: Sequence[Fact]) -> None:
+async def restate(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
     """What facts in effect last said of slots stands again; nothing moves a second time."""
-    await _flag(transaction, slot_steps(facts))
+    steps = slot_steps(facts)
+    for step in steps.values():
+        step.delta = 0
+    await _take_steps(transaction, tenant_id, steps)
 
 
-async def _flag(transaction: Transaction, steps: Mapping[tuple[UUID, str], SlotStep]) -> None:
-    flagged = [
-        (*key, step.suspect, step.sensed_empty)
-        for key, step in steps.items()
-        if step.suspect is not None or step.sensed_empty is not None
-    ]
-    if flagged:
-        await transaction.execute(_FLAGS, *columns(flagged))
+async def _take_steps(transaction: Transaction, tenant_id: UUID, steps: Mapping[tuple[UUID, str], SlotStep]) -> None:
+    if steps:
+        await transaction.execute(_STOCK, tenant_id, *columns([(*key, *values(step)) for key, step in steps.items()]))
 
 
 async def instruct(

@@ -66,7 +66,7 @@ async def restate(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fac
     of_devices = [fact for fact in facts if fact.body.event in _OF_A_DEVICE]
     if of_devices:
         await devices.record_steps(transaction, tenant_id, of_devices)
-    await inventory.restate(transaction, facts)
+    await inventory.restate(transaction, tenant_id, facts)
 
 
 def _refuse_strange_machines(machines: frozenset[UUID], facts: Sequence[Fact]) -> None:
