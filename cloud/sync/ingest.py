@@ -6,10 +6,10 @@ from uuid import UUID
 
 import structlog
 
-from cloud.auth.service import GatewayCaller
+from cloud.auth.service import GatewayCaller, trusted
 from cloud.clock import new_id
 from cloud.database import Database, Transaction, columns
-from cloud.errors import NotFound, Refused, Unauthenticated
+from cloud.errors import NotFound, Refused
 from cloud.sync.projections import LAST_WORD, POISON, project, restate, subject
 from cloud.sync.rules import Batch, Mark, Verdict, already_taken, judge, read_fact, storable
 from cloud.sync.turns import Turns
@@ -22,7 +22,7 @@ TRIES = 3
 """One with its whole batch, the others alone."""
 
 _LOCK = """
-    SELECT epoch, seq, chain, revoked_at IS NOT NULL AS revoked,
+    SELECT epoch, seq, chain, public_key, revoked_at,
            array(SELECT id FROM machines m WHERE m.tenant_id = g.tenant_id AND m.site_id = g.site_id) AS machines
     FROM gateways g WHERE id = $1 FOR UPDATE OF g
 """
@@ -86,7 +86,7 @@ class Ingest:
     async def take(self, caller: GatewayCaller, batch: Batch) -> Ack:
         """Let a batch take effect. A gap or a repeat is answered with where to go on from.
 
-        Raises Refused (fact_conflict, chain_broken, epoch_superseded), BatchMalformed, Unavailable.
+        Raises Unauthenticated, Refused (fact_conflict, chain_broken, epoch_superseded), BatchMalformed, Unavailable.
         """
         first = batch.header.first_seq
         facts = [read_fact(line, seq) for seq, line in enumerate(batch.lines, first)]
@@ -139,9 +139,7 @@ async def _take(
     facts: Sequence[Fact | str],
     projector: Projector,
 ) -> Ack | Code:
-    gateway = await transaction.fetch_one(_LOCK_AT_ONCE, caller.gateway_id)
-    if gateway is None or gateway["revoked"]:
-        raise Unauthenticated("This gateway was revoked.", Code.GATEWAY_REVOKED)
+    gateway = trusted(caller, await transaction.fetch_one(_LOCK_AT_ONCE, caller.gateway_id))
     mark = Mark(gateway["epoch"], gateway["seq"], gateway["chain"])
     header = batch.header
     verdict = judge(mark, header)

@@ -6,6 +6,7 @@ import pytest
 from quart.testing.connections import WebsocketDisconnectError
 
 from cloud.clock import new_id
+from shared.inventory import Reason
 from shared.sync import DOORBELL
 from tests.cloud.conftest import JSON, World, claim
 from tests.cloud.processes import gateway_command
@@ -28,6 +29,32 @@ async def test_a_revoked_gateway_is_let_in_again_with_a_fresh_code_only(world: W
     _, fresh_code = await gateway_command(world, "issue-claim-code")
     await claim(world.client, world.gateway, fresh_code)
     assert await status(world, world.gateway) == 200
+
+
+async def test_a_gateway_whose_key_is_known_cannot_push_once_it_is_revoked_or_replaced(world: World) -> None:
+    world.gateway.move(await world.slot(), 10, Reason.OPENING)
+    await world.acknowledged()
+    await gateway_command(world, "revoke-gateway")
+    assert await refusal(world) == (401, "gateway_revoked")
+    heir = GatewayClient()
+    await claim(world.client, heir, (await gateway_command(world, "issue-claim-code"))[1])
+    assert await refusal(world) == (401, "unauthenticated")
+    heir.move(await world.slot(), 5, Reason.RESTOCK)
+    heir.epoch = 2
+    taken = await world.client.post("/v1/sync/facts", data=heir.packed(), headers=heir.headers())
+    assert taken.status_code == 200
+    assert await refusal(world) == (401, "unauthenticated")
+    assert await world.rows("SELECT epoch, seq FROM facts ORDER BY epoch") == [
+        {"epoch": 1, "seq": 1},
+        {"epoch": 2, "seq": 1},
+    ]
+
+
+async def refusal(world: World) -> tuple[int, str]:
+    """What the gateway of old is answered when it pushes another fact."""
+    world.gateway.move(await world.slot(), 1, Reason.RESTOCK)
+    answer = await world.push(2)
+    return answer.status_code, (await answer.get_json())["code"]
 
 
 async def test_the_doorbell_of_a_replaced_key_is_hung_up(world: World) -> None:
