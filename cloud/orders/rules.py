@@ -27,7 +27,8 @@ class OrderStep:
 
     def reach(self, state: str) -> None:
         """Go on to `state`; never back."""
-        self.state = max(self.state, state, key=STATES.index)
+        if STATES.index(state) > STATES.index(self.state):
+            self.state = state
 
 
 def order_steps(facts: Sequence[Fact]) -> dict[UUID, OrderStep]:

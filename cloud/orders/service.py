@@ -112,10 +112,6 @@ async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact
     steps, vends = order_steps(facts), vend_steps(facts)
     if placed:
         await _insert(transaction, tenant_id, placed, steps, vends)
-    for order in placed:
-        steps.pop(order.order_id, None)
-        for vend in order.vends:
-            vends.pop(vend.vend_id, None)
     await _update(transaction, steps, vends)
 
 
@@ -123,12 +119,13 @@ async def _insert(
     transaction: Transaction,
     tenant_id: UUID,
     placed: Sequence[OrderPlaced],
-    steps: Mapping[UUID, OrderStep],
-    vends: Mapping[UUID, VendStep],
+    steps: dict[UUID, OrderStep],
+    vends: dict[UUID, VendStep],
 ) -> None:
-    order_rows = [(*_frozen(order), *values(steps.get(order.order_id) or OrderStep())) for order in placed]
+    """The new orders and their vends, with their steps, which are taken out of those given."""
+    order_rows = [(*_frozen(order), *values(steps.pop(order.order_id, None) or OrderStep())) for order in placed]
     vend_rows = [
-        (position, *values(vend), *values(_own(vends.get(vend.vend_id), order.order_id)))
+        (position, *values(vend), *values(_own(vends.pop(vend.vend_id, None), order.order_id)))
         for order in placed
         for position, vend in enumerate(order.vends, 1)
     ]

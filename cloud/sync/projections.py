@@ -36,6 +36,11 @@ PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
     (inventory.record, _OF_A_SLOT),
 )
 
+_HANDLERS = {
+    event: [handler for handler, concerned in PROJECTIONS if event in concerned]
+    for event in frozenset().union(*(events for _, events in PROJECTIONS))
+}
+
 POISON = (FactRefused, asyncpg.IntegrityConstraintViolationError, asyncpg.DataError, ValueError)
 """What is wrong with a fact itself. Any other error stops the batch: it will be sent again."""
 
@@ -43,12 +48,14 @@ POISON = (FactRefused, asyncpg.IntegrityConstraintViolationError, asyncpg.DataEr
 async def project(transaction: Transaction, tenant_id: UUID, machines: frozenset[UUID], facts: Sequence[Fact]) -> None:
     """Let facts of one site's gateway take effect. Raises one of POISON, or what the database raises."""
     _refuse_strange_machines(machines, facts)
-    _refuse_late_orders(facts)
-    for handler, events in PROJECTIONS:
-        concerned = [fact for fact in facts if fact.body.event in events]
-        if concerned:
-            await handler(transaction, tenant_id, concerned)
     older = _orders_of_before(facts)
+    concerned: dict[Handler, list[Fact]] = {handler: [] for handler, _ in PROJECTIONS}
+    for fact in facts:
+        for handler in _HANDLERS.get(fact.body.event, ()):
+            concerned[handler].append(fact)
+    for handler, found in concerned.items():
+        if found:
+            await handler(transaction, tenant_id, found)
     if older:
         await orders.refuse_strangers(transaction, list(machines), list(older))
 
@@ -76,21 +83,25 @@ def _refuse_strange_machines(machines: frozenset[UUID], facts: Sequence[Fact]) -
             raise FactRefused(f"machine {machine_id} is not of this site")
 
 
-def _refuse_late_orders(facts: Sequence[Fact]) -> None:
-    """Facts that come before their order find none when they come alone; together they shall not either."""
-    spoken_of: set[UUID | None] = set()
+def _orders_of_before(facts: Sequence[Fact]) -> set[UUID]:
+    """Orders that the facts speak of and that were placed in another batch.
+
+    Raises FactRefused when one is placed after facts of it: those find no order when they come alone; together with it
+    they shall not either.
+    """
+    orders_told: set[UUID] = set()
+    vends_told: set[UUID] = set()
+    placed: set[UUID] = set()
     for fact in facts:
         body = fact.body
-        if body.event != "order_placed":
-            known = vars(body)
-            spoken_of.add(known.get("order_id"))
-            spoken_of.add(known.get("vend_id"))
-        elif body.order_id in spoken_of or not spoken_of.isdisjoint([vend.vend_id for vend in body.vends]):
-            raise FactRefused("facts of the order came before it")
-
-
-def _orders_of_before(facts: Sequence[Fact]) -> set[UUID]:
-    """Orders that the facts speak of and that were placed in another batch."""
-    placed = {fact.body.order_id for fact in facts if fact.body.event == "order_placed"}
-    spoken_of = {order_id for fact in facts if (order_id := vars(fact.body).get("order_id")) is not None}
-    return spoken_of - placed
+        if body.event == "order_placed":
+            placed.add(body.order_id)
+            if body.order_id in orders_told or not vends_told.isdisjoint([vend.vend_id for vend in body.vends]):
+                raise FactRefused("facts of the order came before it")
+        else:
+            told = vars(body)
+            if (order_id := told.get("order_id")) is not None:
+                orders_told.add(order_id)
+            if (vend_id := told.get("vend_id")) is not None:
+                vends_told.add(vend_id)
+    return orders_told - placed
