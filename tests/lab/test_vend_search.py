@@ -7,6 +7,7 @@ from tests.lab.vend_search import Violation, check, check_rest, explore
 from tests.lab.vend_state import Budget, State, World, start
 
 CALM = Budget(crashes=0, cuts=0, cancels=1, renewals=0)
+WIPED = Budget(crashes=2, cuts=0, cancels=0, renewals=0, wipes=1)
 ROUGH = Budget(crashes=3, cuts=2, cancels=1, renewals=2, wipes=1)
 
 
@@ -14,6 +15,12 @@ def test_every_interleaving_without_crashes_keeps_the_promises() -> None:
     explored = explore(CALM, 100_000)
     assert explored.complete
     assert set(explored.outcomes) == set(VendOutcome)
+
+
+def test_every_interleaving_of_one_vend_with_a_wiped_journal_keeps_the_promises() -> None:
+    explored = explore(WIPED, 100_000, vends=1)
+    assert explored.complete
+    assert VendOutcome.AMBIGUOUS in explored.outcomes
 
 
 def test_a_part_of_the_rough_space_keeps_the_promises() -> None:

@@ -114,12 +114,12 @@ def _connect(state: State) -> State:
     us, vend = fresh.gateway._replace(nonce=0), open_vend(fresh.gateway)
     reached = us.reached
     if vend is not None and us.answer is Answer.RUNNING:
-        reached = max(reached, vend + 1)
+        reached = max(reached, (1, vend + 1))
     told = journals.Journal(str(state.device.journal_id), state.device.journal.highest)
-    if journals.is_lost(journals.Journal(str(us.journal_id), (1, reached)), told):
+    if journals.is_lost(journals.Journal(str(us.journal_id), reached), told):
         us = us._replace(lost=sum(entry is not None for entry in us.ledger))
-    us = us._replace(journal_id=state.device.journal_id, reached=told.highest[1])
-    if vend is not None and us.published and gateway.is_lost((1, vend + 1), (1, us.lost), (1, us.reached)):
+    us = us._replace(journal_id=state.device.journal_id, reached=told.highest)
+    if vend is not None and us.published and gateway.is_lost((1, vend + 1), (1, us.lost), us.reached):
         us = us._replace(answer=Answer.LOST)
     return fresh._replace(gateway=us)
 
@@ -219,7 +219,7 @@ def _at_gateway(state: State, message: tuple[object, ...]) -> State:
 
 def _settle(state: State, vend: device.Vend) -> State:
     place = vend.seq - 1
-    us = state.gateway._replace(reached=max(state.gateway.reached, vend.seq))
+    us = state.gateway._replace(reached=max(state.gateway.reached, (1, vend.seq)))
     outcome = _judge(vend, us.drop_seen[place])
     if not isinstance(us.ledger[place], VendOutcome):
         us = _resolve(us, place, outcome)

@@ -58,10 +58,10 @@ class Explored(NamedTuple):
     outcomes: Counter[str]
 
 
-def explore(budget: Budget, limit: int, seed: int = 0) -> Explored:
+def explore(budget: Budget, limit: int, seed: int = 0, vends: int = 2) -> Explored:
     """Visit up to `limit` states, by turns the nearest and the farthest. Raises Violation with the broken state."""
     turn = random.Random(seed)
-    first = start(budget)
+    first = start(budget, vends)
     seen = {hash(first)}
     frontier: deque[tuple[int, State]] = deque([(0, first)])
     outcomes: Counter[str] = Counter()

@@ -26,7 +26,7 @@ class Budget(NamedTuple):
 class Gateway(NamedTuple):
     """`ledger` survives a crash: per vend None (waiting), "requested", "cancelling" or its VendOutcome.
 
-    So does what is known of the device's journal: which one it is, and the seqs it reaches.
+    So does what is known of the device's journal: which one it is, and the highest (epoch, seq) it reaches.
     """
 
     ledger: tuple[str | VendOutcome | None, ...]
@@ -37,7 +37,7 @@ class Gateway(NamedTuple):
     nonce: int | None
     """The age of what it would quote; None while the device is not connected."""
     journal_id: int = 0
-    reached: int = 0
+    reached: tuple[int, int] = (0, 0)
     lost: int = 0
     """The highest seq given out when a journal was last found to be lost."""
 
@@ -76,11 +76,12 @@ class State(NamedTuple):
     budget: Budget
 
 
-def start(budget: Budget) -> State:
-    """Both vends paid for and waiting, the device connected."""
-    ledger = Gateway((None, None), (False, False), (False, False), False, Answer.NONE, 0)
+def start(budget: Budget, vends: int = 2) -> State:
+    """The vends paid for and waiting, the device connected."""
+    no, none = (False,) * vends, (0,) * vends
+    ledger = Gateway((None,) * vends, no, no, False, Answer.NONE, 0)
     return State(
-        ledger, Device(device.EMPTY, False, ""), World((0, 0), False, (0, 0), True), frozenset(), frozenset(), budget
+        ledger, Device(device.EMPTY, False, ""), World(none, False, none, True), frozenset(), frozenset(), budget
     )
 
 
