@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from edge.clock import Clock
+from edge.clock import Clock, Moment
 from edge.database import Transaction
 from shared.contract import Message
 from shared.sync import CHAIN_START, FACT, Ack, BatchHeader, Fact, FactBody, link
@@ -177,12 +177,12 @@ class TelemetryBuffer:
 
     MAX_SAMPLES = 20_000
 
-    def keep(self, tx: Transaction, subject: str, minute: int, sample: Message) -> None:
+    def keep(self, tx: Transaction, subject: str, at: Moment, sample: Message) -> None:
         """Remember `sample`, replacing an earlier one of the same subject in the same minute."""
         tx.run(
             "INSERT OR REPLACE INTO telemetry (minute, subject, line) VALUES (?, ?, ?)",
-            minute,
-            subject,
+            at.ms // 60_000,
+            f"{subject} {at.boot_id}",  # minutes begin anew with each boot
             sample.to_line(),
         )
         excess = (

@@ -119,10 +119,9 @@ class DeviceService:
         """Take the fresh nonce; keep one health sample a minute."""
         link = self._links.of(topic)
         link.renew(heartbeat.boot_id, heartbeat.nonce)
-        sample = _health(topic, heartbeat, link, self._clock.now())
-        minute = int(self._clock.monotonic() // 60)
+        sample, at = _health(topic, heartbeat, link, self._clock.now()), self._clock.moment()
         await self._database.unit(
-            "devices.heartbeat", lambda tx: self._telemetry.keep(tx, str(topic.device_id), minute, sample)
+            "devices.heartbeat", lambda tx: self._telemetry.keep(tx, str(topic.device_id), at, sample)
         )
 
     def apply_expected(self, tx: Transaction, change: ExpectedDevice) -> None:

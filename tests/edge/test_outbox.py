@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from edge.clock import Clock, new_id
+from edge.clock import Clock, Moment, new_id
 from edge.database import Database, Transaction
 from edge.failpoints import Failpoints
 from edge.outbox import OUTBOX_KEY, ChainMismatch, Outbox, Pending, TelemetryBuffer
@@ -17,7 +17,7 @@ from shared.inventory import SlotSensed
 from shared.sync import CHAIN_START, FACT, Ack, link
 
 T = TypeVar("T")
-MACHINE_ID, DEVICE_ID = UUID(int=1), UUID(int=2)
+MACHINE_ID, DEVICE_ID, BOOT_ID = UUID(int=1), UUID(int=2), UUID(int=3)
 EVERYTHING = 10**6
 
 
@@ -199,11 +199,15 @@ def sample(uptime_s: int) -> DeviceHealth:
     )
 
 
+def at_minute(minute: int, boot_id: UUID = BOOT_ID) -> Moment:
+    return Moment(boot_id, 60_000 * minute)
+
+
 async def test_telemetry_keeps_the_last_sample_of_each_subject_and_minute(ledger: Ledger) -> None:
     def work(tx: Transaction) -> None:
         for number in range(60):
-            ledger.telemetry.keep(tx, "one", number // 6, sample(number))
-        ledger.telemetry.keep(tx, "two", 0, sample(100))
+            ledger.telemetry.keep(tx, "one", at_minute(number // 6), sample(number))
+        ledger.telemetry.keep(tx, "two", at_minute(0), sample(100))
 
     await ledger.unit(work)
     mark, lines = await ledger.database.read(lambda tx: ledger.telemetry.oldest(tx, 500))
@@ -216,6 +220,16 @@ async def test_telemetry_keeps_the_last_sample_of_each_subject_and_minute(ledger
     assert await ledger.database.read(lambda tx: ledger.telemetry.oldest(tx, 500)) == (0, ())
 
 
+async def test_a_sample_of_another_boot_replaces_none(ledger: Ledger) -> None:
+    def work(tx: Transaction) -> None:
+        for uptime_s in (1, 2):
+            ledger.telemetry.keep(tx, "one", at_minute(3, new_id()), sample(uptime_s))
+
+    await ledger.unit(work)
+    _, lines = await ledger.database.read(lambda tx: ledger.telemetry.oldest(tx, 500))
+    assert [DeviceHealth.model_validate_json(line).uptime_s for line in lines] == [1, 2]
+
+
 async def test_telemetry_is_bounded_and_the_oldest_give_way(ledger: Ledger) -> None:
     class SmallBuffer(TelemetryBuffer):
         MAX_SAMPLES = 50
@@ -224,7 +238,7 @@ async def test_telemetry_is_bounded_and_the_oldest_give_way(ledger: Ledger) -> N
 
     def work(tx: Transaction) -> None:
         for minute in range(120):
-            buffer.keep(tx, subject, minute, sample(minute))
+            buffer.keep(tx, subject, at_minute(minute), sample(minute))
 
     await ledger.unit(work)
     _, lines = await ledger.database.read(lambda tx: buffer.oldest(tx, 500))

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from edge.clock import new_id
+from edge.clock import Moment, new_id
 from shared.devices import DeviceHealth
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.sync_gateway import SyncGateway
@@ -22,7 +22,8 @@ async def keep(gateway: SyncGateway, device_id: UUID, minute: int, uptime_s: int
         rssi_dbm=None,
         journal_bytes=None,
     )
-    await gateway.database.unit("test.keep", lambda tx: gateway.telemetry.keep(tx, str(device_id), minute, sample))
+    at = Moment(gateway.clock.boot_id, 60_000 * minute)
+    await gateway.database.unit("test.keep", lambda tx: gateway.telemetry.keep(tx, str(device_id), at, sample))
 
 
 async def test_one_sample_a_minute_arrives(gateway: SyncGateway, cloud: FakeCloud) -> None:
