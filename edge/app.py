@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from edge.backup import Backup
 from edge.broker import EmbeddedBroker
 from edge.catalog.service import CatalogService
 from edge.clock import Clock
@@ -75,6 +76,7 @@ class Gateway:
         self.identity = GatewayIdentity(settings.state_dir, clock)
         self.site_ca = SiteCa.open(settings.state_dir / "site-ca")
         self.database = Database(settings.state_dir, self.watch, self.failpoints)
+        self.backup = Backup(self.database, clock, settings.backup_s)
         self.outbox, self.telemetry = Outbox(clock), TelemetryBuffer()
         self._build_mqtt()
         self._build_features()
@@ -238,13 +240,14 @@ class Gateway:
 
     async def _keep_house(self) -> None:
         """What can wait an hour: no failure of it ends the sale."""
+        await asyncio.sleep(await self.backup.due_in())
         while True:
-            await asyncio.sleep(self.settings.backup_s)
-            for chore in (self.database.back_up, self._renew_certificate):
+            for chore in (self.backup.make, self._renew_certificate):
                 try:
                     await chore()
                 except (StorageFull, OSError, sqlite3.Error) as error:
-                    log.error("housekeeping_failed", chore=chore.__name__, error=repr(error))
+                    log.error("housekeeping_failed", chore=chore.__qualname__, error=repr(error))
+            await asyncio.sleep(self.settings.backup_s)
 
     async def _renew_certificate(self) -> None:
         now = self.clock.now()

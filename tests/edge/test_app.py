@@ -117,11 +117,21 @@ async def test_what_no_sale_needs_may_fail(tmp_path: Path) -> None:
                 (tmp_path / "site-ca" / "server.pem").unlink()
                 (tmp_path / "site-ca" / "server.new").mkdir()
                 await gateway.client.close()
-                chores = {"back_up", "_renew_certificate"}
+                chores = {"Backup.make", "Gateway._renew_certificate"}
                 await until(lambda: chores | {"sync"} <= {str(line.get("chore", line.get("part"))) for line in said})
             assert (await http.get(f"{addresses.kiosk_url}/health/live")).status_code == 200
             (tmp_path / "ledger.backup.new").rmdir()
             await until((tmp_path / "ledger.backup.db").exists)
+
+
+async def test_a_gateway_that_never_lives_for_a_period_has_a_backup(tmp_path: Path) -> None:
+    settings, backup = settings_for(tmp_path, NO_CLOUD, backup_s=40), tmp_path / "ledger.backup.db"
+    async with running_gateway(settings):
+        await until(backup.exists)
+    made = backup.stat()
+    async with running_gateway(settings):
+        await asyncio.sleep(0.8)
+    assert backup.stat() == made, "not again before its time"
 
 
 @pytest.mark.criterion("10.4")
