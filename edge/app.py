@@ -37,6 +37,7 @@ from edge.mqtt import Inbox, LocalMqtt
 from edge.mqtt_routes import MqttRoutes
 from edge.orders.recall import OrderRecall
 from edge.orders.service import OrderService
+from edge.orders.sweep import OrderSweep
 from edge.outbox import Outbox, TelemetryBuffer
 from edge.payments.service import PaymentService
 from edge.recall.service import RecallService
@@ -99,7 +100,9 @@ class Gateway:
         self.dispenses = DispenseService(database, self.devices, links, clock, watch, self.failpoints)
         self.payments = PaymentService(database, self.catalog, outbox, links, self.failpoints)
         features = (self.catalog, self.inventory, self.devices, self.dispenses, self.payments)
-        self.orders = OrderService(database, *features, outbox, clock, watch)
+        self.orders = OrderService(database, *features, outbox, clock)
+        parts = (self.orders, self.devices, self.dispenses, self.payments)
+        self.order_sweep = OrderSweep(database, *parts, clock, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.routes = MqttRoutes(self.mqtt, self.devices, self.dispenses, self.inventory, self.payments, self.orders)
 
@@ -223,7 +226,7 @@ class Gateway:
             "catalog": partial(_patiently, partial(self.catalog.run, self.database)),
             "devices": partial(_patiently, self.devices.run),
             "dispenses": partial(_patiently, partial(self.dispenses.run, self.orders)),
-            "orders": partial(_patiently, self.orders.run),
+            "orders": partial(_patiently, self.order_sweep.run),
             "cloud": self._meet_cloud,
             "housekeeping": self._keep_house,
         }

@@ -1,6 +1,5 @@
 """Use cases of orders: place, cancel, settle what devices report, give up what nobody will report."""
 
-import asyncio
 import hashlib
 import sqlite3
 from typing import Literal
@@ -9,19 +8,16 @@ from uuid import UUID
 import structlog
 
 from edge.catalog.service import CatalogService
-from edge.clock import Clock, Moment, new_id
+from edge.clock import Clock, new_id
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService
 from edge.dispensing.service import DispenseService, News
 from edge.errors import Refused, StorageFull, Unavailable
 from edge.inventory.service import InventoryService
-from edge.links import LINKS_KEY
 from edge.orders import rules, store
-from edge.orders.rules import Next
 from edge.outbox import Outbox
 from edge.payments.rules import is_earned
-from edge.payments.service import CREDITS_KEY, PaymentService
-from edge.watch import Watch
+from edge.payments.service import PaymentService
 from shared.contract import Rail
 from shared.devices import Evidence, VendReport
 from shared.errors import Code
@@ -41,8 +37,6 @@ from shared.topics import Topic
 
 ORDERS_KEY = "orders"
 """Touched when an order is placed, or money for one may have come (watch.py)."""
-
-SWEEP_S = 1.0
 
 _Unpaid = Literal[OrderState.CANCELLED, OrderState.EXPIRED]
 _Ended = Literal[OrderState.SETTLED, OrderState.CANCELLED, OrderState.EXPIRED]
@@ -68,7 +62,6 @@ class OrderService:
         payments: PaymentService,
         outbox: Outbox,
         clock: Clock,
-        watch: Watch,
     ) -> None:
         self._database = database
         self._catalog = catalog
@@ -78,7 +71,6 @@ class OrderService:
         self._payments = payments
         self._outbox = outbox
         self._clock = clock
-        self._watch = watch
 
     async def place(self, key: UUID, wish: PlaceOrder) -> tuple[OrderView, bool]:
         """Place an order, once for an idempotency key; the order, and whether it is new.
@@ -178,20 +170,6 @@ class OrderService:
 
         await self._database.unit("orders.end_unanswered", work)
 
-    async def run(self) -> None:
-        """Move on what no kiosk and no device moves: money has come, a device is free, a customer is gone."""
-        with self._watch.on(ORDERS_KEY, CREDITS_KEY, LINKS_KEY) as changed:
-            while True:
-                changed.clear()
-                due, is_open = await self._database.read(self._look)
-                if due:
-                    await self._database.unit("orders.sweep", self._sweep)
-                try:
-                    async with asyncio.timeout(SWEEP_S if is_open else None):
-                        await changed.wait()
-                except TimeoutError:
-                    continue
-
     def _place(self, tx: Transaction, key: UUID, digest: str, wish: PlaceOrder) -> UUID:
         quantities = rules.quantities(wish.lines)
         offer = self._catalog.offer(tx, wish.machine_id, quantities.keys())
@@ -214,6 +192,11 @@ class OrderService:
         if self._payments.attempt(tx, placed.order_id, machine.machine_id, machine.rail, amount, machine.currency):
             self._begin_dispensing(tx, placed.order_id, set(devices.values()))
         return placed.order_id
+
+    def authorise(self, tx: Transaction, order_id: UUID) -> None:
+        """Hold the money of an unpaid order (G2) and begin to dispense it, if there is enough by now."""
+        if self._payments.authorise(tx, order_id):
+            self._begin_dispensing(tx, order_id, _devices_of(store.vends(tx, order_id)))
 
     def _begin_dispensing(self, tx: Transaction, order_id: UUID, devices: set[UUID]) -> None:
         store.advance_to(tx, order_id, OrderState.AUTHORISED, self._clock.moment())
@@ -331,46 +314,6 @@ class OrderService:
                 order_id=order_id, vend_id=vend_id, machine_id=machine_id, slot=vend["slot"], evidence=evidence
             )
             self._outbox.append(tx, fact)
-
-    def _look(self, tx: Transaction) -> tuple[bool, bool]:
-        """Whether an order can be moved on now, and whether any is open."""
-        return bool(self._plan(tx)), bool(store.open_orders(tx))
-
-    def _plan(self, tx: Transaction) -> list[tuple[sqlite3.Row, Next]]:
-        """What time, money or a free device has made possible: (order or vend row, what to do)."""
-        plan: list[tuple[sqlite3.Row, Next]] = []
-        for order in store.open_orders(tx):
-            quiet_s = self._clock.age(Moment(UUID(order["window_boot"]), order["window_ms"]))
-            if order["state"] == OrderState.PLACED:
-                paid = self._payments.can_authorise(tx, UUID(order["order_id"]))
-                steps = [(order, rules.next_for_unpaid(paid=paid, quiet_s=quiet_s))]
-            else:
-                steps = [
-                    (vend, self._next_for(tx, UUID(vend["device_id"]), quiet_s))
-                    for vend in store.vends(tx, UUID(order["order_id"]))
-                    if vend["state"] == VendProgress.WAITING
-                ]
-            plan += [(row, step) for row, step in steps if step is not Next.WAIT]
-        return plan
-
-    def _next_for(self, tx: Transaction, device_id: UUID, quiet_s: float) -> Next:
-        free = self._dispenses.is_free(tx, device_id)
-        return rules.next_for_waiting(online=self._devices.online(device_id), free=free, quiet_s=quiet_s)
-
-    def _sweep(self, tx: Transaction) -> None:
-        plan = self._plan(tx)
-        for row, step in plan:
-            if step is Next.EXPIRE:
-                self.end_unpaid(tx, UUID(row["order_id"]), OrderState.EXPIRED)
-            elif step is Next.GIVE_UP:
-                self.resolve(tx, row, VendOutcome.NOT_STARTED, None)
-        # Only now: what is requested must not be among the vends that are given up.
-        for row, step in plan:
-            if step is Next.AUTHORISE and self._payments.authorise(tx, UUID(row["order_id"])):
-                order_id = UUID(row["order_id"])
-                self._begin_dispensing(tx, order_id, _devices_of(store.vends(tx, order_id)))
-            elif step is Next.REQUEST:
-                self.request_next(tx, UUID(row["device_id"]))
 
     def _view(self, tx: Transaction, order_id: UUID) -> OrderView:
         order = store.order(tx, order_id)

@@ -20,6 +20,7 @@ from edge.mqtt import Inbox, LocalMqtt, Message
 from edge.mqtt_routes import MqttRoutes
 from edge.orders.recall import OrderRecall
 from edge.orders.service import OrderService, order_key
+from edge.orders.sweep import OrderSweep
 from edge.outbox import Outbox, TelemetryBuffer
 from edge.payments.service import PaymentService
 from edge.recall.service import RecallService
@@ -79,8 +80,9 @@ class Site:
             self.payments,
             self.outbox,
             clock,
-            watch,
         )
+        parts = (self.orders, self.devices, self.dispenses, self.payments)
+        self.order_sweep = OrderSweep(database, *parts, clock, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.recall = RecallService(database, self.outbox, self.catalog, self.order_recall)
         self.routes = MqttRoutes(mqtt, self.devices, self.dispenses, self.inventory, self.payments, self.orders)
@@ -201,7 +203,7 @@ class Site:
             tasks.create_task(self.catalog.run(self.database), name="catalog")
             tasks.create_task(self.devices.run(), name="devices")
             tasks.create_task(self.dispenses.run(self.orders), name="dispenses")
-            tasks.create_task(self.orders.run(), name="orders")
+            tasks.create_task(self.order_sweep.run(), name="orders")
 
     def _to_device(self, topic: str, payload: bytes) -> None:
         self.sent.append((topic, payload))

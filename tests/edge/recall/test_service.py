@@ -10,7 +10,7 @@ import pytest
 
 from edge.dispensing.rules import LAPSE_S
 from edge.failpoints import Failpoints
-from edge.orders.service import SWEEP_S
+from edge.orders.sweep import SWEEP_S
 from firmware.vending.rules import running
 from shared.contract import Rail
 from shared.inventory import Reason
