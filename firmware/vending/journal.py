@@ -25,8 +25,8 @@ RESERVE_BYTES = 2_048
 """Kept free in a file and on the flash, so that what was accepted can always be started, observed and ended."""
 MAX_CREDITS = 32
 
-File = namedtuple("File", ("generation", "journal_id", "records", "size", "torn", "damaged"))
-"""A file that counts: its whole records and their size; `torn` if more follows, `damaged` if that was whole lines."""
+File = namedtuple("File", ("generation", "journal_id", "records", "size", "torn"))
+"""A file that counts: its whole records and their size; `torn` if more follows."""
 
 
 class JournalFailed(Exception):
@@ -115,18 +115,21 @@ class Journal:
         self.size = len(data)
 
     def _load(self) -> None:
-        found = [decode(self._flash.read(name)) for name in FILES]
+        contents = [self._flash.read(name) for name in FILES]
+        found = [decode(data) for data in contents]
         whole = [file for file in found if file is not None]
         if whole:
             newest = max(whole, key=lambda file: file.generation)
             self._generation, self.size = newest.generation, newest.size
             for record in newest.records:
                 self.state = rules.apply(self.state, record)
-            if not newest.damaged:
+            # The other file matters only if it does not count: it may have been the newer one.
+            damaged = any(is_damaged(contents[at]) for at in range(2) if found[at] in (None, newest))
+            if not damaged:
                 self.id = newest.journal_id
-            if not newest.torn:
+            if not newest.torn and not damaged:
                 return
-            log("journal_tail_dropped", generation=self._generation, damaged=newest.damaged)
+            log("journal_tail_dropped", generation=self._generation, damaged=damaged)
         try:
             self._compact(self.state)
         except OSError as error:
@@ -156,7 +159,12 @@ def decode(data: bytes) -> "File | None":
         size += len(line) + 1
     if len(records) < head[2]:
         return None
-    return File(head[1], head[3], tuple(records), size, size != len(data), b"\n" in data[size:])
+    return File(head[1], head[3], tuple(records), size, size != len(data))
+
+
+def is_damaged(data: bytes) -> bool:
+    """Whether a line is not whole any more that once was: its line feed was written, so it was not cut short."""
+    return any(_record(line) is None for line in data.split(b"\n")[:-1])
 
 
 def _record(line: bytes) -> "tuple | None":

@@ -159,6 +159,20 @@ def test_a_line_that_is_damaged_after_it_was_written_makes_it_another_journal() 
     assert Journal(flash).id == again.id
 
 
+def test_a_newest_file_that_is_damaged_at_its_head_makes_it_another_journal() -> None:
+    """What is left is the file before it, which may end right before the vend that was accepted last."""
+    flash = CutFlash(10**6)
+    journal = Journal(flash)
+    while set(flash.files) != set(FILES):
+        journal.append(("H", 1, 1))
+    journal.append(("A", 1, 2, vend, "A1"))
+    # The journal begins with generation 1 in the file of odd ones, so this one is the newer.
+    flash.files[FILES[0]] = b"x" + flash.files[FILES[0]][1:]
+    again = Journal(flash)
+    assert (again.state.highest, again.id != journal.id) == ((1, 1), True)
+    assert Journal(flash).id == again.id
+
+
 def test_a_wiped_flash_begins_another_journal(tmp_path: Path) -> None:
     journal = Journal(Flash(str(tmp_path)))
     for name in FILES:
