@@ -90,7 +90,8 @@ class OrderService:
             return UUID(known["order_id"]), False
 
         order_id, is_new = await self._database.unit("orders.place", work)
-        log.info("order_placed", order_id=str(order_id), machine_id=str(wish.machine_id), new=is_new)
+        said = "order_placed" if is_new else "order_repeated"
+        log.info(said, order_id=str(order_id), machine_id=str(wish.machine_id))
         # Read only now: the command is on its way to the device before the answer is made.
         return await self.view(order_id), is_new
 

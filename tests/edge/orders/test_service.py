@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from edge.dispensing.rules import ANSWER_WITHIN_S, LAPSE_S
 from edge.errors import Refused, Unavailable
@@ -83,8 +84,11 @@ async def test_units_of_one_order_run_one_after_the_other(free: Site) -> None:
 
 async def test_the_same_key_is_the_same_order(free: Site) -> None:
     key = uuid4()
-    first, again = await asyncio.gather(free.order("A1", key=key), free.order("A1", key=key))
+    with capture_logs() as said:
+        first, again = await asyncio.gather(free.order("A1", key=key), free.order("A1", key=key))
     assert first.order_id == again.order_id
+    placings = [entry["event"] for entry in said if entry.get("order_id") == str(first.order_id)]
+    assert sorted(placings) == ["order_placed", "order_repeated"]
     await free.until_state(first.order_id, OrderState.SETTLED)
     assert await free.stock("A1") == 9
     with pytest.raises(Refused) as refused:
