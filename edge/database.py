@@ -40,6 +40,7 @@ class Transaction:
         self._connection = connection
         self._gathered: dict[Callable[..., None], list[Any]] = {}
         self._touched: set[str] = set()
+        self._meanwhile: list[Callable[[], Callable[[], None]]] = []
         self._then: list[Callable[[], None]] = []
 
     def run(self, sql: str, *values: Value) -> int:
@@ -63,7 +64,7 @@ class Transaction:
     def attempt(self) -> Iterator[None]:
         """What the block does here is undone if it raises; then the transaction can go on without it."""
         gathered = {write: len(items) for write, items in self._gathered.items()}
-        then = len(self._then)
+        meanwhile, then = len(self._meanwhile), len(self._then)
         self.run("SAVEPOINT attempt")
         try:
             yield
@@ -73,7 +74,7 @@ class Transaction:
                 self.run("RELEASE attempt")
             for write, items in self._gathered.items():
                 del items[gathered.get(write, 0) :]
-            del self._then[then:]
+            del self._meanwhile[meanwhile:], self._then[then:]
             raise
         self.run("RELEASE attempt")
 
@@ -88,6 +89,22 @@ class Transaction:
     def then(self, tell: Callable[[], None]) -> None:
         """Call `tell` on the event loop once this is committed, before anyone is woken. It must not raise."""
         self._then.append(tell)
+
+    def meanwhile(self, prepare: Callable[[], Callable[[], None]]) -> None:
+        """Call `prepare` on the event loop while the commit is on its way to the disk, and what it returns `then`.
+
+        Nothing may leave the program before the commit; what is to leave can be made ready. It must not raise.
+        """
+        self._meanwhile.append(prepare)
+
+    @property
+    def has_meanwhile(self) -> bool:
+        """Whether there is anything to prepare."""
+        return bool(self._meanwhile)
+
+    def prepare(self) -> None:
+        """What the commit need not be waited for."""
+        self._then.extend([prepare() for prepare in self._meanwhile])
 
     def finish(self) -> None:
         """What was left for right before the commit."""
@@ -164,13 +181,13 @@ class Database:
 
         def run(connection: sqlite3.Connection) -> T:
             try:
-                result, transaction = self._commit(connection, name, work)
+                result, transaction = self._commit(connection, loop, name, work)
             except sqlite3.OperationalError as error:
                 if not _is_full(error):
                     raise
                 log.error("storage_full", unit=name, reserve=self._reserve.exists())
                 self._reserve.unlink(missing_ok=True)
-                result, transaction = self._commit(connection, name, work)
+                result, transaction = self._commit(connection, loop, name, work)
             loop.call_soon_threadsafe(transaction.committed, self._watch)
             return result
 
@@ -182,7 +199,11 @@ class Database:
             raise
 
     def _commit(
-        self, connection: sqlite3.Connection, name: str, work: Callable[[Transaction], T]
+        self,
+        connection: sqlite3.Connection,
+        loop: asyncio.AbstractEventLoop,
+        name: str,
+        work: Callable[[Transaction], T],
     ) -> tuple[T, Transaction]:
         transaction = Transaction(connection)
         connection.execute("BEGIN IMMEDIATE")
@@ -190,6 +211,8 @@ class Database:
             result = work(transaction)
             transaction.finish()
             self._failpoints.hit(f"{name}.before_commit")
+            if transaction.has_meanwhile:
+                loop.call_soon_threadsafe(transaction.prepare)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -49,6 +49,15 @@ class Link:
         return is_news
 
 
+@dataclass(frozen=True, slots=True)
+class SignedCommand:
+    """A command that is ready to go over one connection of one device; a device that claims has no `link` yet."""
+
+    link: Link | None
+    topic: str
+    payload: bytes
+
+
 class Links:
     """All devices of the site."""
 
@@ -83,16 +92,32 @@ class Links:
             log.warning("device_disconnected", device_id=str(identity.device_id), reason=reason)
             self._watch.touch([LINKS_KEY])
 
-    async def send(self, machine_id: UUID, device_id: UUID, command: Command, key: bytes | None = None) -> None:
+    def send(self, machine_id: UUID, device_id: UUID, command: Command, key: bytes | None = None) -> None:
         """Sign and publish a command, by the device's key unless another is given. Nobody learns whether it arrives."""
+        if (signed := self.sign(machine_id, device_id, command, key)) is not None:
+            self.publish(signed)
+
+    def sign(
+        self, machine_id: UUID, device_id: UUID, command: Command, key: bytes | None = None
+    ) -> SignedCommand | None:
+        """The command as it goes over the device's link as it is now; None while there is no key."""
         link = self._links.get(device_id)
         key = key or (link.key if link is not None else None)
         if key is None:
             log.warning("command_without_key", device_id=str(device_id), type=command.type)
-            return
+            return None
         signed = command.model_copy(update={"mac": mac_of(key, machine_id, device_id, command)})
+        return SignedCommand(link, str(Topic(machine_id, device_id, Channel.COMMAND)), signed.to_line())
+
+    def holds(self, device_id: UUID, signed: SignedCommand) -> bool:
+        """Whether the link that the command was signed for is still the device's, and up."""
+        link = self._links.get(device_id)
+        return link is not None and link is signed.link and link.connected
+
+    def publish(self, signed: SignedCommand) -> None:
+        """Let the command go. Nobody learns whether it arrives."""
         try:
-            self._mqtt.publish(str(Topic(machine_id, device_id, Channel.COMMAND)), signed.to_line())
+            self._mqtt.publish(signed.topic, signed.payload)
         except BrokerUnavailable:
             # Whatever matters is repeated until the device answers; the broker's own watch tells whether it is dead.
-            log.warning("command_not_sent", device_id=str(device_id), type=command.type)
+            log.warning("command_not_sent", topic=signed.topic)

@@ -88,7 +88,7 @@ class DeviceService:
             log.warning("claim_refused", device_id=str(topic.device_id))
             return
         log.info("device_claimed", device_id=str(topic.device_id))
-        await self._links.send(
+        self._links.send(
             topic.machine_id, topic.device_id, Claimed(mac=UNSIGNED), bytes.fromhex(claim.command_key)
         )
 

@@ -1,6 +1,6 @@
 """What a gateway does about a vend it has asked for, and what a device's report proves (DESIGN section 5).
 
-These functions are what the product runs and what the model checker explores (tests/lab/model): keep them pure.
+These functions are what the product runs and what the model checker explores (tests/lab/vend_model.py): keep them pure.
 """
 
 from dataclasses import dataclass

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -16,7 +17,7 @@ from edge.devices.service import DeviceService
 from edge.dispensing import rules, store
 from edge.dispensing.rules import Answer, Number, OpenVend, Step
 from edge.failpoints import Failpoints
-from edge.links import LINKS_KEY, UNSIGNED, Link, Links
+from edge.links import LINKS_KEY, UNSIGNED, Link, Links, SignedCommand
 from edge.watch import Watch
 from shared.devices import Acknowledge, Cancel, Command, Dispense, Drop, Hello, Query, Refusal, VendAnswer, VendReport
 from shared.orders import VendOutcome
@@ -96,8 +97,6 @@ class DispenseService:
         self._watch = watch
         self._failpoints = failpoints
         self._progress: dict[UUID, Progress] = {}
-        self._requested: dict[UUID, sqlite3.Row] = {}
-        # What this process has requested and not yet taken up, oldest first.
 
     async def hello(self, topic: Topic, hello: Hello) -> None:
         """Meet a device: its open vend is taken up at once, or given up if the journal that knew of it is lost.
@@ -165,10 +164,10 @@ class DispenseService:
         return store.open_dispense(tx, device_id) is None
 
     def request(self, tx: Transaction, vend_id: UUID, machine_id: UUID, device_id: UUID, slot: str) -> tuple[int, int]:
-        """Open a dispense (G3); its (epoch, seq). The conductor publishes it once this is committed."""
+        """Open a dispense (G3); its (epoch, seq). It is published as soon as this is committed: a customer waits."""
         number = self._devices.next_number(tx, device_id)
         row = store.add_dispense(tx, vend_id, machine_id, device_id, slot, number, self._clock.moment())
-        tx.then(partial(self._requested.__setitem__, vend_id, row))
+        tx.meanwhile(partial(self._prepare, row))
         tx.touch(OPEN_VENDS_KEY)
         return number
 
@@ -207,7 +206,7 @@ class DispenseService:
         """Tell the device that its report is committed."""
         self._failpoints.hit("dispensing.acknowledge.before")
         acknowledge = Acknowledge(epoch=report.epoch, seq=report.seq, vend_id=report.vend_id, mac=UNSIGNED)
-        await self._links.send(topic.machine_id, topic.device_id, acknowledge)
+        self._links.send(topic.machine_id, topic.device_id, acknowledge)
         self._failpoints.hit("dispensing.acknowledge.after")
 
     async def run(self, owner: VendOwner) -> None:
@@ -215,7 +214,6 @@ class DispenseService:
         with self._watch.on(LINKS_KEY, OPEN_VENDS_KEY) as changed:
             while True:
                 changed.clear()
-                await self._begin(owner)
                 known = set(self._progress)
                 rows = await self._database.read(store.open_dispenses)
                 self._forget(known - {UUID(row["vend_id"]) for row in rows})
@@ -227,25 +225,23 @@ class DispenseService:
                 except TimeoutError:
                     continue
 
-    async def _begin(self, owner: VendOwner) -> None:
-        """Publish what has just been requested without reading it back: a customer waits.
+    def _prepare(self, row: sqlite3.Row) -> Callable[[], None]:
+        return partial(self._begin, row, self._signed(row, Step.DISPENSE))
 
-        A vend that has been taken up from the ledger meanwhile is left to it: a cancel may have ended it there.
-        """
-        while self._requested:
-            row = next(iter(self._requested.values()))
-            await self._take_step(row, self._progress_of(row), owner)
+    def _begin(self, row: sqlite3.Row, command: SignedCommand | None) -> None:
+        """The request is committed. What cannot go now is left to the conductor, as nothing was published yet."""
+        progress = self._progress[UUID(row["vend_id"])] = self._new_progress(row, published=False)
+        self._publish(progress, Step.DISPENSE, command)
 
     def _forget(self, ended: set[UUID]) -> None:
         for vend_id in ended:
             del self._progress[vend_id]
 
     def _progress_of(self, row: sqlite3.Row) -> Progress:
+        # What this process has requested itself has its progress since the commit; of the rest it cannot know.
         vend_id = UUID(row["vend_id"])
         if vend_id not in self._progress:
-            # Only of what this process has requested itself can it know that nothing was published yet.
-            published = self._requested.pop(vend_id, None) is None
-            self._progress[vend_id] = self._new_progress(row, published=published)
+            self._progress[vend_id] = self._new_progress(row, published=True)
         return self._progress[vend_id]
 
     def _new_progress(self, row: sqlite3.Row, *, published: bool) -> Progress:
@@ -276,19 +272,25 @@ class DispenseService:
         elif step is Step.BEGIN_CANCEL:
             await owner.cancel_overdue(vend_id)
         elif step is not Step.WAIT and now - progress.sent_at >= rules.RESEND_S:
-            await self._send(row, progress, step)
+            self._publish(progress, step, self._signed(row, step))
 
-    async def _send(self, row: sqlite3.Row, progress: Progress, step: Step) -> None:
+    def _signed(self, row: sqlite3.Row, step: Step) -> SignedCommand | None:
+        """The command as it goes over the device's link now; None where that is not open."""
         device_id = UUID(row["device_id"])
         nonce = self._links.nonce(device_id)
         if nonce is None:
+            return None
+        return self._links.sign(UUID(row["machine_id"]), device_id, _command(step, row, nonce))
+
+    def _publish(self, progress: Progress, step: Step, command: SignedCommand | None) -> None:
+        if command is None or not self._links.holds(progress.device_id, command):
             return
         # Before the publish: whoever is interrupted in it must believe that it went out.
         progress.sent_at = self._clock.monotonic()
         if step is Step.DISPENSE:
             progress.published, progress.quiet_since = True, progress.sent_at
         self._failpoints.hit(f"dispensing.{step.value}.before_publish")
-        await self._links.send(UUID(row["machine_id"]), device_id, _command(step, row, nonce))
+        self._links.publish(command)
         self._failpoints.hit(f"dispensing.{step.value}.after_publish")
 
 

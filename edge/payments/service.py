@@ -177,7 +177,7 @@ class PaymentService:
         log.info("credit_recorded", machine_id=str(topic.machine_id), credit_id=str(credit.credit_id))
         self._failpoints.hit("payments.acknowledge_credit.before")
         acknowledge = AcknowledgeCredit(credit_id=credit.credit_id, mac=UNSIGNED)
-        await self._links.send(topic.machine_id, topic.device_id, acknowledge)
+        self._links.send(topic.machine_id, topic.device_id, acknowledge)
         self._failpoints.hit("payments.acknowledge_credit.after")
 
     def _change_credit(self, tx: Transaction, machine_id: UUID, amount_minor: int) -> None:

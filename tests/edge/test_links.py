@@ -82,7 +82,7 @@ async def test_a_command_is_signed_with_the_devices_own_key(ether: Ether) -> Non
     ether.links.of(TOPIC).key = key
     dispense = Dispense(epoch=1, seq=2, vend_id=VEND_ID, slot="A1", nonce="0" * 16, mac=UNSIGNED)
     for command in (CANCEL, dispense):
-        await ether.links.send(MACHINE_ID, DEVICE_ID, command)
+        ether.links.send(MACHINE_ID, DEVICE_ID, command)
         topic, payload = ether.published[-1]
         sent = COMMAND.validate_json(payload)
         assert topic == f"larder/v1/{MACHINE_ID}/{DEVICE_ID}/cmd"
@@ -92,6 +92,6 @@ async def test_a_command_is_signed_with_the_devices_own_key(ether: Ether) -> Non
 
 async def test_without_a_key_nothing_is_sent(ether: Ether) -> None:
     with capture_logs() as lines:
-        await ether.links.send(MACHINE_ID, DEVICE_ID, CANCEL)
+        ether.links.send(MACHINE_ID, DEVICE_ID, CANCEL)
     assert ether.published == []
     assert [line["event"] for line in lines] == ["command_without_key"]

@@ -33,6 +33,7 @@ from shared.orders import ChosenLine, OrderState, OrderView, PlaceOrder
 from shared.sync import FACT, Fact
 from shared.topics import Channel, Topic
 from tests.fakes.device import FakeDevice
+from tests.fakes.interruptions import Interruptions
 from tests.fakes.until import until
 
 SLOTS = frozenset({"A1", "A2", "A3"})
@@ -56,10 +57,16 @@ class SteppedClock(Clock):
 
 
 class Site:
-    """All services over one ledger; `device` is what the LAN would be, `sent` what the gateway has published on it."""
+    """All services over one ledger; `device` is what the LAN would be, `sent` what the gateway has published on it.
 
-    def __init__(self, database: Database, watch: Watch, clock: SteppedClock) -> None:
+    `interruptions` happen within the ledger's units.
+    """
+
+    def __init__(
+        self, database: Database, watch: Watch, clock: SteppedClock, interruptions: Interruptions | None = None
+    ) -> None:
         self.database, self.watch, self.clock = database, watch, clock
+        self.interruptions = interruptions or Interruptions()
         self.machine_id, self.device_id = new_id(), new_id()
         self.sent: list[tuple[str, bytes]] = []
         failpoints = Failpoints()
@@ -229,9 +236,10 @@ async def running_site(
 ) -> AsyncIterator[Site]:
     """A configured site with its device connected, its tasks running."""
     watch = Watch()
-    database = Database(folder, watch, Failpoints())
+    interruptions = Interruptions()
+    database = Database(folder, watch, interruptions)
     await database.open()
-    site = Site(database, watch, clock or SteppedClock())
+    site = Site(database, watch, clock or SteppedClock(), interruptions)
     await site.configure(rail, opening)
     task = asyncio.create_task(site.run(), name="site")
     try:

@@ -9,7 +9,6 @@ import pytest
 
 from edge.clock import new_id
 from edge.database import Transaction
-from edge.dispensing.rules import RESEND_S
 from edge.dispensing.service import OPEN_VENDS_KEY
 from firmware.vending import rules as device
 from shared.contract import Rail
@@ -149,13 +148,11 @@ async def test_a_second_loss_in_the_same_vend_changes_nothing(site: Site) -> Non
 
 
 async def place_unpublished(site: Site) -> OrderView:
-    """An order whose vend is requested and not published, at a gateway that stands still."""
-    for task in asyncio.all_tasks():
-        if task.get_name() == "site":
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    """An order whose device goes away between the request and its commit."""
+    site.interruptions.at("orders.place.before_commit", site.disconnect)
     view = await site.order("A1")
     assert view.vends[0].state is VendProgress.REQUESTED
+    assert "dispense" not in site.device.heard
     return view
 
 
@@ -165,8 +162,7 @@ async def test_a_vend_that_was_not_published_goes_to_the_new_journal(site: Site,
     view = await place_unpublished(site)
     site.device.wipe()
     site.device.slow = restart
-    await say_hello(site)
-    conductor = asyncio.create_task(site.run(), name="site")
+    await site.connect()
     if restart:
         await site.until(view.order_id, lambda now: now.vends[0].state is VendProgress.STARTED)
         await stop(site)
@@ -177,13 +173,7 @@ async def test_a_vend_that_was_not_published_goes_to_the_new_journal(site: Site,
             await again.device.turn()
             view = await again.until_state(view.order_id, OrderState.SETTLED)
     else:
-        site.device.deaf = True
-        await asyncio.sleep(RESEND_S / 2)
-        site.device.deaf = False
-        site.clock.step(RESEND_S)
         view = await site.until_state(view.order_id, OrderState.SETTLED)
-    conductor.cancel()
-    await asyncio.gather(conductor, return_exceptions=True)
     assert view.vends[0].outcome is VendOutcome.DISPENSED
     assert list(site.device.starts.values()) == [1]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from edge.clock import new_id
-from edge.dispensing.service import OPEN_VENDS_KEY
 from edge.errors import Refused
 from shared.contract import Rail
 from shared.devices import Credit, Evidence, Hello, VendAnswer, VendReport, VendResult, VendState
@@ -27,24 +26,29 @@ async def cash(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def test_a_vend_that_was_cancelled_before_it_was_published_is_never_published(cash: Site) -> None:
-    cash.device.slow = True
-    await cash.device.insert_coin(2 * PRICE_MINOR)
-    view = await cash.order("A1", "A2")
-    view = await cash.until(view.order_id, lambda now: now.vends[0].state is VendProgress.STARTED)
-    busy = asyncio.create_task(cash.database.unit("test.busy", lambda tx: time.sleep(0.25)))
-    await asyncio.sleep(0.02)
-    await cash.device.turn()
-    await asyncio.sleep(0.02)
-    cancel = asyncio.create_task(cash.orders.cancel(view.order_id))
-    await asyncio.sleep(0.02)
-    cash.watch.touch([OPEN_VENDS_KEY])
-    await asyncio.gather(busy, cancel)
-    view = await cash.until_state(view.order_id, OrderState.SETTLED)
+    await cash.device.insert_coin(PRICE_MINOR)
     await cash.settle()
-    assert view.vends[1].outcome in (VendOutcome.NOT_STARTED, VendOutcome.CANCELLED)
-    assert len(cash.device.starts) == 1
-    assert cash.device.heard.count("dispense") == 1
+    cash.interruptions.at("orders.place.before_commit", cash.disconnect)
+    view = await cash.order("A1")
+    await cash.orders.cancel(view.order_id)
+    await cash.connect()
+    view = await cash.until_state(view.order_id, OrderState.SETTLED)
+    assert view.vends[0].outcome is VendOutcome.NOT_STARTED
+    assert "dispense" not in cash.device.heard
     assert await cash.credit() == PRICE_MINOR
+
+
+async def test_a_command_for_a_connection_that_was_replaced_waits_for_the_hello(cash: Site) -> None:
+    await cash.device.insert_coin(PRICE_MINOR)
+    await cash.settle()
+    cash.interruptions.at("orders.place.after_commit", lambda: cash.links.connected(cash.identity))
+    view = await cash.order("A1")
+    await cash.settle()
+    assert "dispense" not in cash.device.heard
+    await cash.device.hello()
+    view = await cash.until_state(view.order_id, OrderState.SETTLED)
+    assert view.vends[0].outcome is VendOutcome.DISPENSED
+    assert cash.device.heard.count("dispense") == 1
 
 
 async def test_cancelling_while_the_device_comes_back_requests_nothing(cash: Site) -> None:
