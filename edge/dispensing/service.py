@@ -26,6 +26,9 @@ from shared.topics import Topic
 IDLE_S = 60.0
 """How long the conductor sleeps when nothing is open and nobody wakes it."""
 
+HEARING_S = 1.0
+"""What devices said while the ledger let nobody in, for a backup or on a bad card, is heard so soon afterwards."""
+
 OPEN_VENDS_KEY = "open_vends"
 """Touched when an open vend may take a step (watch.py)."""
 
@@ -76,6 +79,16 @@ class Progress:
     """The last publish of the dispense, or the last word that the device is at it."""
     sent_at: float = float("-inf")
     answer: Answer = Answer.NONE
+    lapsed_at: float | None = None
+    """When it was found to have lapsed, as far as had been heard by then."""
+
+    def lapsed(self, now: float) -> bool:
+        """Whether it has lapsed, and all that was said before that is heard. To be asked whenever it is looked at."""
+        if now - self.quiet_since < rules.LAPSE_S and now - self.since < rules.STUCK_S:
+            self.lapsed_at = None
+        elif self.lapsed_at is None:
+            self.lapsed_at = now
+        return self.lapsed_at is not None and now - self.lapsed_at >= HEARING_S
 
 
 class DispenseService:
@@ -198,9 +211,14 @@ class DispenseService:
         late = outcome is VendOutcome.DISPENSED and row["outcome"] != VendOutcome.DISPENSED
         return (News.UNPAID_DROP if late else News.REPEAT), outcome
 
-    def end(self, tx: Transaction, vend_id: UUID, outcome: VendOutcome) -> bool:
-        """End an open vend without a report; false if it has ended meanwhile."""
-        return store.end_dispense(tx, vend_id, outcome)
+    def end(self, tx: Transaction, vend_id: UUID, outcome: VendOutcome) -> VendOutcome | None:
+        """End an open vend without a report; None if it has ended meanwhile, else its outcome.
+
+        That is DISPENSED, whatever was believed, if proof of a drop has come in since.
+        """
+        row = store.dispense(tx, vend_id)
+        proven = VendOutcome.DISPENSED if row is not None and row["drop_seen"] else outcome
+        return proven if store.end_dispense(tx, vend_id, proven) else None
 
     async def acknowledge(self, topic: Topic, report: VendReport) -> None:
         """Tell the device that its report is committed."""
@@ -264,7 +282,7 @@ class DispenseService:
             vend,
             connected=self._links.online(UUID(row["device_id"])),
             overdue=self._clock.age(requested) >= rules.ANSWER_WITHIN_S,
-            lapsed=now - progress.quiet_since >= rules.LAPSE_S or now - progress.since >= rules.STUCK_S,
+            lapsed=progress.lapsed(now),
         )
         if step in rules.ENDINGS:
             log.warning("vend_unanswered", vend_id=str(vend_id), outcome=rules.ENDINGS[step])

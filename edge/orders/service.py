@@ -165,8 +165,8 @@ class OrderService:
 
         def work(tx: Transaction) -> None:
             vend = store.vend(tx, vend_id)
-            if vend is not None and self._dispenses.end(tx, vend_id, outcome):
-                self.resolve(tx, vend, outcome, None)
+            if vend is not None and (proven := self._dispenses.end(tx, vend_id, outcome)) is not None:
+                self.resolve(tx, vend, proven, None)
                 self.request_next(tx, UUID(vend["device_id"]))
 
         await self._database.unit("orders.end_unanswered", work)

@@ -1,12 +1,14 @@
 """A vend on its way: repeats, restarts, nonces, and proof that comes in pieces."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from edge.dispensing.rules import LAPSE_S, RESEND_S
+from edge.dispensing.service import OPEN_VENDS_KEY
 from shared.contract import Rail
 from shared.devices import COMMAND, Dispense, Drop
 from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
@@ -64,6 +66,37 @@ async def test_a_drop_that_was_told_settles_a_vend_whose_report_never_comes(site
     view = await site.until_state(view.order_id, OrderState.SETTLED)
     assert view.vends[0].outcome is VendOutcome.DISPENSED
     assert await site.credit() == PRICE_MINOR
+
+
+async def test_proof_of_a_drop_that_came_in_meanwhile_decides(site: Site) -> None:
+    """The vend is given up by what was read before the drop was told."""
+    site.device.slow = True
+    view = await site.order("A1")
+    view = await site.until(view.order_id, started)
+    vend_id = view.vends[0].vend_id
+    topic = Topic(site.machine_id, site.device_id, Channel.DROP)
+    await site.dispenses.record_drop(topic, Drop(boot_id=view.order_id, epoch=1, seq=1, vend_id=vend_id))
+    await site.orders.end_unanswered(vend_id, VendOutcome.AMBIGUOUS)
+    view = await site.until_state(view.order_id, OrderState.SETTLED)
+    assert (view.vends[0].outcome, view.given_back_minor) == (VendOutcome.DISPENSED, 0)
+
+
+async def test_the_silence_of_a_ledger_is_not_a_devices(site: Site) -> None:
+    site.device.slow = True
+    view = await site.order("A1")
+    await site.until(view.order_id, started)
+    await site.device.start()
+    busy = asyncio.create_task(site.database.unit("test.busy", lambda tx: time.sleep(0.3)))
+    await asyncio.sleep(0.02)
+    site.watch.touch([OPEN_VENDS_KEY])
+    await asyncio.sleep(0.02)
+    site.clock.step(LAPSE_S + 1)
+    await busy
+    await site.settle()
+    assert (await site.orders.view(view.order_id)).vends[0].outcome is None
+    await site.device.turn()
+    view = await site.until_state(view.order_id, OrderState.SETTLED)
+    assert view.vends[0].outcome is VendOutcome.DISPENSED
 
 
 async def test_a_drop_told_by_another_device_proves_nothing(site: Site) -> None:
