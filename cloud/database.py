@@ -89,36 +89,61 @@ class Transaction:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self._sent: asyncio.Task[Any] | None = None
 
     async def fetch(self, sql: str, *values: object) -> Sequence[Row]:
         """All rows of one statement."""
-        rows: Sequence[Row] = await self._connection.fetch(sql, *values)
+        rows: Sequence[Row] = await (await self._idle()).fetch(sql, *values)
         return rows
 
     async def fetch_one(self, sql: str, *values: object) -> Row | None:
         """The first row of one statement."""
-        row: Row | None = await self._connection.fetchrow(sql, *values)
+        row: Row | None = await (await self._idle()).fetchrow(sql, *values)
         return row
 
     async def execute(self, sql: str, *values: object) -> int:
         """Runs one statement; how many rows it touched."""
-        status: str = await self._connection.execute(sql, *values)
+        status: str = await (await self._idle()).execute(sql, *values)
         last = status.rsplit(" ", 1)[-1]
         return int(last) if last.isdigit() else 0
 
+    async def send(self, sql: str, *values: object) -> None:
+        """Sends one statement and comes back: the caller thinks on while the server works.
+
+        The next use of this transaction, or its end, waits for it and raises what it raised. No model until then.
+        """
+        connection = await self._idle()
+        self._sent = asyncio.create_task(connection.execute(sql, *values), name="statement sent")
+        await asyncio.sleep(0)  # now it is on its way
+
+    async def _idle(self) -> Any:
+        """The connection, once the statement sent has ended. Raises what that raised."""
+        sent, self._sent = self._sent, None
+        if sent is not None:
+            await sent
+        return self._connection
+
+    @asynccontextmanager
+    async def settled(self) -> AsyncIterator[None]:
+        """When this ends, so has the last statement sent in it. What that raised is told first: it came first."""
+        try:
+            yield
+        finally:
+            await self._idle()
+
     async def become(self, tenant_id: UUID) -> None:
         """Work for this tenant from here to the end of the transaction."""
-        await self._connection.execute("SELECT set_config('app.tenant', $1, true)", str(tenant_id))
+        await self.execute("SELECT set_config('app.tenant', $1, true)", str(tenant_id))
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """What fails inside is undone alone."""
-        async with self._connection.transaction():
+        async with (await self._idle()).transaction(), self.settled():
             yield
 
     async def ring(self, kind: str, key: UUID) -> None:
         """Tell all processes that something of `kind` moved. Heard after the commit, ids only."""
-        await self._connection.execute("SELECT pg_notify('larder', $1)", f"{kind} {key}")
+        await self.execute("SELECT pg_notify('larder', $1)", f"{kind} {key}")
 
 
 def columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
@@ -266,7 +291,9 @@ class Database:
             try:
                 async with connection.transaction():
                     await connection.execute(_SET, list(settings), list(settings.values()))
-                    result = await work(Transaction(connection))
+                    begun = Transaction(connection)
+                    async with begun.settled():
+                        result = await work(begun)
                     self._failpoints.hit(f"{name}.before_commit")
                 self._failpoints.hit(f"{name}.after_commit")
                 return result

@@ -93,7 +93,7 @@ async def restate(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fac
 
 async def _take_steps(transaction: Transaction, tenant_id: UUID, steps: Mapping[tuple[UUID, str], SlotStep]) -> None:
     if steps:
-        await transaction.execute(_STOCK, tenant_id, *columns([(*key, *values(step)) for key, step in steps.items()]))
+        await transaction.send(_STOCK, tenant_id, *columns([(*key, *values(step)) for key, step in steps.items()]))
 
 
 async def instruct(

@@ -124,13 +124,13 @@ async def _insert(
 ) -> None:
     """The new orders and their vends, with their steps, which are taken out of those given."""
     order_rows = [(*_frozen(order), *values(steps.pop(order.order_id, None) or OrderStep())) for order in placed]
+    await transaction.send(_ORDERS, tenant_id, *columns(order_rows))
     vend_rows = [
         (position, *values(vend), *values(_own(vends.pop(vend.vend_id, None), order.order_id)))
         for order in placed
         for position, vend in enumerate(order.vends, 1)
     ]
-    await transaction.execute(_ORDERS, tenant_id, *columns(order_rows))
-    await transaction.execute(_VENDS, tenant_id, *columns(vend_rows))
+    await transaction.send(_VENDS, tenant_id, *columns(vend_rows))
 
 
 def _own(step: VendStep | None, order_id: UUID) -> VendStep:

@@ -54,7 +54,7 @@ async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact
             (p.payment_id, p.rail, p.currency, p.amount_minor, at, *values(steps.pop(p.payment_id)))
             for at, p in attempts
         ]
-        await transaction.execute(_ATTEMPTS, tenant_id, *columns(rows))
+        await transaction.send(_ATTEMPTS, tenant_id, *columns(rows))
     if steps:
         older = [(payment_id, *values(step)) for payment_id, step in steps.items()]
         if await transaction.execute(_STEPS, *columns(older)) != len(older):

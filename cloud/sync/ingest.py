@@ -188,7 +188,7 @@ async def _add(
     mark = Mark(header.epoch, header.first_seq + header.count - 1, batch.hashes[-1])
     kept = ([_event(fact) for fact in facts[start:]], batch.lines[start:], batch.hashes[start:])
     before = header.first_seq + start - 1
-    await transaction.execute(_KEEP, caller.tenant_id, caller.gateway_id, header.epoch, before, *kept, mark.chain)
+    await transaction.send(_KEEP, caller.tenant_id, caller.gateway_id, header.epoch, before, *kept, mark.chain)
     dead = [
         DeadLetter(header.first_seq + place, fact, 1)
         for place, fact in enumerate(facts)
