@@ -76,6 +76,7 @@ class OrderService:
         """Place an order, once for an idempotency key; the order, and whether it is new.
 
         Stock is reserved and prices are frozen before this returns; what needs no money is on its way to the device.
+        At a cash machine it cancels what was ordered before and is not paid for.
         Raises Refused (price_changed, sold_out, slot_suspect, unknown_machine, unknown_slot, out_of_service,
         idempotency_key_reused) and Unavailable (machine_offline, storage_full).
         """
@@ -180,6 +181,8 @@ class OrderService:
         devices = {slot: offered.device_id for slot, offered in offer.slots.items()}
         if not all(self._devices.online(device_id) for device_id in devices.values()):
             raise Unavailable(Code.MACHINE_OFFLINE, "The machine does not answer. Nothing was charged.")
+        if offer.machine.rail is Rail.CASH:
+            self._end_unpaid_of(tx, wish.machine_id)
         for slot, quantity in quantities.items():
             self._inventory.reserve(tx, wish.machine_id, slot, quantity)
         placed = rules.priced(offer, wish, new_id, self._clock.now())
@@ -194,10 +197,20 @@ class OrderService:
             self._begin_dispensing(tx, placed.order_id, set(devices.values()))
         return placed.order_id
 
-    def authorise(self, tx: Transaction, order_id: UUID) -> None:
-        """Hold the money of an unpaid order (G2) and begin to dispense it, if there is enough by now."""
-        if self._payments.authorise(tx, order_id):
-            self._begin_dispensing(tx, order_id, _devices_of(store.vends(tx, order_id)))
+    def _end_unpaid_of(self, tx: Transaction, machine_id: UUID) -> None:
+        """Whoever orders now will insert the next coins: an earlier order must not wait for them any more."""
+        for order in store.open_orders(tx):
+            if order["machine_id"] == str(machine_id) and order["state"] == OrderState.PLACED:
+                order_id = UUID(order["order_id"])
+                if not self.authorise(tx, order_id):
+                    self.end_unpaid(tx, order_id, OrderState.CANCELLED)
+
+    def authorise(self, tx: Transaction, order_id: UUID) -> bool:
+        """Hold the money of an unpaid order (G2) and begin to dispense it, if there is enough by now; whether it is."""
+        if not self._payments.authorise(tx, order_id):
+            return False
+        self._begin_dispensing(tx, order_id, _devices_of(store.vends(tx, order_id)))
+        return True
 
     def _begin_dispensing(self, tx: Transaction, order_id: UUID, devices: set[UUID]) -> None:
         store.advance_to(tx, order_id, OrderState.AUTHORISED, self._clock.moment())

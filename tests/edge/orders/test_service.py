@@ -162,6 +162,40 @@ async def test_an_unpaid_order_expires_and_frees_its_stock(cash: Site) -> None:
     assert (levels["A1"].on_hand, levels["A1"].reserved) == (10, 0)
 
 
+async def test_a_forgotten_order_leaves_the_next_customers_coins_alone(cash: Site) -> None:
+    await cash.move_stock("A1", -9, Reason.ADJUST)
+    forgotten = await cash.order("A1", "A2")
+    wanted = await cash.order("A1")
+    assert (await cash.orders.view(forgotten.order_id)).state is OrderState.CANCELLED
+    await cash.device.insert_coin(PRICE_MINOR)
+    wanted = await cash.until_state(wanted.order_id, OrderState.SETTLED)
+    assert [vend.outcome for vend in wanted.vends] == [VendOutcome.DISPENSED]
+    assert set(cash.device.starts) == {str(wanted.vends[0].vend_id)}
+    levels = await cash.database.read(lambda tx: cash.inventory.levels(tx, cash.machine_id))
+    assert (levels["A1"].on_hand, levels["A1"].reserved, levels["A2"].reserved) == (0, 0, 0)
+    events = [fact.body.event for fact in await cash.facts()]
+    assert events.count("payment_voided") == 1
+    assert events.index("order_ended") < len(events) - 1 - events[::-1].index("order_placed")
+
+
+async def test_an_order_whose_coins_are_in_does_not_give_way(cash: Site) -> None:
+    first = await cash.order("A1")
+    sql = "INSERT INTO credit_balances (machine_id, amount_minor) VALUES (?, ?)"
+    await cash.database.unit("test.coins", lambda tx: tx.run(sql, str(cash.machine_id), PRICE_MINOR))
+    second = await cash.order("A2")
+    first = await cash.until_state(first.order_id, OrderState.SETTLED)
+    assert [vend.outcome for vend in first.vends] == [VendOutcome.DISPENSED]
+    assert (await cash.orders.view(second.order_id)).due_minor == PRICE_MINOR
+
+
+async def test_a_refused_order_ends_no_other(cash: Site) -> None:
+    first = await cash.order("A1")
+    await cash.move_stock("A2", -10, Reason.ADJUST)
+    with pytest.raises(Refused):
+        await cash.order("A2")
+    assert (await cash.orders.view(first.order_id)).state is OrderState.PLACED
+
+
 async def test_cancelling_an_unpaid_order_takes_nothing(cash: Site) -> None:
     view = await cash.order("A1", "A2")
     view = await cash.orders.cancel(view.order_id)

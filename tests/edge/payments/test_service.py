@@ -58,8 +58,9 @@ async def test_every_coin_ends_captured_or_as_credit(site: Site) -> None:
 
 
 async def test_credit_of_one_order_is_not_spent_by_two(site: Site) -> None:
-    first, second = await site.order("A1"), await site.order("A2")
     await site.device.insert_coin(PRICE_MINOR)
+    await site.settle()
+    first, second = await site.order("A1"), await site.order("A2")
     await site.until_state(first.order_id, OrderState.SETTLED)
     await site.settle()
     assert (await site.orders.view(second.order_id)).state is OrderState.PLACED
