@@ -88,9 +88,7 @@ class DeviceService:
             log.warning("claim_refused", device_id=str(topic.device_id))
             return
         log.info("device_claimed", device_id=str(topic.device_id))
-        self._links.send(
-            topic.machine_id, topic.device_id, Claimed(mac=UNSIGNED), bytes.fromhex(claim.command_key)
-        )
+        self._links.send(topic.machine_id, topic.device_id, Claimed(mac=UNSIGNED), bytes.fromhex(claim.command_key))
 
     def meet(self, tx: Transaction, topic: Topic, hello: Hello) -> bytes | None:
         """A device is there: compare its journal with the ledger; the key for its commands, None if it is refused.
