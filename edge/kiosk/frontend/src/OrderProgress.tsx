@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import type { Catalogue, Order, Vend } from "./api";
 import { amount } from "./money";
 import { Loading, Notice, Spinner, Statement, type Tone } from "./parts";
@@ -23,9 +23,9 @@ export function OrderProgress({ order, connected, catalogue, purchase }: Props) 
       {!order ? (
         <Loading />
       ) : isOver(order) ? (
-        <Ended order={order} leave={purchase.leave} />
+        <Ended order={order} purchase={purchase} />
       ) : order.state === "placed" && order.due_minor > 0 ? (
-        <InsertCoins order={order} credit={catalogue?.credit_minor ?? 0} cancel={purchase.cancel} />
+        <InsertCoins order={order} credit={catalogue?.credit_minor ?? 0} purchase={purchase} />
       ) : (
         <Dispensing order={order} />
       )}
@@ -33,13 +33,7 @@ export function OrderProgress({ order, connected, catalogue, purchase }: Props) 
   );
 }
 
-function InsertCoins({ order, credit, cancel }: { order: Order; credit: number; cancel: Purchase["cancel"] }) {
-  const [cancelling, setCancelling] = useState(false);
-  const stop = (): void => {
-    setCancelling(true);
-    // What becomes of the order is told by its events; a refused or lost cancel only frees the button again.
-    cancel().catch(() => setCancelling(false));
-  };
+function InsertCoins({ order, credit, purchase }: { order: Order; credit: number; purchase: Purchase }) {
   return (
     <Statement tone="busy" headline="Please insert" mark={<Coins />}>
       <p class="figure" role="status">
@@ -50,8 +44,8 @@ function InsertCoins({ order, credit, cancel }: { order: Order; credit: number; 
         {credit > 0 && ` · credit ${amount(credit, order.currency)}`}
       </p>
       <div class="actions">
-        <button onClick={stop} disabled={cancelling}>
-          {cancelling ? "Cancelling…" : "Cancel"}
+        <button onClick={purchase.cancel} disabled={purchase.cancelling}>
+          {purchase.cancelling ? "Cancelling…" : "Cancel"}
         </button>
       </div>
     </Statement>
@@ -67,8 +61,9 @@ function Dispensing({ order }: { order: Order }) {
   );
 }
 
-function Ended({ order, leave }: { order: Order; leave(): void }) {
-  const { tone, headline, advice } = ending(order);
+function Ended({ order, purchase }: { order: Order; purchase: Purchase }) {
+  const { leave } = purchase;
+  const { tone, headline, advice } = ending(order, purchase.cancelling);
   const money = moneyText(order);
   useEffect(() => {
     const timer = setTimeout(leave, tone === "good" ? BACK_AFTER_SUCCESS_MS : BACK_AFTER_FAILURE_MS);
@@ -88,8 +83,11 @@ function Ended({ order, leave }: { order: Order; leave(): void }) {
   );
 }
 
-function ending(order: Order): { tone: Tone; headline: string; advice: string | null } {
-  if (order.state === "cancelled") return { tone: "plain", headline: "Order cancelled", advice: null };
+function ending(order: Order, cancelled: boolean): { tone: Tone; headline: string; advice: string | null } {
+  if (order.state === "cancelled") {
+    const advice = cancelled ? null : "It was not paid yet, and somebody else has ordered at this machine.";
+    return { tone: "plain", headline: "Order cancelled", advice };
+  }
   if (order.state === "expired") return { tone: "plain", headline: "Time ran out", advice: "The order was not paid in time." };
   const out = order.vends.filter((vend) => vend.outcome === "dispensed").length;
   if (out === order.vends.length) {

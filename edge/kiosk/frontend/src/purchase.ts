@@ -24,7 +24,10 @@ export interface Purchase {
   place(body: PlaceOrder): void;
   /** Ask for the same order once more, for another minute. */
   tryAgain(): void;
-  cancel(): Promise<void>;
+  /** Ask for the order to be cancelled. What becomes of it is told by its events. */
+  cancel(): void;
+  /** Whether the customer has asked for that, and was not refused. */
+  cancelling: boolean;
   /** Forget the order and choose anew. */
   leave(): void;
 }
@@ -39,6 +42,7 @@ export function usePurchase(machineId: string): Purchase {
   const storage = `larder.purchase.${machineId}`;
   const [kept, setKept] = useState<Kept | null>(() => JSON.parse(sessionStorage.getItem(storage) ?? "null") as Kept | null);
   const [stage, setStage] = useState<Stage>(() => stageOf(kept));
+  const [cancelling, setCancelling] = useState(false);
 
   const keep = (next: Kept | null): void => {
     if (next) sessionStorage.setItem(storage, JSON.stringify(next));
@@ -52,6 +56,7 @@ export function usePurchase(machineId: string): Purchase {
   const start = (key: string, body: PlaceOrder): void => {
     keep({ key, body, repeat_until_ms: Date.now() + REPEAT_MS, order_id: null });
     setStage({ at: "placing", unreachable: false });
+    setCancelling(false);
   };
 
   useEffect(() => {
@@ -84,9 +89,12 @@ export function usePurchase(machineId: string): Purchase {
     stage,
     place: (body) => start(newKey(), body),
     tryAgain: () => kept && start(kept.key, kept.body),
-    cancel: async () => {
-      if (kept?.order_id) await cancelOrder(kept.order_id);
+    cancel: () => {
+      if (!kept?.order_id) return;
+      setCancelling(true);
+      cancelOrder(kept.order_id).catch(() => setCancelling(false));
     },
+    cancelling,
     leave: () => leave(),
   };
 }
