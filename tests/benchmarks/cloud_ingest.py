@@ -3,9 +3,9 @@
 Twice: one gateway alone, which waits for each acknowledgement before its next batch, and four at once, each so on its
 own connection, as the cloud serves them. The bare insert has one connection and no company in both.
 
-The floor is a fair one: the same durable server (fsync, synchronous commit), a table with the same columns, defaults and
-primary key as `facts`, a statement prepared once. Its clock holds the encoding of the arrays, the insert and its commit;
-the arrays are made before, as the requests are. It is spared what makes ingest more than an insert: walls, HTTP, checks.
+The floor is a fair one: the same durable server (fsync, synchronous commit), a table with the columns, defaults and
+primary key of `facts`, a statement prepared once. Its clock holds the arrays' encoding, the insert and its commit;
+the arrays are made before, as the requests are. It is spared what makes ingest more: HTTP, checks, walls.
 
 `python -m tests.benchmarks.cloud_ingest [FACTS]` prints JSON; `measure` is for other benchmarks.
 """
