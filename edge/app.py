@@ -90,7 +90,7 @@ class Gateway:
         inbox = Inbox(self.clock.monotonic)
         self.broker = EmbeddedBroker(inbox.put)
         self.mqtt = LocalMqtt(self.broker.publish, inbox)
-        self.links = Links(self.mqtt, self.watch)
+        self.links = Links(self.mqtt, self.clock, self.watch)
 
     def _build_features(self) -> None:
         database, outbox, links, clock, watch = self.database, self.outbox, self.links, self.clock, self.watch
@@ -104,7 +104,8 @@ class Gateway:
         parts = (self.orders, self.devices, self.dispenses, self.payments)
         self.order_sweep = OrderSweep(database, *parts, clock, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
-        self.routes = MqttRoutes(self.mqtt, self.devices, self.dispenses, self.inventory, self.payments, self.orders)
+        heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders)
+        self.routes = MqttRoutes(self.mqtt, *heard_by, self.links)
 
     def _build_guard(self) -> None:
         self.guard = Guard(

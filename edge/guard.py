@@ -28,9 +28,10 @@ OpenPipe = Callable[[Callable[[bytes], None], Callable[[], None]], Coroutine[Non
 class Guard:
     """Serves MQTT over TLS. `open_pipe` is `EmbeddedBroker.open_pipe`.
 
-    `on_connected(identity)` and `on_disconnected(identity, reason)` are called synchronously and strictly in turn for
-    an identity: at a take-over the old connection's end comes first. Everything the device published on a connection
-    has reached the inbox before its `on_disconnected`. A callback that raises ends the program (`watch`).
+    `on_connected(identity, hang_up)` and `on_disconnected(identity, reason)` are called synchronously and strictly in
+    turn for an identity: at a take-over the old connection's end comes first. `hang_up(reason)` ends the connection
+    soon. Everything the device published on a connection has reached the inbox before its `on_disconnected`. A callback
+    that raises ends the program (`watch`).
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Guard:
         tls: ssl.SSLContext,
         authenticator: Authenticator,
         open_pipe: OpenPipe,
-        on_connected: Callable[[Identity], None],
+        on_connected: Callable[[Identity, Callable[[str], None]], None],
         on_disconnected: Callable[[Identity, str], None],
         *,
         host: str = "127.0.0.1",
@@ -145,7 +146,7 @@ class Guard:
         """See Doorkeeper."""
         if session.identity is not None:
             log.info("device_connected", device_id=session.client_id, address=session.address)
-            self._on_connected(session.identity)
+            self._on_connected(session.identity, session.end)
 
     def disconnected(self, session: GuardSession, reason: str) -> None:
         """See Doorkeeper."""

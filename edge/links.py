@@ -3,6 +3,7 @@
 All of it lives only as long as the process; a device tells it anew with each hello.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,13 +11,14 @@ import structlog
 
 from edge.access import Identity, IdentityKind
 from edge.broker import BrokerUnavailable
+from edge.clock import Clock
 from edge.mqtt import LocalMqtt
 from edge.watch import Watch
 from shared.devices import Command, Hello, mac_of
 from shared.topics import Channel, Topic
 
 LINKS_KEY = "links"
-"""Touched when a device comes, goes or says something (watch.py)."""
+"""Touched when a device comes or goes (watch.py)."""
 
 UNSIGNED = "0" * 64
 """Stands in a command's `mac` until it is sent."""
@@ -29,6 +31,10 @@ class Link:
     """One device's connection."""
 
     machine_id: UUID
+    since: float = float("-inf")
+    """When it came up; monotonic seconds."""
+    hang_up: Callable[[str], None] = lambda reason: None
+    """Ends the connection, for a reason."""
     connected: bool = False
     nonce: str | None = None
     """The device's newest; None until it has said hello on this connection."""
@@ -61,14 +67,19 @@ class SignedCommand:
 class Links:
     """All devices of the site."""
 
-    def __init__(self, mqtt: LocalMqtt, watch: Watch) -> None:
+    def __init__(self, mqtt: LocalMqtt, clock: Clock, watch: Watch) -> None:
         self._mqtt = mqtt
+        self._clock = clock
         self._watch = watch
         self._links: dict[UUID, Link] = {}
 
     def of(self, topic: Topic) -> Link:
-        """The link a message came over."""
+        """The device's newest link."""
         return self._links.setdefault(topic.device_id, Link(topic.machine_id))
+
+    def carried(self, topic: Topic, received: float) -> bool:
+        """Whether a message of this moment (monotonic seconds) came over the device's newest link."""
+        return received >= self.of(topic).since
 
     def nonce(self, device_id: UUID) -> str | None:
         """What a command to the device must quote now; None while it cannot be commanded."""
@@ -79,10 +90,11 @@ class Links:
         """Whether the device can be commanded."""
         return self.nonce(device_id) is not None
 
-    def connected(self, identity: Identity) -> None:
+    def connected(self, identity: Identity, hang_up: Callable[[str], None]) -> None:
         """A device has logged in; it is of use once it has said hello."""
         if identity.kind is IdentityKind.DEVICE:
-            self._links[identity.device_id] = Link(identity.machine_id, connected=True)
+            link = Link(identity.machine_id, self._clock.monotonic(), hang_up, connected=True)
+            self._links[identity.device_id] = link
             self._watch.touch([LINKS_KEY])
 
     def disconnected(self, identity: Identity, reason: str) -> None:

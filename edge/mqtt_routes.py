@@ -11,6 +11,7 @@ from edge.devices.service import DeviceService
 from edge.dispensing.service import DispenseService
 from edge.errors import LarderError
 from edge.inventory.service import InventoryService
+from edge.links import Links
 from edge.mqtt import LocalMqtt, Message
 from edge.orders.service import OrderService
 from edge.payments.service import PaymentService
@@ -27,6 +28,8 @@ class Route:
 
     message: type[wire.DeviceMessage]
     handle: Callable[[Topic, Any], Awaitable[None]]
+    of_link: bool = False
+    """It is about the connection it came over: one that a newer connection has overtaken says nothing any more."""
 
 
 class MqttRoutes:
@@ -40,12 +43,14 @@ class MqttRoutes:
         inventory: InventoryService,
         payments: PaymentService,
         orders: OrderService,
+        links: Links,
     ) -> None:
         self._mqtt = mqtt
+        self._links = links
         self._routes = {
             Channel.CLAIM: Route(wire.Claim, devices.claim),
-            Channel.HELLO: Route(wire.Hello, dispenses.hello),
-            Channel.HEARTBEAT: Route(wire.Heartbeat, devices.heartbeat),
+            Channel.HELLO: Route(wire.Hello, dispenses.hello, of_link=True),
+            Channel.HEARTBEAT: Route(wire.Heartbeat, devices.heartbeat, of_link=True),
             Channel.STATE: Route(wire.VendAnswer, dispenses.answer),
             Channel.DROP: Route(wire.Drop, dispenses.record_drop),
             Channel.OUTCOME: Route(wire.VendReport, orders.record_outcome),
@@ -65,6 +70,9 @@ class MqttRoutes:
             route = self._routes.get(topic.channel)
             if route is None:
                 log.info("message_without_use", topic=message.topic)
+                return
+            if route.of_link and not self._links.carried(topic, message.received_monotonic):
+                log.info("message_overtaken", topic=message.topic)
                 return
             await route.handle(topic, route.message.model_validate_json(message.payload))
         except (topics.TopicError, ValidationError) as error:

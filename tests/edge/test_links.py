@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edge.access import Identity, IdentityKind
+from edge.clock import Clock
 from edge.links import LINKS_KEY, UNSIGNED, Links
 from edge.mqtt import Inbox, LocalMqtt
 from edge.watch import Watch
@@ -25,7 +26,7 @@ class Ether:
     def __init__(self) -> None:
         self.published: list[tuple[str, bytes]] = []
         self.watch = Watch()
-        self.links = Links(LocalMqtt(self.send, Inbox(lambda: 0.0)), self.watch)
+        self.links = Links(LocalMqtt(self.send, Inbox(lambda: 0.0)), Clock(), self.watch)
 
     def send(self, topic: str, payload: bytes) -> None:
         self.published.append((topic, payload))
@@ -39,7 +40,7 @@ def ether() -> Ether:
 async def test_only_a_device_that_said_hello_can_be_commanded(ether: Ether) -> None:
     links = ether.links
     assert not links.online(DEVICE_ID)
-    links.connected(DEVICE)
+    links.connected(DEVICE, print)
     assert not links.online(DEVICE_ID)
     links.of(TOPIC).nonce = "0" * 16
     assert links.nonce(DEVICE_ID) == "0" * 16
@@ -48,23 +49,23 @@ async def test_only_a_device_that_said_hello_can_be_commanded(ether: Ether) -> N
 
 
 async def test_a_new_connection_forgets_the_nonce_of_the_old(ether: Ether) -> None:
-    ether.links.connected(DEVICE)
+    ether.links.connected(DEVICE, print)
     ether.links.of(TOPIC).nonce = "0" * 16
-    ether.links.connected(DEVICE)
+    ether.links.connected(DEVICE, print)
     assert not ether.links.online(DEVICE_ID)
 
 
 async def test_who_claims_is_no_device_yet(ether: Ether) -> None:
-    ether.links.connected(DEVICE)
+    ether.links.connected(DEVICE, print)
     ether.links.of(TOPIC).nonce = "0" * 16
-    ether.links.connected(CLAIMING)
+    ether.links.connected(CLAIMING, print)
     ether.links.disconnected(CLAIMING, "gone")
     assert ether.links.online(DEVICE_ID)
 
 
 async def test_coming_and_going_wakes_and_a_stranger_going_does_not(ether: Ether) -> None:
     with ether.watch.on(LINKS_KEY) as changed:
-        ether.links.connected(DEVICE)
+        ether.links.connected(DEVICE, print)
         assert changed.is_set()
         changed.clear()
         with capture_logs() as lines:

@@ -121,7 +121,7 @@ async def say(site: Site, topic: str, payload: bytes) -> list[dict[str, Any]]:
     """Let the gateway hear this; its log lines."""
     with capture_logs() as lines:
         async with asyncio.timeout(2):
-            await site.routes.handle(Message(topic, payload, 0.0))
+            await site.routes.handle(Message(topic, payload, site.clock.monotonic()))
     return [dict(line) for line in lines]
 
 
@@ -256,14 +256,39 @@ async def test_without_room_nothing_is_acknowledged_and_one_line_says_why(site: 
         sent.append(payload)
 
     mqtt = LocalMqtt(send, Inbox(site.clock.monotonic))
-    links = Links(mqtt, Watch())
-    links.connected(Identity(IdentityKind.DEVICE, site.machine_id, site.device_id))
+    links = Links(mqtt, site.clock, Watch())
+    links.connected(Identity(IdentityKind.DEVICE, site.machine_id, site.device_id), print)
     links.of(Topic(site.machine_id, site.device_id, Channel.HELLO)).key = bytes(32)
     full = FullDatabase(tmp_path / "full", Watch(), Failpoints())
     payments = PaymentService(full, CatalogService(Clock()), Outbox(Clock()), links, Failpoints())
-    routes = MqttRoutes(mqtt, site.devices, site.dispenses, site.inventory, payments, site.orders)
+    routes = MqttRoutes(mqtt, site.devices, site.dispenses, site.inventory, payments, site.orders, links)
     with capture_logs() as lines:
         payload = json.dumps(GOOD[Channel.CREDIT]).encode()
         await routes.handle(Message(topic_of(site, Channel.CREDIT), payload, 0.0))
     assert [(line["event"], line["code"]) for line in lines] == [("message_not_handled", "storage_full")]
     assert sent == []
+
+
+async def test_a_hello_of_a_connection_that_was_replaced_opens_nothing(site: Site) -> None:
+    """It waited behind a slow ledger; the new connection has not even subscribed yet."""
+    site.disconnect()
+    site.log_in()
+    late = Message(topic_of(site, Channel.HELLO), site.device.hello_line(), site.clock.monotonic())
+    site.clock.step(1)
+    site.log_in()
+    with capture_logs() as lines:
+        await site.routes.handle(late)
+    assert [line["event"] for line in lines] == ["message_overtaken"]
+    assert not site.links.online(site.device_id)
+
+
+async def test_a_hello_that_was_not_heard_costs_one_more_connection(site: Site) -> None:
+    site.disconnect()
+    site.log_in()
+    beat = json.dumps(GOOD[Channel.HEARTBEAT]).encode()
+    await site.routes.handle(Message(topic_of(site, Channel.HEARTBEAT), beat, site.clock.monotonic()))
+    assert not site.links.of(Topic(site.machine_id, site.device_id, Channel.HELLO)).connected
+    await site.connect()
+    await site.settle()
+    await site.routes.handle(Message(topic_of(site, Channel.HEARTBEAT), beat, site.clock.monotonic()))
+    assert site.links.online(site.device_id)

@@ -129,7 +129,7 @@ async def mqtt_site(
     events: list[tuple[str, UUID, str]] = []
     event_came = asyncio.Event()
 
-    def note(kind: str, identity: Identity, reason: str = "") -> None:
+    def note(kind: str, identity: Identity, reason: str) -> None:
         events.append((kind, identity.device_id, reason))
         event_came.set()
 
@@ -137,7 +137,7 @@ async def mqtt_site(
         ca.server_context(datetime.now(UTC)),
         logins,
         pipes.open,
-        partial(note, "connected"),
+        lambda identity, hang_up: note("connected", identity, ""),
         partial(note, "disconnected"),
         port=0,
         limits=limits,

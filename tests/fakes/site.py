@@ -72,7 +72,7 @@ class Site:
         failpoints = Failpoints()
         self.outbox = Outbox(clock)
         mqtt = LocalMqtt(self._to_device, Inbox(clock.monotonic))
-        self.links = Links(mqtt, watch)
+        self.links = Links(mqtt, clock, watch)
         self.catalog = CatalogService(clock)
         self.inventory = InventoryService(database, self.outbox)
         self.devices = DeviceService(database, self.links, self.outbox, TelemetryBuffer(), clock, watch)
@@ -92,7 +92,9 @@ class Site:
         self.order_sweep = OrderSweep(database, *parts, clock, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.recall = RecallService(database, self.outbox, self.catalog, self.order_recall)
-        self.routes = MqttRoutes(mqtt, self.devices, self.dispenses, self.inventory, self.payments, self.orders)
+        self.routes = MqttRoutes(
+            mqtt, self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.links
+        )
         self.device = FakeDevice(self.machine_id, self.device_id, self._from_device, SLOTS)
         self._messages: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
         self._commands: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
@@ -153,8 +155,12 @@ class Site:
 
     async def connect(self) -> None:
         """Let the device log in and say hello."""
-        self.links.connected(self.identity)
+        self.log_in()
         await self.device.hello()
+
+    def log_in(self) -> None:
+        """Let the device log in; its hello is still to come."""
+        self.links.connected(self.identity, lambda reason: self.links.disconnected(self.identity, reason))
 
     def disconnect(self) -> None:
         """Cut the device's link."""

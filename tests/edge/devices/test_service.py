@@ -183,7 +183,7 @@ async def test_an_expired_code_opens_only_for_a_clock_nobody_has_set(
 
 async def test_a_device_is_of_use_once_it_has_said_hello(site: Site) -> None:
     site.disconnect()
-    site.links.connected(site.identity)
+    site.log_in()
     assert not site.devices.online(site.device_id)
     await site.device.hello()
     await site.settle()
@@ -248,7 +248,7 @@ async def test_a_hello_whose_connection_was_replaced_meanwhile_opens_nothing(sit
     await site.device.hello()
     await asyncio.sleep(0.02)
     site.disconnect()
-    site.links.connected(site.identity)
+    site.log_in()
     await busy
     await site.settle()
     assert not site.links.online(site.device_id)
@@ -256,7 +256,7 @@ async def test_a_hello_whose_connection_was_replaced_meanwhile_opens_nothing(sit
 
 async def test_a_heartbeat_before_the_hello_makes_no_device_commandable(site: Site) -> None:
     site.disconnect()
-    site.links.connected(site.identity)
+    site.log_in()
     topic = Topic(site.machine_id, site.device_id, Channel.HEARTBEAT)
     await site.devices.heartbeat(topic, Heartbeat(boot_id=new_id(), nonce="f" * 16, uptime_s=1))
     assert site.links.nonce(site.device_id) is None

@@ -215,7 +215,7 @@ async def test_a_wiped_board_is_not_sent_what_an_older_hello_of_it_allows(site: 
     site.device.wipe()
     site.device.nonce = f"{new_id().int % 16**16:016x}"
     async with restarted(site) as again:
-        again.links.connected(again.identity)
+        again.log_in()
         await again.device.send(str(Topic(site.machine_id, site.device_id, Channel.HELLO)), old_hello)
         await again.settle()
         again.clock.step(3)

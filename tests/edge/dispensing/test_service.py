@@ -121,7 +121,7 @@ async def test_a_restart_in_mid_vend_starts_nothing_twice(site: Site, done_meanw
     if done_meanwhile:
         await site.device.turn()
     async with restarted(site) as again:
-        again.links.connected(again.identity)
+        again.log_in()
         await again.device.hello()
         await again.settle()
         await again.device.turn() if not done_meanwhile else await again.device.report_open()
@@ -139,7 +139,7 @@ async def test_a_vend_of_a_restored_ledger_is_never_asked_for_again(site: Site) 
     await site.database.unit("test", site.devices.begin_epoch)
     site.device.deaf = False
     async with restarted(site) as again:
-        again.links.connected(again.identity)
+        again.log_in()
         await again.device.hello()
         view = await again.until_state(view.order_id, OrderState.SETTLED)
         assert "dispense" not in again.device.heard

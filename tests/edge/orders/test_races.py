@@ -41,7 +41,7 @@ async def test_a_vend_that_was_cancelled_before_it_was_published_is_never_publis
 async def test_a_command_for_a_connection_that_was_replaced_waits_for_the_hello(cash: Site) -> None:
     await cash.device.insert_coin(PRICE_MINOR)
     await cash.settle()
-    cash.interruptions.at("orders.place.after_commit", lambda: cash.links.connected(cash.identity))
+    cash.interruptions.at("orders.place.after_commit", cash.log_in)
     view = await cash.order("A1")
     await cash.settle()
     assert "dispense" not in cash.device.heard
@@ -57,7 +57,7 @@ async def test_cancelling_while_the_device_comes_back_requests_nothing(cash: Sit
     await cash.device.insert_coin(2 * PRICE_MINOR)
     await cash.settle()
     assert (await cash.orders.view(view.order_id)).state is OrderState.AUTHORISED
-    cash.links.connected(cash.identity)
+    cash.log_in()
     busy = asyncio.create_task(cash.database.unit("test.busy", lambda tx: time.sleep(0.2)))
     await asyncio.sleep(0.02)
     await cash.device.hello()

@@ -251,7 +251,7 @@ async def test_power_lost_in_mid_vend_is_settled_by_evidence(cash: Site, home: b
     await cash.until(view.order_id, started(0))
     await cash.device.start()
     cash.disconnect()
-    cash.links.connected(cash.identity)
+    cash.log_in()
     await cash.device.reboot(home)
     view = await cash.until_state(view.order_id, OrderState.SETTLED)
     assert view.vends[0].outcome is outcome
@@ -300,7 +300,7 @@ async def test_a_swapped_device_never_gets_the_benefit_of_the_doubt(cash: Site) 
     view = await cash.order("A2")
     await cash.until(view.order_id, started(0))
     cash.device.wipe()
-    cash.links.connected(cash.identity)
+    cash.log_in()
     await cash.device.hello()
     view = await cash.until_state(view.order_id, OrderState.SETTLED)
     assert view.vends[0].outcome is VendOutcome.AMBIGUOUS
