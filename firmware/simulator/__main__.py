@@ -69,7 +69,7 @@ async def _run(options: argparse.Namespace, settings: Settings, failpoints: Fail
 
 
 def _stop(parts: "asyncio.Future[tuple[None, None]]", board: FailingBoard) -> None:
-    board.power_off()
+    board.make_safe()
     parts.cancel()
     asyncio.get_running_loop().call_later(EXIT_S, os._exit, 0)
 

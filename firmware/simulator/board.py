@@ -43,6 +43,10 @@ class SimulatedBoard(Hardware):
     def motor_off(self, slot: str) -> None:
         self._coils[slot].stop()
 
+    def make_safe(self) -> None:
+        for slot in self._coils:
+            self.motor_off(slot)
+
     def home(self, slot: str) -> bool | None:
         return self._coils[slot].is_home(time.monotonic())
 
@@ -116,11 +120,6 @@ class SimulatedBoard(Hardware):
 
     def stock(self) -> dict[str, int]:
         return {slot: coil.stock for slot, coil in self._coils.items()}
-
-    def power_off(self) -> None:
-        """All pins low."""
-        for slot in self._coils:
-            self.motor_off(slot)
 
     def _need_link(self) -> None:
         if not self.link_is_up:

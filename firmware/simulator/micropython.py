@@ -5,7 +5,7 @@ import time
 
 def add_missing_calls() -> None:
     """Give CPython's `time` the ticks of MicroPython (docs.micropython.org, library/time). Safe to repeat."""
-    vars(time).update(ticks_ms=_ticks_ms, ticks_diff=_ticks_diff)
+    vars(time).update(ticks_ms=_ticks_ms, ticks_us=_ticks_us, ticks_diff=_ticks_diff)
 
 
 _PERIOD = 2**30
@@ -13,6 +13,10 @@ _PERIOD = 2**30
 
 def _ticks_ms() -> int:
     return time.monotonic_ns() // 1_000_000 % _PERIOD
+
+
+def _ticks_us() -> int:
+    return time.monotonic_ns() // 1_000 % _PERIOD
 
 
 def _ticks_diff(end: int, start: int) -> int:

@@ -65,6 +65,17 @@ class Device:
             self.journal.note(record)
 
 
+def run_safely(program, board: Hardware) -> None:
+    """Run the coroutine `program` to its end; whatever ends it, no motor stays on.
+
+    MicroPython's asyncio abandons what else was running then: no `finally` in it switches its motor off.
+    """
+    try:
+        asyncio.run(program)
+    finally:
+        board.make_safe()
+
+
 def site_context(ca_der: bytes) -> ssl.SSLContext:
     """TLS that trusts the site's own CA and nobody else. Raises SettingsError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

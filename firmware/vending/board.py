@@ -54,6 +54,15 @@ class Board(Hardware):
         if self._motors[slot] is not None:
             self._motors[slot].value(0)
 
+    def make_safe(self) -> None:
+        """Every motor off."""
+        for slot in self._motors:
+            self.motor_off(slot)
+
+    def restart(self) -> None:
+        """Boot again, at once."""
+        machine.reset()
+
     def home(self, slot: str) -> "bool | None":
         """Whether the home switch is closed; None without one."""
         return _is_low(self._homes[slot])

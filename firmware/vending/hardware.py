@@ -16,6 +16,10 @@ class Hardware:
         """Lower it; harmless if it is low."""
         raise NotImplementedError
 
+    def make_safe(self) -> None:
+        """Lower the pin of every motor, whatever the program knows of them."""
+        raise NotImplementedError
+
     def home(self, slot: str) -> "bool | None":
         """Whether the home switch is closed."""
         raise NotImplementedError

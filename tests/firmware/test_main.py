@@ -1,0 +1,89 @@
+"""The program as the ESP32 boots it, main.py and board.py included: however it ends, no motor stays on."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.site_ca import SiteCa
+from firmware.simulator.board import SimulatedBoard
+from firmware.simulator.coil import Habits
+from firmware.vending.app import run_safely
+from firmware.vending.clock import Clock
+from firmware.vending.dispenser import Dispenser
+from firmware.vending.flash import Flash
+from firmware.vending.journal import Journal
+from firmware.vending.nonces import Nonces
+from firmware.vending.reports import Reports
+from firmware.vending.settings import Settings, Slot
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+VEND = "01890000-0000-7000-8000-000000000001"
+SLOTS = {"A1": Slot(1, 2, None, 20, 400, 30)}
+SETTINGS = Settings("", "", "INR", b"", None, None, 8883, False, None, SLOTS, None, None, None)
+
+
+def pins_and_resets(folder: Path, dies_of: str) -> list[dict[str, object]]:
+    """What the machine under main.py tells from the moment at which its program dies."""
+    settings = {
+        "machine_id": VEND,
+        "device_id": VEND,
+        "currency": "INR",
+        "ca_pem": SiteCa.open(folder / "ca").certificate_pem,
+        "gateway_host": "127.0.0.1",
+        "gateway_port": 1,
+        "mdns": False,
+        "slots": {"A1": {"motor": 12}, "A2": {"motor": 14}, "A3": {}},
+    }
+    (folder / "settings.json").write_text(json.dumps(settings))
+    environment = os.environ | {"PYTHONPATH": f"{HERE / 'esp32'}:{ROOT}", "DIES_OF": dies_of}
+    run = [sys.executable, str(ROOT / "firmware/main.py")]
+    ended = subprocess.run(run, env=environment, cwd=folder, capture_output=True, text=True, timeout=30, check=False)
+    assert dies_of in ended.stderr
+    told = [json.loads(line) for line in ended.stdout.splitlines()]
+    return [event for event in told if event["event"] in ("pin", "device_failed", "reset")]
+
+
+def pin(number: int, level: int) -> dict[str, object]:
+    return {"event": "pin", "number": number, "level": level}
+
+
+MID_TURN = [pin(12, 1), pin(14, 1)]
+SAFE = [pin(12, 0), pin(14, 0)]
+
+
+def test_an_error_nobody_expected_switches_every_motor_off_and_restarts_the_board(tmp_path: Path) -> None:
+    told = pins_and_resets(tmp_path, "MemoryError")
+    assert told == [*MID_TURN, *SAFE, {"event": "device_failed", "error": "MemoryError()"}, {"event": "reset"}]
+
+
+def test_a_hand_at_the_serial_line_finds_the_motors_off_and_the_board_not_restarted(tmp_path: Path) -> None:
+    assert pins_and_resets(tmp_path, "KeyboardInterrupt") == [*MID_TURN, *SAFE]
+
+
+def test_a_turn_that_is_abandoned_leaves_no_motor_on(tmp_path: Path) -> None:
+    """MicroPython cancels nothing when a part dies: the dispenser stays where it was, for ever in mid-turn."""
+    board, journal, clock = SimulatedBoard(SETTINGS, tmp_path, Habits()), Journal(Flash(str(tmp_path))), Clock()
+    dispenser = Dispenser(board, journal, SLOTS, Reports(journal, clock, Nonces(clock), VEND, "INR"), clock)
+    turn = dispenser.run()
+
+    async def dies_in_mid_turn() -> None:
+        journal.append(("A", 1, 1, VEND, "A1"))
+        dispenser.wake()
+        turn.send(None)
+        assert moves(tmp_path)[-1] == "motor_start"
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        run_safely(dies_in_mid_turn(), board)
+    assert moves(tmp_path)[-1] == "motor_stop"
+    assert journal.state.vends[0].state == "started"
+    turn.close()
+
+
+def moves(folder: Path) -> list[str]:
+    return [json.loads(line)["kind"] for line in (folder / "world.jsonl").read_text().splitlines()]
