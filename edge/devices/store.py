@@ -86,8 +86,7 @@ def skip_number(tx: Transaction, device_id: UUID, epoch: int, seq: int) -> None:
 
 def next_number(tx: Transaction, device_id: UUID) -> tuple[int, int]:
     """Take the next (epoch, seq) of the device."""
-    tx.run("UPDATE devices SET seq = seq + 1 WHERE device_id = ?", str(device_id))
-    row = device(tx, device_id)
+    row = tx.one("UPDATE devices SET seq = seq + 1 WHERE device_id = ? RETURNING epoch, seq", str(device_id))
     if row is None:
         raise LookupError(f"device {device_id} is not known")
     return row["epoch"], row["seq"]
