@@ -10,6 +10,8 @@ from .nonces import Nonces
 FIRST_WAIT_MS = 2_000
 LONGEST_WAIT_MS = 30_000
 MAX_NEWS = 16
+MAX_NEWS_BEFORE_STOCK = 8
+"""Stock can wait: behind so much news it is not taken, so that a vend's news always finds room."""
 
 
 class Reports:
@@ -49,8 +51,12 @@ class Reports:
         told = rules.Answer(vend.epoch, vend.seq, vend.vend_id, rules.STARTED, None)
         self._tell(topics.STATE, messages.answer(self._boot_id, self._nonces.current, told))
 
-    def tell_stock(self, slot: str, empty: bool) -> None:
+    def tell_stock(self, slot: str, empty: bool) -> bool:
+        """Whether it was taken; if not, there is no connection or much to say, and it has to be told again."""
+        if self._client is None or len(self._news) >= MAX_NEWS_BEFORE_STOCK:
+            return False
         self._tell(topics.STOCK, messages.stock(self._boot_id, slot, empty))
+        return True
 
     def answer(self, told: "rules.Answer | rules.Vend") -> tuple:
         """(channel, payload) for what a decision answers: an ended vend is an outcome, all else a state."""

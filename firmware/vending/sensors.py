@@ -47,6 +47,5 @@ class Sensors:
             self._told = {}
         for slot in self._slots:
             empty = self._board.is_empty(slot)
-            if empty is not None and self._told.get(slot) != empty:
+            if empty is not None and self._told.get(slot) != empty and self._reports.tell_stock(slot, empty):
                 self._told[slot] = empty
-                self._reports.tell_stock(slot, empty)

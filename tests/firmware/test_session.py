@@ -19,7 +19,7 @@ from firmware.vending.journal import MAX_CREDITS, Journal
 from firmware.vending.mqtt import MqttClient
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
-from firmware.vending.rules import Command
+from firmware.vending.rules import Command, Vend
 from firmware.vending.sensors import Sensors
 from firmware.vending.session import Session
 from firmware.vending.settings import Settings, Slot
@@ -70,19 +70,20 @@ class Wire(MqttClient):
 class Desk:
     """A session with all its parts around a wire of paper."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Settings = SETTINGS) -> None:
+        slots = settings.slots
         self.clock = SetClock()
         self.flash = Flash(str(folder))
         self.journal = Journal(self.flash)
-        self.board = SimulatedBoard(SETTINGS, folder, Habits())
+        self.board = SimulatedBoard(settings, folder, Habits())
         nonces = Nonces(self.clock)
         self.reports = Reports(self.journal, self.clock, nonces, VEND, "INR")
-        dispenser = Dispenser(self.board, self.journal, SLOTS, self.reports, self.clock)
-        self.sensors = Sensors(self.board, self.journal, SLOTS, self.reports)
+        dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock)
+        self.sensors = Sensors(self.board, self.journal, slots, self.reports)
         self.credentials = load_or_make(self.flash)
-        commands = Commands(self.journal, SLOTS, nonces, dispenser)
+        commands = Commands(self.journal, slots, nonces, dispenser)
         parts = (self.board, self.clock, nonces, self.journal, self.reports, commands)
-        self.session = Session(SETTINGS, self.credentials, *parts, VEND)
+        self.session = Session(settings, self.credentials, *parts, VEND)
         self.wire = Wire(self.clock)
 
     async def tend_until(self, ms: int) -> None:
@@ -163,5 +164,26 @@ async def test_coins_wait_on_the_board_while_too_many_credits_are_unacknowledged
         await asyncio.sleep(0.2)
         assert len(desk.journal.state.credits) == MAX_CREDITS
         assert desk.board.coins_minor == 100
+    finally:
+        sensing.cancel()
+
+
+async def test_every_slot_is_told_however_many_there_are_and_a_vend_need_not_wait(tmp_path: Path) -> None:
+    slots = {f"{row}{place}": Slot(None, None, 1, 20, 400, 30) for row in "ABCDEF" for place in range(1, 11)}
+    desk = Desk(tmp_path, SETTINGS._replace(slots=slots))
+    vend = Vend(1, 1, VEND, "A1", "started", None, None)
+    sensing = asyncio.create_task(desk.sensors.run())
+    try:
+        for connects in (1, 2):
+            await desk.session.open(desk.wire)
+            await asyncio.sleep(0.1)
+            desk.reports.tell_started(vend)
+            desk.reports.tell_drop(vend)
+            for _ in range(20):
+                await asyncio.sleep(0.05)
+                await desk.session.tend(desk.wire)
+            assert sorted(told["slot"] for told in desk.times("stock")) == sorted([*slots] * connects)
+            assert len(desk.times("state")) == len(desk.times("drop")) == connects
+            desk.session.close()
     finally:
         sensing.cancel()
