@@ -53,7 +53,7 @@ class Device:
         """For ever; the end of any part is the end of all."""
         log("booted", device_id=self._settings.device_id, boot_id=self._boot_id, firmware=VERSION)
         self._recover()
-        parts = [self.link.run(), self.dispenser.run(), self.sensors.run()]
+        parts = [self.link.run(), self.dispenser.run(), self.sensors.run(), self.journal.run()]
         if self._settings.mdns:
             parts.append(self.announcer.run())
         await asyncio.gather(*parts)

@@ -10,6 +10,7 @@ The id tells a gateway that this is still the journal it knows. It is made where
 where whole lines are damaged, for what they gave leave to may have happened. A line that was cut short gave no leave.
 """
 
+import asyncio
 import binascii
 import json
 from collections import namedtuple
@@ -24,6 +25,8 @@ MAX_BYTES = 16_384
 RESERVE_BYTES = 2_048
 """Kept free in a file and on the flash, so that what was accepted can always be started, observed and ended."""
 MAX_CREDITS = 32
+REPAIR_S = 10
+"""Between two tries to write again after the flash has failed."""
 
 File = namedtuple("File", ("generation", "journal_id", "records", "size", "torn"))
 """A file that counts: its whole records and their size; `torn` if more follows."""
@@ -74,9 +77,15 @@ class Journal:
         except JournalFailed:
             self.state = rules.apply(self.state, record)
 
+    async def run(self) -> None:
+        """For ever, with a gateway or without: repair what has failed."""
+        while True:
+            await asyncio.sleep(REPAIR_S)
+            self.repair()
+
     def repair(self) -> None:
-        """After a failure: try to write all that is known to the other file. Called now and then."""
-        if self.failed and self._has_room():
+        """After a failure: try to write all that is known to the other file, unless a motor needs watching."""
+        if self.failed and rules.running(self.state) is None and self._has_room():
             try:
                 self._compact(self.state)
             except OSError as error:

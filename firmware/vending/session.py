@@ -86,7 +86,6 @@ class Session:
 
     async def _beat(self, client: MqttClient) -> None:
         self._nonces.renew()
-        self._journal.repair()
         health = self._board.health()
         health["journal_bytes"] = self._journal.size
         beat = messages.heartbeat(self._boot_id, self._nonces.current, self._clock.ms() // 1000, health)

@@ -200,6 +200,22 @@ def test_a_flash_that_fails_gives_no_leave_but_what_happened_is_told() -> None:
     assert (again.id, again.state) == (journal.id, journal.state)
 
 
+def test_it_is_not_repaired_while_a_motor_turns() -> None:
+    """Writing takes its time, and a motor that nobody watches turns too far."""
+    flash = CutFlash(10**6)
+    journal = Journal(flash)
+    journal.append(("A", 1, 1, vend, "A1"))
+    journal.append(("S", 1, 1, True))
+    flash.full = True
+    journal.note(("P", 1, 1))
+    flash.full = False
+    journal.repair()
+    assert journal.failed
+    journal.note(("D", 1, 1, "done", True, True, True, True, 1500))
+    journal.repair()
+    assert not journal.failed
+
+
 def test_a_flash_that_reads_back_something_else_gives_no_leave() -> None:
     class Lying(CutFlash):
         def read_end(self, name: str, size: int) -> bytes:

@@ -1,0 +1,90 @@
+"""A whole device without a gateway: what it does all the same."""
+
+import asyncio
+import json
+import selectors
+from pathlib import Path
+
+from edge.site_ca import SiteCa
+from firmware.simulator.board import SimulatedBoard
+from firmware.simulator.coil import Habits
+from firmware.vending.app import Device
+from firmware.vending.flash import Flash
+from firmware.vending.journal import REPAIR_S, Journal
+from firmware.vending.settings import Settings, parse
+
+DEVICE = "01890000-0000-7000-8000-000000000001"
+
+
+class ImpatientLoop(asyncio.SelectorEventLoop):
+    """While nothing happens, its time jumps to the next timer instead of passing."""
+
+    def __init__(self) -> None:
+        self.jumped_s = 0.0
+        super().__init__(ImpatientSelector(self))
+
+    def time(self) -> float:
+        return super().time() + self.jumped_s
+
+
+class ImpatientSelector(selectors.SelectSelector):
+    def __init__(self, loop: ImpatientLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        events = super().select(0)
+        if not events and timeout is not None:
+            self._loop.jumped_s += max(0.0, timeout)
+        return events
+
+
+class FlashThatFails(Flash):
+    works = True
+
+    def append(self, name: str, data: bytes) -> None:
+        self._need()
+        super().append(name, data)
+
+    def replace(self, name: str, data: bytes) -> None:
+        self._need()
+        super().replace(name, data)
+
+    def _need(self) -> None:
+        if not self.works:
+            raise OSError(5, "input/output error")
+
+
+def settings(folder: Path) -> Settings:
+    values = {
+        "machine_id": DEVICE,
+        "device_id": DEVICE,
+        "currency": "INR",
+        "ca_pem": SiteCa.open(folder / "ca").certificate_pem,
+        "gateway_host": "127.0.0.1",
+        "gateway_port": 1,
+        "mdns": False,
+        "slots": {"A1": {"motor": 1, "home": 2}},
+    }
+    return parse(json.dumps(values).encode())
+
+
+def test_a_flash_that_failed_is_tried_again_without_any_gateway(tmp_path: Path) -> None:
+    async def story() -> None:
+        wired, flash = settings(tmp_path), FlashThatFails(str(tmp_path))
+        board = SimulatedBoard(wired, tmp_path, Habits())
+        board.set_link(False)
+        device = Device(wired, board, flash)
+        running = asyncio.create_task(device.run())
+        flash.works = False
+        board.insert_coin(1000)
+        await asyncio.sleep(1)
+        assert [amount for _, amount in device.journal.state.credits] == [1000]
+        assert device.journal.failed
+        flash.works = True
+        await asyncio.sleep(REPAIR_S)
+        assert Journal(Flash(str(tmp_path))).state == device.journal.state
+        running.cancel()
+
+    with asyncio.Runner(loop_factory=ImpatientLoop) as runner:
+        runner.run(story())
