@@ -47,7 +47,7 @@ class Device:
         credentials = load_or_make(flash)
         session = Session(settings, credentials, board, clock, nonces, journal, self.reports, commands, boot_id)
         addresses = Addresses(settings, board, flash, clock)
-        self.link = Link(settings, credentials, board, clock, addresses, session, context, make_client)
+        self.link = Link(settings, credentials, board, clock, addresses, session, self.dispenser, context, make_client)
 
     async def run(self) -> None:
         """For ever; the end of any part is the end of all."""

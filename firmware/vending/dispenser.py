@@ -8,10 +8,11 @@ from .hardware import Hardware
 from .journal import Journal, JournalFailed
 from .log import log
 from .reports import Reports
-from .settings import Slot
+from .settings import MAX_MOTION_MS, Slot
 
 LOOK_S = 0.005
 """Between two looks at the sensors of a running motor."""
+REST_LOOK_S = 0.05
 
 
 class Dispenser:
@@ -37,6 +38,12 @@ class Dispenser:
             if vend is not None:
                 await self._vend(vend)
                 self._reports.news()
+
+    async def rest(self) -> None:
+        """Return once no vend is accepted or started, or after the longest time that one may take."""
+        until = self._clock.ms() + MAX_MOTION_MS
+        while rules.running(self._journal.state) is not None and self._clock.ms() < until:
+            await asyncio.sleep(REST_LOOK_S)
 
     async def _vend(self, vend: rules.Vend) -> None:
         home_before = self._board.home(vend.slot)

@@ -6,7 +6,7 @@ import ssl
 
 
 class Hardware:
-    """Slots are named by their codes. A sensor that is not fitted says None. Nothing here blocks."""
+    """Slots are named by their codes. A sensor that is not fitted says None. Nothing but `open_stream` blocks."""
 
     def motor_on(self, slot: str, label: str) -> None:
         """Raise the motor's pin. `label` says for which vend: a real board has no use for it, a simulated world has."""
@@ -55,7 +55,10 @@ class Hardware:
     async def open_stream(
         self, host: str, port: int, context: ssl.SSLContext, server_name: str
     ) -> "tuple[asyncio.StreamReader, asyncio.StreamWriter]":
-        """TLS over TCP without Nagle's delay; the server must prove to be `server_name`. Raises OSError."""
+        """TLS over TCP without Nagle's delay; the server must prove to be `server_name`. Raises OSError.
+
+        Not to be called while a motor turns: the handshake may block for a second or two.
+        """
         raise NotImplementedError
 
     def open_udp(self, port: int) -> socket.socket:

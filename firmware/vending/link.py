@@ -7,6 +7,7 @@ import ssl
 from .addresses import Addresses
 from .clock import Clock
 from .credentials import Credentials
+from .dispenser import Dispenser
 from .hardware import Hardware
 from .log import log
 from .mqtt import MqttClient, MqttError, Refused
@@ -45,6 +46,7 @@ class Link:
         clock: Clock,
         addresses: Addresses,
         session: Session,
+        dispenser: Dispenser,
         context: ssl.SSLContext,
         make_client: "type[MqttClient]",
     ) -> None:
@@ -54,6 +56,7 @@ class Link:
         self._clock = clock
         self._addresses = addresses
         self._session = session
+        self._dispenser = dispenser
         self._context = context
         self._make_client = make_client
         self._claims = credentials.fresh and settings.claim_code is not None
@@ -71,7 +74,12 @@ class Link:
             await asyncio.sleep(wait_ms / 1000)
 
     async def _round(self) -> str:
-        """Try every address there is until a gateway answers."""
+        """Try every address there is until a gateway answers.
+
+        First a motor that turns is left to do so: resolving a name and TLS block the ESP32 for a second and more, in
+        which nobody would see its coil come home. Without a connection no further vend can begin.
+        """
+        await self._dispenser.rest()
         try:
             await self._board.join_network()
         except OSError as error:

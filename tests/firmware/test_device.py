@@ -3,15 +3,19 @@
 import asyncio
 import json
 import selectors
+import ssl
 from pathlib import Path
 
 from edge.site_ca import SiteCa
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
+from firmware.simulator.world import read_world
+from firmware.vending import rules
 from firmware.vending.app import Device
 from firmware.vending.flash import Flash
 from firmware.vending.journal import REPAIR_S, Journal
 from firmware.vending.settings import Settings, parse
+from tests.fakes.until import until
 
 DEVICE = "01890000-0000-7000-8000-000000000001"
 
@@ -67,6 +71,45 @@ def settings(folder: Path) -> Settings:
         "slots": {"A1": {"motor": 1, "home": 2}},
     }
     return parse(json.dumps(values).encode())
+
+
+class WatchedBoard(SimulatedBoard):
+    """Notes at each try to connect, which may block the device, whether a motor was turning."""
+
+    def __init__(self, settings: Settings, state: Path, habits: Habits) -> None:
+        super().__init__(settings, state, habits)
+        self.turning = False
+        self.tries: list[bool] = []
+
+    def motor_on(self, slot: str, label: str) -> None:
+        self.turning = True
+        super().motor_on(slot, label)
+
+    def motor_off(self, slot: str) -> None:
+        self.turning = False
+        super().motor_off(slot)
+
+    async def open_stream(
+        self, host: str, port: int, context: ssl.SSLContext, server_name: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        self.tries.append(self.turning)
+        raise OSError("nobody there")
+
+
+async def test_it_does_not_connect_while_a_motor_turns(tmp_path: Path) -> None:
+    wired = settings(tmp_path)
+    board = WatchedBoard(wired, tmp_path, Habits())
+    device = Device(wired, board, Flash(str(tmp_path)))
+    running = asyncio.create_task(device.run())
+    await until(lambda: board.tries != [])
+    device.journal.append(("A", 1, 1, DEVICE, "A1"))
+    device.dispenser.wake()
+    await until(lambda: rules.running(device.journal.state) is None)
+    tried = len(board.tries)
+    await until(lambda: len(board.tries) > tried)
+    running.cancel()
+    assert read_world(tmp_path).drops == {DEVICE: 1}
+    assert not any(board.tries)
 
 
 def test_a_flash_that_failed_is_tried_again_without_any_gateway(tmp_path: Path) -> None:

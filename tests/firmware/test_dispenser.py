@@ -33,8 +33,9 @@ class Bench:
         board: SimulatedBoard | None = None,
         habits: Habits | None = None,
         flash: Flash | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        clock = Clock()
+        clock = clock or Clock()
         self.folder = folder
         self.board = board or SimulatedBoard(SETTINGS, folder, habits or Habits(speed=50))
         self.flash = flash or Flash(str(folder))
@@ -157,6 +158,21 @@ async def test_a_slot_without_a_home_switch_turns_for_its_time(tmp_path: Path) -
     vend = await Bench(tmp_path, Blind(SETTINGS, tmp_path, Habits(speed=50))).vend()
     assert vend.evidence[1:4] == (None, None, None)
     assert 20 <= vend.evidence.motor_ms < 400
+
+
+async def test_the_rest_after_a_vend_is_awaited_no_longer_than_a_vend_may_take(tmp_path: Path) -> None:
+    class Hasty(Clock):
+        """Ten seconds pass between two looks at it."""
+
+        def ms(self) -> int:
+            self._ms += 10_000
+            return self._ms
+
+    bench = Bench(tmp_path, clock=Hasty())
+    bench.journal.append(("A", 1, 1, VEND, "A1"))
+    async with asyncio.timeout(5):
+        await bench.dispenser.rest()
+    assert rules.running(bench.journal.state) is not None
 
 
 async def test_after_a_cut_past_the_drop_the_next_vend_turns_on_until_it_drops(tmp_path: Path) -> None:
