@@ -32,10 +32,14 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a machine sells now. `version` is 0, and `slots` empty, while no planogram is known."""
+    """What a machine sells now. `version` is 0, and `slots` empty, while no planogram is known.
+
+    noted: the ledger knows that this version came into force.
+    """
 
     machine: Machine
     version: int
+    noted: bool
     slots: dict[str, OfferedSlot]
 
 

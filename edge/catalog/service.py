@@ -87,7 +87,7 @@ class CatalogService:
             )
             for slot in rows
         }
-        return Offer(machine, version, slots)
+        return Offer(machine, version, version == current, slots)
 
     def devices_of(self, tx: Transaction, machine_id: UUID, version: int) -> dict[str, UUID]:
         """Which device turns which slot by this planogram version, or by the newest one that has the slot."""
@@ -99,7 +99,8 @@ class CatalogService:
 
     def pin_version(self, tx: Transaction, offer: Offer) -> None:
         """Note that customers have bought by this version, so that no clock can take its prices back."""
-        store.set_planogram_version(tx, offer.machine.machine_id, offer.version)
+        if not offer.noted:
+            store.set_planogram_version(tx, offer.machine.machine_id, offer.version)
 
     def _newly_due(self, tx: Transaction) -> list[tuple[UUID, int]]:
         """(machine id, version) of what has come into force since it was last noted."""

@@ -87,8 +87,7 @@ def versions_from(tx: Transaction, machine_id: UUID, current: int) -> list[tuple
 
 def set_planogram_version(tx: Transaction, machine_id: UUID, version: int) -> None:
     """Remember which version came into force."""
-    sql = "UPDATE machines SET planogram_version = ?2 WHERE machine_id = ?1 AND planogram_version != ?2"
-    tx.run(sql, str(machine_id), version)
+    tx.run("UPDATE machines SET planogram_version = ? WHERE machine_id = ?", version, str(machine_id))
 
 
 def raise_planogram_version(tx: Transaction, machine_id: UUID, version: int) -> None:

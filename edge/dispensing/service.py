@@ -174,7 +174,7 @@ class DispenseService:
 
     def is_free(self, tx: Transaction, device_id: UUID) -> bool:
         """Whether the device has no open vend."""
-        return store.open_dispense(tx, device_id) is None
+        return not store.is_busy(tx, device_id)
 
     def request(self, tx: Transaction, vend_id: UUID, machine_id: UUID, device_id: UUID, slot: str) -> tuple[int, int]:
         """Open a dispense (G3); its (epoch, seq). It is published as soon as this is committed: a customer waits."""

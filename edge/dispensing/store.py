@@ -54,6 +54,11 @@ def open_dispense(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:
     return tx.one(f"{_OPEN_DISPENSES} AND d.device_id = ?", str(device_id))
 
 
+def is_busy(tx: Transaction, device_id: UUID) -> bool:
+    """Whether the device has a dispense without an outcome."""
+    return tx.one("SELECT 1 FROM dispenses WHERE device_id = ? AND state != 'ended'", str(device_id)) is not None
+
+
 def set_cancelling(tx: Transaction, vend_id: UUID) -> bool:
     """Whether that was news."""
     sql = "UPDATE dispenses SET state = 'cancelling' WHERE vend_id = ? AND state = 'requested'"

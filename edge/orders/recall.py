@@ -115,8 +115,7 @@ class OrderRecall:
 
     def _end_unpaid(self, tx: Transaction, order: sqlite3.Row) -> None:
         order_id, machine_id, rail = UUID(order["order_id"]), UUID(order["machine_id"]), Rail(order["rail"])
-        if not self._payments.is_open(tx, order_id):
-            self._payments.open(tx, order_id, machine_id, rail, order["total_minor"], order["currency"])
+        self._payments.open(tx, order_id, machine_id, rail, order["total_minor"], order["currency"])
         self._orders.end_unpaid(tx, order_id, OrderState.EXPIRED)
 
     def _end_paid(self, tx: Transaction, order_id: UUID) -> None:

@@ -29,7 +29,7 @@ def inserted(tx: Transaction, fact: CreditInserted) -> None:
 def attempted(tx: Transaction, machine_id: UUID, fact: PaymentAttempted) -> None:
     """The payment of an order, once."""
     if store.find(tx, fact.order_id) is None:
-        store.add_payment(tx, machine_id, fact)
+        store.add_payment(tx, machine_id, fact, PaymentState.PENDING)
 
 
 def authorised(tx: Transaction, fact: PaymentAuthorised) -> bool:

@@ -1,6 +1,5 @@
 """Use cases of money. Everything but `record_credit` works inside a transaction of the caller."""
 
-import sqlite3
 from uuid import UUID
 
 import structlog
@@ -54,48 +53,34 @@ class PaymentService:
         self, tx: Transaction, order_id: UUID, machine_id: UUID, rail: Rail, amount_minor: int, currency: str
     ) -> bool:
         """Open the order's payment (G1) and authorise it if that can be done at once (G2); whether it is authorised."""
-        return self._authorise(tx, self.open(tx, order_id, machine_id, rail, amount_minor, currency))
+        held = self._hold(tx, machine_id, rail, amount_minor)
+        state = PaymentState.AUTHORISED if held else PaymentState.PENDING
+        payment_id = self._add(tx, order_id, machine_id, rail, amount_minor, currency, state)
+        if held:
+            self._tell_authorised(tx, payment_id, order_id, amount_minor, currency)
+        return held
 
     def open(
         self, tx: Transaction, order_id: UUID, machine_id: UUID, rail: Rail, amount_minor: int, currency: str
-    ) -> sqlite3.Row:
-        """Open the order's payment (G1); its row. An order has one at most, or sqlite3.IntegrityError is raised."""
-        attempted = PaymentAttempted(
-            payment_id=new_id(), order_id=order_id, rail=rail, amount_minor=amount_minor, currency=currency
-        )
-        self._outbox.append(tx, attempted)
-        return store.add_payment(tx, machine_id, attempted)
-
-    def is_open(self, tx: Transaction, order_id: UUID) -> bool:
-        """Whether the order's payment has been attempted."""
-        return store.find(tx, order_id) is not None
+    ) -> None:
+        """Open the order's payment (G1), unless it has one."""
+        if store.find(tx, order_id) is None:
+            self._add(tx, order_id, machine_id, rail, amount_minor, currency, PaymentState.PENDING)
 
     def authorise(self, tx: Transaction, order_id: UUID) -> bool:
         """Hold the money of a pending payment (cash: take it from the credit); whether there was enough."""
-        return self._authorise(tx, store.payment(tx, order_id))
-
-    def _authorise(self, tx: Transaction, row: sqlite3.Row) -> bool:
-        needed = rules.needed_credit(Rail(row["rail"]), row["amount_minor"])
-        if not _is_there(tx, row, needed):
+        row = store.payment(tx, order_id)
+        if not self._hold(tx, UUID(row["machine_id"]), Rail(row["rail"]), row["amount_minor"]):
             return False
-        if needed:
-            self._change_credit(tx, UUID(row["machine_id"]), -needed)
         store.set_state(tx, row["payment_id"], PaymentState.AUTHORISED)
-        self._outbox.append(
-            tx,
-            PaymentAuthorised(
-                payment_id=UUID(row["payment_id"]),
-                order_id=UUID(row["order_id"]),
-                amount_minor=row["amount_minor"],
-                currency=row["currency"],
-            ),
-        )
+        self._tell_authorised(tx, UUID(row["payment_id"]), order_id, row["amount_minor"], row["currency"])
         return True
 
     def can_authorise(self, tx: Transaction, order_id: UUID) -> bool:
         """Whether the money that the order's payment needs is there."""
         row = store.payment(tx, order_id)
-        return _is_there(tx, row, rules.needed_credit(Rail(row["rail"]), row["amount_minor"]))
+        needed = rules.needed_credit(Rail(row["rail"]), row["amount_minor"])
+        return _is_there(tx, UUID(row["machine_id"]), needed)
 
     def settle_vend(self, tx: Transaction, order_id: UUID, vend_id: UUID, price_minor: int, *, earned: bool) -> None:
         """End the money of one vend of an authorised payment: earned, or given back (cash: to the machine's credit)."""
@@ -180,10 +165,43 @@ class PaymentService:
         self._links.send(topic.machine_id, topic.device_id, acknowledge)
         self._failpoints.hit("payments.acknowledge_credit.after")
 
+    def _add(
+        self,
+        tx: Transaction,
+        order_id: UUID,
+        machine_id: UUID,
+        rail: Rail,
+        amount_minor: int,
+        currency: str,
+        state: PaymentState,
+    ) -> UUID:
+        attempted = PaymentAttempted(
+            payment_id=new_id(), order_id=order_id, rail=rail, amount_minor=amount_minor, currency=currency
+        )
+        store.add_payment(tx, machine_id, attempted, state)
+        self._outbox.append(tx, attempted)
+        return attempted.payment_id
+
+    def _hold(self, tx: Transaction, machine_id: UUID, rail: Rail, amount_minor: int) -> bool:
+        needed = rules.needed_credit(rail, amount_minor)
+        if not _is_there(tx, machine_id, needed):
+            return False
+        if needed:
+            self._change_credit(tx, machine_id, -needed)
+        return True
+
+    def _tell_authorised(
+        self, tx: Transaction, payment_id: UUID, order_id: UUID, amount_minor: int, currency: str
+    ) -> None:
+        authorised = PaymentAuthorised(
+            payment_id=payment_id, order_id=order_id, amount_minor=amount_minor, currency=currency
+        )
+        self._outbox.append(tx, authorised)
+
     def _change_credit(self, tx: Transaction, machine_id: UUID, amount_minor: int) -> None:
         store.add_balance(tx, machine_id, amount_minor)
         tx.touch(CREDITS_KEY, credit_key(machine_id))
 
 
-def _is_there(tx: Transaction, payment: sqlite3.Row, needed: int) -> bool:
-    return needed == 0 or store.balance(tx, UUID(payment["machine_id"])) >= needed
+def _is_there(tx: Transaction, machine_id: UUID, needed: int) -> bool:
+    return needed == 0 or store.balance(tx, machine_id) >= needed

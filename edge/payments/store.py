@@ -7,20 +7,19 @@ from edge.database import Transaction
 from shared.payments import CreditInserted, PaymentAttempted, PaymentState
 
 
-def add_payment(tx: Transaction, machine_id: UUID, attempted: PaymentAttempted) -> sqlite3.Row:
-    """Insert a pending payment; its row."""
-    row = tx.one(
+def add_payment(tx: Transaction, machine_id: UUID, attempted: PaymentAttempted, state: PaymentState) -> None:
+    """Insert a payment. An order has one at most, or sqlite3.IntegrityError is raised."""
+    tx.run(
         "INSERT INTO payments (payment_id, order_id, machine_id, rail, currency, amount_minor, state) "
-        "VALUES (?, ?, ?, ?, ?, ?, 'pending') RETURNING *",
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
         str(attempted.payment_id),
         str(attempted.order_id),
         str(machine_id),
         attempted.rail,
         attempted.currency,
         attempted.amount_minor,
+        state,
     )
-    assert row is not None  # noqa: S101 - an INSERT returns its row or raises
-    return row
 
 
 def find(tx: Transaction, order_id: UUID) -> sqlite3.Row | None:

@@ -35,7 +35,7 @@ prices = st.fixed_dictionaries({slot: st.integers(0, 10**6) for slot in ("A1", "
 def test_an_order_costs_the_sum_of_its_units(chosen: list[ChosenLine], price: dict[str, int]) -> None:
     offered = {slot: OfferedSlot(slot, uuid4(), f"product {slot}", UUID(int=2), price[slot]) for slot in price}
     wish = PlaceOrder(machine_id=MACHINE.machine_id, planogram_version=7, lines=tuple(chosen))
-    placed = priced(Offer(MACHINE, 7, offered), wish, uuid4, NOW)
+    placed = priced(Offer(MACHINE, 7, True, offered), wish, uuid4, NOW)
 
     wanted = quantities(chosen)
     assert sum(wanted.values()) == len(placed.vends) == sum(line.quantity for line in chosen)
