@@ -13,7 +13,7 @@ Number = tuple[int, int]
 """(epoch, seq) of a command to a device."""
 
 LAPSE_S = NONCE_LIFE_S + 10
-"""So long after the last publish, no copy of the command can start anything any more."""
+"""So long after the first publish that quoted a nonce, no copy that quotes it can start anything any more."""
 
 ANSWER_WITHIN_S = 10
 """A device that has not answered by then is asked to burn the seq."""
@@ -73,8 +73,8 @@ def next_step(vend: OpenVend, *, connected: bool, overdue: bool, lapsed: bool) -
     """The next step for an open vend.
 
     connected: the device is there and its nonce is known. overdue: ANSWER_WITHIN_S has passed since the request.
-    lapsed: LAPSE_S has passed since the last publish of the dispense and since the last word that the device is at it,
-    or STUCK_S since the vend was taken up.
+    lapsed: LAPSE_S has passed since the dispense first went out with its newest nonce and since the last word that the
+    device is at it, or STUCK_S since the vend was taken up.
     """
     if not vend.published:
         if vend.cancelling or overdue:

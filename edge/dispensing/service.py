@@ -76,19 +76,28 @@ class Progress:
     since: float
     """When it was taken up."""
     quiet_since: float
-    """The last publish of the dispense, or the last word that the device is at it."""
+    """The first publish of the dispense with its newest nonce, or the last word that the device is at it."""
     sent_at: float = float("-inf")
     answer: Answer = Answer.NONE
-    lapsed_at: float | None = None
-    """When it was found to have lapsed, as far as had been heard by then."""
+    quoted: str | None = None
+    """The nonce of the last dispense."""
+    lapsing_since: float | None = None
+    """When it was first found to be about to lapse, as far as had been heard by then."""
+
+    def quote(self, nonce: str | None, now: float) -> None:
+        """A dispense goes out. All copies that quote one nonce die together, however often it is repeated."""
+        self.published = True
+        if nonce != self.quoted:
+            self.quoted, self.quiet_since = nonce, now
 
     def lapsed(self, now: float) -> bool:
         """Whether it has lapsed, and all that was said before that is heard. To be asked whenever it is looked at."""
-        if now - self.quiet_since < rules.LAPSE_S and now - self.since < rules.STUCK_S:
-            self.lapsed_at = None
-        elif self.lapsed_at is None:
-            self.lapsed_at = now
-        return self.lapsed_at is not None and now - self.lapsed_at >= HEARING_S
+        left_s = min(rules.LAPSE_S - (now - self.quiet_since), rules.STUCK_S - (now - self.since))
+        if left_s > HEARING_S:
+            self.lapsing_since = None
+        elif self.lapsing_since is None:
+            self.lapsing_since = now
+        return left_s <= 0 and self.lapsing_since is not None and now - self.lapsing_since >= HEARING_S
 
 
 class DispenseService:
@@ -306,7 +315,7 @@ class DispenseService:
         # Before the publish: whoever is interrupted in it must believe that it went out.
         progress.sent_at = self._clock.monotonic()
         if step is Step.DISPENSE:
-            progress.published, progress.quiet_since = True, progress.sent_at
+            progress.quote(self._links.nonce(progress.device_id), progress.sent_at)
         self._failpoints.hit(f"dispensing.{step.value}.before_publish")
         self._links.publish(command)
         self._failpoints.hit(f"dispensing.{step.value}.after_publish")

@@ -47,8 +47,8 @@ _SLOT_DEFAULTS = {"motor": None, "home": None, "empty": None, "turn_ms": 1500, "
 _COIN_DEFAULTS = {"pin": None, "minor_per_pulse": 100}
 _WIFI_DEFAULTS = {"ssid": None, "password": None}
 MAX_SLOTS = 60
-MAX_MOTION_MS = 30_000
-"""The longest a vend may take, motor and settling together: a gateway gives up on one that is at it for 60 s."""
+MAX_MOTION_MS = 20_000
+"""The longest a vend may take, motor and settling together. A gateway that hears nothing of it gives it up after 30 s."""
 
 
 class SettingsError(Exception):
@@ -114,7 +114,7 @@ def _slots(given: object) -> dict:
         for time in ("turn_ms", "timeout_ms", "settle_ms"):
             _require(_is_int(values[time], 1, 60_000), where + "." + time + " must be 1 to 60000 ms")
         longest = values["timeout_ms"] + values["settle_ms"]
-        _require(longest <= MAX_MOTION_MS, where + ".timeout_ms and settle_ms must be 30000 ms at most together")
+        _require(longest <= MAX_MOTION_MS, where + ".timeout_ms and settle_ms must be 20000 ms at most together")
         slots[code] = Slot(**values)
     return slots
 

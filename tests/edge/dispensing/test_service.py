@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.dispensing.rules import LAPSE_S, RESEND_S
-from edge.dispensing.service import OPEN_VENDS_KEY
+from edge.clock import new_id
+from edge.dispensing.rules import LAPSE_S, RESEND_S, STUCK_S
+from edge.dispensing.service import OPEN_VENDS_KEY, Progress
 from shared.contract import Rail
 from shared.devices import COMMAND, Dispense, Drop
 from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
@@ -146,3 +147,29 @@ async def test_a_vend_of_a_restored_ledger_is_never_asked_for_again(site: Site) 
     assert view.vends[0].outcome is VendOutcome.CANCELLED
     assert site.device.starts == {}
     assert await site.credit() == 2 * PRICE_MINOR
+
+
+def first_lapse(progress: Progress, sends: dict[float, str], until: float) -> float:
+    """When it is found to have lapsed, looked at every half second; `sends` are the nonces quoted, by the second."""
+    for tick in range(int(2 * until)):
+        now = tick / 2
+        if now in sends:
+            progress.quote(sends[now], now)
+        if progress.lapsed(now):
+            return now
+    return until
+
+
+def test_a_customer_waits_for_a_dead_device_as_long_as_its_last_nonce_lives() -> None:
+    same = {float(second): "a" * 16 for second in range(0, 10, 2)}
+    assert first_lapse(Progress(new_id(), (1, 1), False, 0, 0), same, 100) == LAPSE_S
+    renewed = same | {8.0: "b" * 16}
+    assert first_lapse(Progress(new_id(), (1, 1), False, 0, 0), renewed, 100) == 8 + LAPSE_S
+
+
+def test_a_vend_that_is_heard_of_again_has_not_lapsed() -> None:
+    progress = Progress(new_id(), (1, 1), True, 0, 0)
+    assert not progress.lapsed(LAPSE_S + 5)
+    progress.quiet_since = LAPSE_S + 5.5
+    assert not progress.lapsed(LAPSE_S + 6)
+    assert first_lapse(progress, {}, 100) == STUCK_S
