@@ -48,7 +48,7 @@ _COIN_DEFAULTS = {"pin": None, "minor_per_pulse": 100}
 _WIFI_DEFAULTS = {"ssid": None, "password": None}
 MAX_SLOTS = 60
 MAX_MOTION_MS = 20_000
-"""The longest a vend may take, motor and settling together. A gateway that hears nothing of it gives it up after 30 s."""
+"""The longest a vend may take, motor and settling together. A gateway that hears nothing gives it up after 30 s."""
 
 
 class SettingsError(Exception):
