@@ -62,7 +62,7 @@ class Transaction:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """What the block does here is undone if it raises; then the transaction can go on without it."""
+        """What the block does here is undone if it raises, touches aside; the transaction can go on without it."""
         gathered = {write: len(items) for write, items in self._gathered.items()}
         meanwhile, then = len(self._meanwhile), len(self._then)
         self.run("SAVEPOINT attempt")

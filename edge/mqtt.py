@@ -24,12 +24,13 @@ class Message:
 class Inbox:
     """Messages that wait to be handled: one of each device in turn, of each device the oldest first.
 
-    Of a device at most `limit` wait, and the guard bounds the devices. What comes above that is dropped: devices repeat
+    Of a device at most `limit` wait, a hello and all it may have to tell of 60 slots and 32 coins, and the guard bounds
+    the devices. What comes above that is dropped: devices repeat
     what matters until it is acknowledged, and one that says too much takes nobody else's turn. Each device's spell of
     dropping is logged when it begins, and when all that waited is handled; `dropped` counts over the whole life.
     """
 
-    def __init__(self, monotonic: Callable[[], float], limit: int = 64) -> None:
+    def __init__(self, monotonic: Callable[[], float], limit: int = 128) -> None:
         self._monotonic = monotonic
         self._limit = limit
         self._came = asyncio.Event()

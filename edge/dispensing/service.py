@@ -27,7 +27,8 @@ IDLE_S = 60.0
 """How long the conductor sleeps when nothing is open and nobody wakes it."""
 
 HEARING_S = 1.0
-"""What devices said while the ledger let nobody in, for a backup or on a bad card, is heard so soon afterwards."""
+"""What devices said while the ledger let nobody in, for a backup or on a bad card, is heard so soon afterwards; and
+who was not looked at for so long may have said something."""
 
 OPEN_VENDS_KEY = "open_vends"
 """Touched when an open vend may take a step (watch.py)."""
@@ -81,8 +82,9 @@ class Progress:
     answer: Answer = Answer.NONE
     quoted: str | None = None
     """The nonce of the last dispense."""
-    lapsing_since: float | None = None
-    """When it was first found to be about to lapse, as far as had been heard by then."""
+    looked_at: float = float("-inf")
+    ending_since: float = float("-inf")
+    """Since when it was about to lapse whenever it was looked at, without a gap."""
 
     def quote(self, nonce: str | None, now: float) -> None:
         """A dispense goes out. All copies that quote one nonce die together, however often it is repeated."""
@@ -90,14 +92,13 @@ class Progress:
         if nonce != self.quoted:
             self.quoted, self.quiet_since = nonce, now
 
-    def lapsed(self, now: float) -> bool:
-        """Whether it has lapsed, and all that was said before that is heard. To be asked whenever it is looked at."""
+    def look(self, now: float) -> bool:
+        """Note that it is looked at; whether it has lapsed, although all that was said before has been heard."""
         left_s = min(rules.LAPSE_S - (now - self.quiet_since), rules.STUCK_S - (now - self.since))
-        if left_s > HEARING_S:
-            self.lapsing_since = None
-        elif self.lapsing_since is None:
-            self.lapsing_since = now
-        return left_s <= 0 and self.lapsing_since is not None and now - self.lapsing_since >= HEARING_S
+        if left_s > HEARING_S or now - self.looked_at > HEARING_S:
+            self.ending_since = now
+        self.looked_at = now
+        return left_s <= 0 and now - self.ending_since >= HEARING_S
 
 
 class DispenseService:
@@ -291,7 +292,7 @@ class DispenseService:
             vend,
             connected=self._links.online(UUID(row["device_id"])),
             overdue=self._clock.age(requested) >= rules.ANSWER_WITHIN_S,
-            lapsed=progress.lapsed(now),
+            lapsed=progress.look(now),
         )
         if step in rules.ENDINGS:
             log.warning("vend_unanswered", vend_id=str(vend_id), outcome=rules.ENDINGS[step])

@@ -1,7 +1,8 @@
 """What a unit may put off to its end, and what it may try and take back."""
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -110,3 +111,38 @@ async def test_facts_of_nothing_but_failed_attempts_leave_no_trace(database: Dat
 
     await database.unit("test", work)
     assert await database.read(outbox.position) == before
+
+
+async def test_what_is_prepared_meanwhile_is_ready_before_anything_follows_the_commit(database: Database) -> None:
+    happened: list[str] = []
+
+    def prepare() -> Callable[[], None]:
+        happened.append("prepared")
+        return partial(happened.append, "left")
+
+    def work(tx: Transaction) -> None:
+        tx.meanwhile(prepare)
+        tx.then(partial(happened.append, "told"))
+
+    await database.unit("test", work)
+    assert happened == ["prepared", "told", "left"]
+
+
+async def test_what_was_prepared_for_a_unit_or_an_attempt_that_failed_never_leaves(database: Database) -> None:
+    left: list[str] = []
+
+    def attempt(tx: Transaction) -> None:
+        with tx.attempt():
+            tx.meanwhile(lambda: partial(left.append, "attempt"))
+            raise LookupError
+
+    def work(tx: Transaction) -> None:
+        tx.meanwhile(lambda: partial(left.append, "unit"))
+        with pytest.raises(LookupError):
+            attempt(tx)
+        tx.gather(partial(write, []), ["one", "one"])
+
+    with pytest.raises(sqlite3.IntegrityError):
+        await database.unit("test", work)
+    await asyncio.sleep(0)
+    assert left == []

@@ -9,7 +9,7 @@ import pytest
 
 from edge.clock import new_id
 from edge.dispensing.rules import LAPSE_S, RESEND_S, STUCK_S
-from edge.dispensing.service import OPEN_VENDS_KEY, Progress
+from edge.dispensing.service import HEARING_S, OPEN_VENDS_KEY, Progress
 from shared.contract import Rail
 from shared.devices import COMMAND, Dispense, Drop
 from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
@@ -82,11 +82,17 @@ async def test_proof_of_a_drop_that_came_in_meanwhile_decides(site: Site) -> Non
     assert (view.vends[0].outcome, view.given_back_minor) == (VendOutcome.DISPENSED, 0)
 
 
-async def test_the_silence_of_a_ledger_is_not_a_devices(site: Site) -> None:
+@pytest.mark.parametrize("looked_before", [False, True])
+async def test_the_silence_of_a_ledger_is_not_a_devices(site: Site, looked_before: bool) -> None:
+    """Not even if it begins when the vend has all but lapsed."""
     site.device.slow = True
     view = await site.order("A1")
     await site.until(view.order_id, started)
     await site.device.start()
+    if looked_before:
+        site.clock.step(LAPSE_S - HEARING_S / 2)
+        site.watch.touch([OPEN_VENDS_KEY])
+        await asyncio.sleep(0.05)
     busy = asyncio.create_task(site.database.unit("test.busy", lambda tx: time.sleep(0.3)))
     await asyncio.sleep(0.02)
     site.watch.touch([OPEN_VENDS_KEY])
@@ -155,7 +161,7 @@ def first_lapse(progress: Progress, sends: dict[float, str], until: float) -> fl
         now = tick / 2
         if now in sends:
             progress.quote(sends[now], now)
-        if progress.lapsed(now):
+        if progress.look(now):
             return now
     return until
 
@@ -169,7 +175,7 @@ def test_a_customer_waits_for_a_dead_device_as_long_as_its_last_nonce_lives() ->
 
 def test_a_vend_that_is_heard_of_again_has_not_lapsed() -> None:
     progress = Progress(new_id(), (1, 1), True, 0, 0)
-    assert not progress.lapsed(LAPSE_S + 5)
+    assert not progress.look(LAPSE_S + 5)
     progress.quiet_since = LAPSE_S + 5.5
-    assert not progress.lapsed(LAPSE_S + 6)
+    assert not progress.look(LAPSE_S + 6)
     assert first_lapse(progress, {}, 100) == STUCK_S

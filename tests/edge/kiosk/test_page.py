@@ -132,7 +132,7 @@ async def test_the_customer_cancels(kiosk: FakeKiosk, browser: Browser) -> None:
     await choose(browser, "Masala Chips ₹10 A1", "Buy for ₹10", "Cancel")
     await browser.see("Order cancelled")
     await browser.see("Nothing was taken from your credit.")
-    assert not await browser.evaluate("document.body.textContent.includes('somebody else')")
+    assert not await browser.evaluate("document.body.textContent.includes('another one at this machine')")
 
 
 async def test_somebody_else_orders_before_the_coins_are_in(kiosk: FakeKiosk, browser: Browser) -> None:
@@ -141,7 +141,7 @@ async def test_somebody_else_orders_before_the_coins_are_in(kiosk: FakeKiosk, br
     await browser.see("Please insert")
     await kiosk.move_order(state=OrderState.CANCELLED)
     await browser.see("Order cancelled")
-    await browser.see("somebody else has ordered at this machine")
+    await browser.see("another one at this machine")
     await choose(browser, "Choose again")
     await browser.see("Lobby, ground floor")
 

@@ -85,7 +85,7 @@ function Ended({ order, purchase }: { order: Order; purchase: Purchase }) {
 
 function ending(order: Order, cancelled: boolean): { tone: Tone; headline: string; advice: string | null } {
   if (order.state === "cancelled") {
-    const advice = cancelled ? null : "It was not paid yet, and somebody else has ordered at this machine.";
+    const advice = cancelled ? null : "It was not paid yet. Cancel ends such an order, and so does another one at this machine.";
     return { tone: "plain", headline: "Order cancelled", advice };
   }
   if (order.state === "expired") return { tone: "plain", headline: "Time ran out", advice: "The order was not paid in time." };
