@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -103,21 +103,17 @@ class Transaction:
 
     async def execute(self, sql: str, *values: object) -> int:
         """Runs one statement; how many rows it touched."""
-        return await _touched(await self._idle(), sql, values)
+        status: str = await (await self._idle()).execute(sql, *values)
+        last = status.rsplit(" ", 1)[-1]
+        return int(last) if last.isdigit() else 0
 
     async def send(self, sql: str, *values: object) -> None:
         """Sends one statement and comes back: the caller thinks on while the server works.
 
         The next use of this transaction, or its end, waits for it and raises what it raised. No model until then.
         """
-        await self._send(_touched(await self._idle(), sql, values))
-
-    async def send_exactly(self, rows: int, otherwise: Exception, sql: str, *values: object) -> None:
-        """As `send`, for a statement that must touch so many rows: where its error would come, `otherwise` comes."""
-        await self._send(_touch_exactly(await self._idle(), rows, otherwise, sql, values))
-
-    async def _send(self, running: Coroutine[Any, Any, object]) -> None:
-        self._sent = asyncio.create_task(running, name="statement sent")
+        connection = await self._idle()
+        self._sent = asyncio.create_task(connection.execute(sql, *values), name="statement sent")
         await asyncio.sleep(0)  # now it is on its way
 
     async def _idle(self) -> Any:
@@ -148,18 +144,6 @@ class Transaction:
     async def ring(self, kind: str, key: UUID) -> None:
         """Tell all processes that something of `kind` moved. Heard after the commit, ids only."""
         await self.execute("SELECT pg_notify('larder', $1)", f"{kind} {key}")
-
-
-async def _touched(connection: Any, sql: str, values: Sequence[object]) -> int:
-    """Runs one statement; how many rows it touched."""
-    status: str = await connection.execute(sql, *values)
-    last = status.rsplit(" ", 1)[-1]
-    return int(last) if last.isdigit() else 0
-
-
-async def _touch_exactly(connection: Any, rows: int, otherwise: Exception, sql: str, values: Sequence[object]) -> None:
-    if await _touched(connection, sql, values) != rows:
-        raise otherwise
 
 
 def columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:

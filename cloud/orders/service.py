@@ -109,33 +109,28 @@ async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact
     Raises FactRefused for an order or vend that is unknown or has ended; an order told twice is an error of Postgres.
     """
     placed = [fact.body for fact in facts if fact.body.event == "order_placed"]
-    steps = order_steps(facts)
+    steps, vends = order_steps(facts), vend_steps(facts)
     if placed:
-        await _insert_orders(transaction, tenant_id, placed, steps)
-    vends = vend_steps(facts)  # while the orders are on their way
-    if placed:
-        await _insert_vends(transaction, tenant_id, placed, vends)
+        await _insert(transaction, tenant_id, placed, steps, vends)
     await _update(transaction, steps, vends)
 
 
-async def _insert_orders(
-    transaction: Transaction, tenant_id: UUID, placed: Sequence[OrderPlaced], steps: dict[UUID, OrderStep]
+async def _insert(
+    transaction: Transaction,
+    tenant_id: UUID,
+    placed: Sequence[OrderPlaced],
+    steps: dict[UUID, OrderStep],
+    vends: dict[UUID, VendStep],
 ) -> None:
-    """The new orders with their steps, which are taken out of those given."""
-    rows = [(*_frozen(order), *values(steps.pop(order.order_id, None) or OrderStep())) for order in placed]
-    await transaction.send(_ORDERS, tenant_id, *columns(rows))
-
-
-async def _insert_vends(
-    transaction: Transaction, tenant_id: UUID, placed: Sequence[OrderPlaced], vends: dict[UUID, VendStep]
-) -> None:
-    """The vends of new orders with their steps, which are taken out of those given."""
-    rows = [
+    """The new orders and their vends, with their steps, which are taken out of those given."""
+    order_rows = [(*_frozen(order), *values(steps.pop(order.order_id, None) or OrderStep())) for order in placed]
+    await transaction.send(_ORDERS, tenant_id, *columns(order_rows))
+    vend_rows = [
         (position, *values(vend), *values(_own(vends.pop(vend.vend_id, None), order.order_id)))
         for order in placed
         for position, vend in enumerate(order.vends, 1)
     ]
-    await transaction.send(_VENDS, tenant_id, *columns(rows))
+    await transaction.send(_VENDS, tenant_id, *columns(vend_rows))
 
 
 def _own(step: VendStep | None, order_id: UUID) -> VendStep:
@@ -160,12 +155,12 @@ def _frozen(order: OrderPlaced) -> tuple[object, ...]:
 async def _update(transaction: Transaction, steps: Mapping[UUID, OrderStep], vends: Mapping[UUID, VendStep]) -> None:
     if vends:
         rows = [(vend_id, *values(step)) for vend_id, step in vends.items()]
-        refusal = FactRefused("the vend is unknown or has an outcome already")
-        await transaction.send_exactly(len(rows), refusal, _VEND_STEPS, *columns(rows))
+        if await transaction.execute(_VEND_STEPS, *columns(rows)) != len(rows):
+            raise FactRefused("the vend is unknown or has an outcome already")
     if steps:
         rows = [(order_id, *values(step)) for order_id, step in steps.items()]
-        refusal = FactRefused("the order is unknown or has ended")
-        await transaction.send_exactly(len(rows), refusal, _ORDER_STEPS, list(STATES), *columns(rows))
+        if await transaction.execute(_ORDER_STEPS, list(STATES), *columns(rows)) != len(rows):
+            raise FactRefused("the order is unknown or has ended")
 
 
 async def refuse_strangers(transaction: Transaction, machines: Sequence[UUID], orders: Sequence[UUID]) -> None:

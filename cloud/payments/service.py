@@ -57,8 +57,8 @@ async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact
         await transaction.send(_ATTEMPTS, tenant_id, *columns(rows))
     if steps:
         older = [(payment_id, *values(step)) for payment_id, step in steps.items()]
-        refusal = FactRefused("the payment is unknown, voided, or moved money before it was voided")
-        await transaction.send_exactly(len(older), refusal, _STEPS, *columns(older))
+        if await transaction.execute(_STEPS, *columns(older)) != len(older):
+            raise FactRefused("the payment is unknown, voided, or moved money before it was voided")
 
 
 async def record_credits(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:

@@ -85,7 +85,7 @@ def read_fact(line: bytes, seq: int) -> Fact | str:
     Raises BatchMalformed when the line names another seq than its place.
     """
     try:
-        fact: Fact = FACT.validator.validate_json(line)
+        fact = FACT.validate_json(line)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         return storable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")

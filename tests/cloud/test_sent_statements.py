@@ -97,35 +97,3 @@ async def test_one_that_outlasts_its_unit_costs_no_connection(database_url: str)
             await database.unit("test", work, tenant_id=new_id())
         assert await tenants(database, new_id()) == 0
     await database.close()
-
-
-RENAME = "UPDATE tenants SET name = 'U'"
-
-
-@pytest.mark.parametrize("rows", [0, 2])
-async def test_one_that_touches_other_than_so_many_rows_is_refused_where_it_ends(database: Database, rows: int) -> None:
-    tenant_id = new_id()
-    order: list[str] = []
-
-    async def work(transaction: Transaction) -> None:
-        await transaction.execute(INSERT, tenant_id)
-        await transaction.send_exactly(rows, FactRefused("not so many"), RENAME)
-        order.append("thought")
-        await transaction.fetch("SELECT 1")
-        order.append("asked")
-
-    with pytest.raises(FactRefused, match="not so many"):
-        await database.unit("test", work, tenant_id=tenant_id)
-    assert order == ["thought"]
-    assert await tenants(database, tenant_id) == 0
-
-
-async def test_one_that_touches_so_many_rows_is_committed(database: Database) -> None:
-    tenant_id = new_id()
-
-    async def work(transaction: Transaction) -> None:
-        await transaction.send(INSERT, tenant_id)
-        await transaction.send_exactly(1, FactRefused("not so many"), RENAME)
-
-    await database.unit("test", work, tenant_id=tenant_id)
-    assert await tenants(database, tenant_id) == 1
