@@ -36,6 +36,8 @@ class Link:
     hang_up: Callable[[str], None] = lambda reason: None
     """Ends the connection, for a reason."""
     connected: bool = False
+    refused: bool = False
+    """Its hello was heard and is not to be believed; another connection would bring the same."""
     nonce: str | None = None
     """The device's newest; None until it has said hello on this connection."""
     key: bytes | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from edge.access import GATEWAY, Action, allowed
+from shared.topics import device_of
 
 log = structlog.get_logger()
 
@@ -34,15 +35,15 @@ class Inbox:
         self._monotonic = monotonic
         self._limit = limit
         self._came = asyncio.Event()
-        self._waiting: OrderedDict[str, deque[Message]] = OrderedDict()
         # By device, none empty, the next in turn first.
-        self._spells: dict[str, int] = {}
+        self._waiting: OrderedDict[str, deque[Message]] = OrderedDict()
         # How many messages of a device were dropped since its queue was last empty.
+        self._spells: dict[str, int] = {}
         self.dropped = 0
 
     def put(self, topic: str, payload: bytes) -> None:
         """Take a message in, or drop it. Never waits, never raises."""
-        device_id = topic.rpartition("/")[0].rpartition("/")[2]
+        device_id = device_of(topic)
         waiting = self._waiting.get(device_id)
         if waiting is None:
             waiting = self._waiting[device_id] = deque()

@@ -44,6 +44,11 @@ class Topic:
         return f"{ROOT}/{self.machine_id}/{self.device_id}/{self.channel}"
 
 
+def device_of(text: str) -> str:
+    """The device's level of a topic that somebody has vouched for, unparsed: the last but one."""
+    return text.rpartition("/")[0].rpartition("/")[2]
+
+
 def parse(text: str) -> Topic:
     """The topic behind `text`. Only the canonical spelling is accepted: lower-case ids with hyphens, no extra levels.
 

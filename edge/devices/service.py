@@ -118,7 +118,8 @@ class DeviceService:
         link = self._links.of(topic)
         if link.nonce is None:
             # A hello is said once a connection: one that was not heard (full disk, full inbox) takes a new connection.
-            link.hang_up("hello_unheard")
+            if not link.refused:
+                link.hang_up("hello_unheard")
             return
         link.renew(heartbeat.boot_id, heartbeat.nonce)
         sample, at = _health(topic, heartbeat, link, self._clock.now()), self._clock.moment()

@@ -138,7 +138,8 @@ class DispenseService:
             tx.then(partial(self._met, link, hello, key, store.open_dispense(tx, device_id)))
             return True
 
-        if await self._database.unit("dispensing.hello", work):
+        link.refused = not await self._database.unit("dispensing.hello", work)
+        if not link.refused:
             log.info("device_hello", device_id=str(device_id), firmware=hello.firmware, seq=hello.seq)
 
     def _told_by(self, device_id: UUID) -> Number:

@@ -50,7 +50,7 @@ def order_key(order_id: UUID) -> str:
 
 
 class OrderService:
-    """The life of every order. What is awaited is one transaction and what must follow it; the rest works in a caller's."""
+    """The life of every order. What is awaited is one transaction and what must follow it; the rest is part of one."""
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from edge.access import Identity, IdentityKind
 from edge.catalog.service import CatalogService
 from edge.clock import Clock, new_id
 from edge.database import Database, Transaction
+from edge.devices.rules import EPOCH_LIMIT
 from edge.errors import StorageFull
 from edge.failpoints import Failpoints
 from edge.links import Links
@@ -292,3 +293,15 @@ async def test_a_hello_that_was_not_heard_costs_one_more_connection(site: Site) 
     await site.settle()
     await site.routes.handle(Message(topic_of(site, Channel.HEARTBEAT), beat, site.clock.monotonic()))
     assert site.links.online(site.device_id)
+
+
+async def test_a_device_whose_hello_is_refused_is_left_alone(site: Site) -> None:
+    site.disconnect()
+    site.log_in()
+    mad = json.dumps(GOOD[Channel.HELLO] | {"epoch": EPOCH_LIMIT, "seq": 1}).encode()
+    await site.routes.handle(Message(topic_of(site, Channel.HELLO), mad, site.clock.monotonic()))
+    beat = json.dumps(GOOD[Channel.HEARTBEAT]).encode()
+    await site.routes.handle(Message(topic_of(site, Channel.HEARTBEAT), beat, site.clock.monotonic()))
+    link = site.links.of(Topic(site.machine_id, site.device_id, Channel.HELLO))
+    assert link.connected
+    assert not site.links.online(site.device_id)
