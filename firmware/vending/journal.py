@@ -7,7 +7,8 @@ cut at any byte leaves the old file or the new one. A damaged tail is dropped, a
 before anything is added to it.
 
 The id tells a gateway that this is still the journal it knows. It is made where no whole file is found, and made anew
-where whole lines are damaged, for what they gave leave to may have happened. A line that was cut short gave no leave.
+where whole lines are damaged, for what they gave leave to may have happened; with it, what is left is doubted
+(rules.doubt), in the same file, so that no power cut parts the two. A line that was cut short gave no leave.
 """
 
 import asyncio
@@ -134,7 +135,9 @@ class Journal:
                 self.state = rules.apply(self.state, record)
             # The other file matters only if it does not count: it may have been the newer one.
             damaged = any(is_damaged(contents[at]) for at in range(2) if found[at] in (None, newest))
-            if not damaged:
+            if damaged:
+                self.state = rules.doubt(self.state)
+            else:
                 self.id = newest.journal_id
             if not newest.torn and not damaged:
                 return

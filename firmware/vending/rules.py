@@ -177,11 +177,26 @@ def end(journal: Journal, epoch: int, seq: int, evidence: Evidence) -> tuple:
     return (_done(vend, DONE, evidence),)
 
 
+def doubt(journal: Journal) -> Journal:
+    """What `journal` still proves when records that came after it are damaged.
+
+    What was accepted may have started since, and a coil that is not seen to leave home may have left it: so nothing is
+    said of where it was before, and `recover` reports an interrupted motion of which only what was seen is known.
+    """
+    for vend in journal.vends:
+        if vend.state != ENDED:
+            seen = vend.evidence or Evidence(None, None, None, None, None)
+            known = Evidence(seen.drop, seen.left_home, None, None, None)
+            journal = _change(journal, ("S", vend.epoch, vend.seq), STARTED, None, known)
+    return journal
+
+
 def recover(journal: Journal, homes: dict) -> tuple:
     """The records of a boot: what was accepted will never start, what was started was interrupted.
 
     `homes`: slot → home switch closed now, None without a switch. That no drop was journalled proves nothing (the
-    product may have fallen in the dark), so `drop` is True or None; `left_home` False means "not up to the cut".
+    product may have fallen in the dark), so `drop` is True or None; `left_home` False means "not up to the cut", and
+    None that it is not known, as after a `doubt`.
     """
     records = []
     for vend in journal.vends:

@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from firmware.vending import rules
+from edge.dispensing.rules import judge
+from firmware.vending import messages, rules
 from firmware.vending.flash import Flash
 from firmware.vending.journal import FILES, MAX_BYTES, Journal, JournalFailed, decode, encode
+from shared.devices import VendReport
+from shared.orders import VendOutcome
 
+BOOT_ID = "01890000-0000-7000-8000-00000000000b"
 RECORDS: list[tuple[object, ...]] = []
 for number in range(1, 5):
     vend = f"01890000-0000-7000-8000-{number:012}"
@@ -124,15 +128,15 @@ def test_it_never_grows_beyond_its_two_files_and_keeps_the_highest(tmp_path: Pat
     assert again.id == journal.id == first_id
 
 
-@pytest.mark.parametrize("damage", [b"\xff", b"\n", b""])
-def test_a_damaged_tail_is_dropped_and_not_built_upon(tmp_path: Path, damage: bytes) -> None:
+@pytest.mark.parametrize(("damage", "state"), [(b"\xff", "accepted"), (b"\n", "started"), (b"", "accepted")])
+def test_a_damaged_tail_is_dropped_and_not_built_upon(tmp_path: Path, damage: bytes, state: str) -> None:
     journal = Journal(Flash(str(tmp_path)))
     journal.append(("A", 1, 1, vend, "A1"))
     journal.append(("S", 1, 1, True))
     path = tmp_path / FILES[1]
     path.write_bytes(path.read_bytes()[:-5] + damage)
     again = Journal(Flash(str(tmp_path)))
-    assert [found.state for found in again.state.vends] == ["accepted"]
+    assert [found.state for found in again.state.vends] == [state]
     again.append(("X", 1, 1, vend, "not_started"))
     assert Journal(Flash(str(tmp_path))).state == again.state
 
@@ -147,16 +151,41 @@ def test_a_write_that_was_cut_short_leaves_the_same_journal(torn: bytes) -> None
         assert Journal(flash).id == journal.id
 
 
-def test_a_line_that_is_damaged_after_it_was_written_makes_it_another_journal() -> None:
-    """What the line gave leave to may have happened: only a gateway can tell what its vend is worth now."""
+def judged(journal: Journal, home_now: bool) -> list[VendOutcome]:
+    """What the gateway makes of the reports of the boot that loaded `journal`."""
+    for record in rules.recover(journal.state, {"A1": home_now}):
+        journal.note(record)
+    reports = [VendReport.model_validate_json(messages.report(BOOT_ID, ended)) for ended in journal.state.vends]
+    return [judge(report, drop_seen=False) for report in reports]
+
+
+@pytest.mark.parametrize("home_now", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "outcomes"),
+    [
+        ("A", []),
+        ("S", [VendOutcome.AMBIGUOUS]),
+        ("L", [VendOutcome.AMBIGUOUS]),
+        ("P", [VendOutcome.AMBIGUOUS]),
+        ("D", [VendOutcome.DISPENSED]),
+    ],
+)
+def test_a_line_that_is_damaged_after_it_was_written_makes_it_another_journal(
+    kind: str, outcomes: list[VendOutcome], home_now: bool
+) -> None:
+    """What the line gave leave to may have happened: only a drop that is still told proves anything."""
     flash = CutFlash(10**6)
     journal = Journal(flash)
-    journal.append(("A", 1, 1, vend, "A1"))
-    journal.append(("S", 1, 1, True))
-    flash.files[FILES[1]] = flash.files[FILES[1]].replace(b'"S"', b'"s"')
+    write_all(journal, RECORDS[:5])
+    flash.files[FILES[1]] = flash.files[FILES[1]].replace(f'"{kind}"'.encode(), f'"{kind.lower()}"'.encode())
     again = Journal(flash)
     assert again.id != journal.id
-    assert Journal(flash).id == again.id
+    # The next boot finds nothing damaged any more, and must doubt as much.
+    for booted in (Journal(CutFlash(10**6, flash.files)), again):
+        assert booted.id == again.id
+        # With nothing left of the vend, this is what tells the gateway that it is lost.
+        assert booted.state.highest == ((0, 0) if kind == "A" else (1, 1))
+        assert judged(booted, home_now) == outcomes
 
 
 def test_a_newest_file_that_is_damaged_at_its_head_makes_it_another_journal() -> None:
