@@ -28,10 +28,10 @@ def test_a_part_of_the_rough_space_keeps_the_promises() -> None:
     assert explored.states >= 50_000
 
 
-def broken(outcome: VendOutcome, starts: int, drops: int, taken: bool) -> State:
+def broken(outcome: VendOutcome, starts: int, drops: int, taken: bool, late_start: bool = False) -> State:
     state = start(CALM)
     gateway = state.gateway._replace(ledger=(outcome, None), stock_taken=(taken, False))
-    return state._replace(gateway=gateway, world=World((starts, 0), False, (drops, 0), True))
+    return state._replace(gateway=gateway, world=World((starts, 0), late_start, (drops, 0), True))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,7 @@ def broken(outcome: VendOutcome, starts: int, drops: int, taken: bool) -> State:
         broken(VendOutcome.CANCELLED, 1, 0, False),
         broken(VendOutcome.NO_DROP, 1, 1, False),
         broken(VendOutcome.AMBIGUOUS, 1, 0, True),
+        broken(VendOutcome.AMBIGUOUS, 1, 1, False, late_start=True),
     ],
 )
 def test_a_broken_promise_is_seen(state: State) -> None:
