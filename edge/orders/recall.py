@@ -56,7 +56,7 @@ class OrderRecall:
         if store.order(tx, fact.order_id) is not None:
             return
         devices = self._catalog.devices_of(tx, fact.machine_id, fact.planogram_version)
-        store.add_order(tx, fact, fact.order_id, "", LONG_AGO)
+        store.add_order(tx, fact, OrderState.PLACED, fact.order_id, "", LONG_AGO)
         store.add_vends(tx, fact, {vend.slot: devices.get(vend.slot, NOBODY) for vend in fact.vends})
         store.hold(tx, fact.order_id)
         for vend in fact.vends:

@@ -186,15 +186,19 @@ class OrderService:
         for slot, quantity in quantities.items():
             self._inventory.reserve(tx, wish.machine_id, slot, quantity)
         placed = rules.priced(offer, wish, new_id, self._clock.now())
-        store.add_order(tx, placed, key, digest, self._clock.moment())
+        machine, amount = offer.machine, placed.total_minor
+        held = self._payments.hold(tx, machine.machine_id, machine.rail, amount)
+        state = OrderState.AUTHORISED if held else OrderState.PLACED
+        store.add_order(tx, placed, state, key, digest, self._clock.moment())
         store.add_vends(tx, placed, devices)
         self._catalog.pin_version(tx, offer)
         self._outbox.append(tx, placed)
         tx.touch(ORDERS_KEY)
-        machine = offer.machine
-        amount = placed.total_minor
-        if self._payments.attempt(tx, placed.order_id, machine.machine_id, machine.rail, amount, machine.currency):
-            self._begin_dispensing(tx, placed.order_id, set(devices.values()))
+        self._payments.attempt(
+            tx, placed.order_id, machine.machine_id, machine.rail, amount, machine.currency, held=held
+        )
+        for device_id in set(devices.values()) if held else ():
+            self.request_next(tx, device_id)
         return placed.order_id
 
     def _end_unpaid_of(self, tx: Transaction, machine_id: UUID) -> None:

@@ -8,8 +8,10 @@ from edge.database import Transaction
 from shared.orders import OrderPlaced, OrderState, VendOutcome
 
 
-def add_order(tx: Transaction, placed: OrderPlaced, key: UUID, request_sha256: str, at: Moment) -> None:
-    """Insert a placed order."""
+def add_order(
+    tx: Transaction, placed: OrderPlaced, state: OrderState, key: UUID, request_sha256: str, at: Moment
+) -> None:
+    """Insert an order."""
     tx.run(
         "INSERT INTO orders (order_id, idempotency_key, request_sha256, machine_id, rail, currency, total_minor, "
         "planogram_version, state, placed_at, window_boot, window_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -21,7 +23,7 @@ def add_order(tx: Transaction, placed: OrderPlaced, key: UUID, request_sha256: s
         placed.currency,
         placed.total_minor,
         placed.planogram_version,
-        OrderState.PLACED,
+        state,
         placed.placed_at.isoformat(),
         str(at.boot_id),
         at.ms,

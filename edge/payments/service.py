@@ -49,28 +49,46 @@ class PaymentService:
         self._links = links
         self._failpoints = failpoints
 
+    def hold(self, tx: Transaction, machine_id: UUID, rail: Rail, amount_minor: int) -> bool:
+        """Hold so much money, if it is there (cash: take it from the credit); whether it was."""
+        needed = rules.needed_credit(rail, amount_minor)
+        if not _is_there(tx, machine_id, needed):
+            return False
+        if needed:
+            self._change_credit(tx, machine_id, -needed)
+        return True
+
     def attempt(
-        self, tx: Transaction, order_id: UUID, machine_id: UUID, rail: Rail, amount_minor: int, currency: str
-    ) -> bool:
-        """Open the order's payment (G1) and authorise it if that can be done at once (G2); whether it is authorised."""
-        held = self._hold(tx, machine_id, rail, amount_minor)
-        state = PaymentState.AUTHORISED if held else PaymentState.PENDING
-        payment_id = self._add(tx, order_id, machine_id, rail, amount_minor, currency, state)
+        self,
+        tx: Transaction,
+        order_id: UUID,
+        machine_id: UUID,
+        rail: Rail,
+        amount_minor: int,
+        currency: str,
+        *,
+        held: bool,
+    ) -> None:
+        """Open the order's payment (G1), authorised at once if its money is held (G2)."""
+        attempted = PaymentAttempted(
+            payment_id=new_id(), order_id=order_id, rail=rail, amount_minor=amount_minor, currency=currency
+        )
+        store.add_payment(tx, machine_id, attempted, PaymentState.AUTHORISED if held else PaymentState.PENDING)
+        self._outbox.append(tx, attempted)
         if held:
-            self._tell_authorised(tx, payment_id, order_id, amount_minor, currency)
-        return held
+            self._tell_authorised(tx, attempted.payment_id, order_id, amount_minor, currency)
 
     def open(
         self, tx: Transaction, order_id: UUID, machine_id: UUID, rail: Rail, amount_minor: int, currency: str
     ) -> None:
         """Open the order's payment (G1), unless it has one."""
         if store.find(tx, order_id) is None:
-            self._add(tx, order_id, machine_id, rail, amount_minor, currency, PaymentState.PENDING)
+            self.attempt(tx, order_id, machine_id, rail, amount_minor, currency, held=False)
 
     def authorise(self, tx: Transaction, order_id: UUID) -> bool:
         """Hold the money of a pending payment (cash: take it from the credit); whether there was enough."""
         row = store.payment(tx, order_id)
-        if not self._hold(tx, UUID(row["machine_id"]), Rail(row["rail"]), row["amount_minor"]):
+        if not self.hold(tx, UUID(row["machine_id"]), Rail(row["rail"]), row["amount_minor"]):
             return False
         store.set_state(tx, row["payment_id"], PaymentState.AUTHORISED)
         self._tell_authorised(tx, UUID(row["payment_id"]), order_id, row["amount_minor"], row["currency"])
@@ -164,31 +182,6 @@ class PaymentService:
         acknowledge = AcknowledgeCredit(credit_id=credit.credit_id, mac=UNSIGNED)
         self._links.send(topic.machine_id, topic.device_id, acknowledge)
         self._failpoints.hit("payments.acknowledge_credit.after")
-
-    def _add(
-        self,
-        tx: Transaction,
-        order_id: UUID,
-        machine_id: UUID,
-        rail: Rail,
-        amount_minor: int,
-        currency: str,
-        state: PaymentState,
-    ) -> UUID:
-        attempted = PaymentAttempted(
-            payment_id=new_id(), order_id=order_id, rail=rail, amount_minor=amount_minor, currency=currency
-        )
-        store.add_payment(tx, machine_id, attempted, state)
-        self._outbox.append(tx, attempted)
-        return attempted.payment_id
-
-    def _hold(self, tx: Transaction, machine_id: UUID, rail: Rail, amount_minor: int) -> bool:
-        needed = rules.needed_credit(rail, amount_minor)
-        if not _is_there(tx, machine_id, needed):
-            return False
-        if needed:
-            self._change_credit(tx, machine_id, -needed)
-        return True
 
     def _tell_authorised(
         self, tx: Transaction, payment_id: UUID, order_id: UUID, amount_minor: int, currency: str
