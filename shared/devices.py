@@ -158,7 +158,7 @@ class VendResult(StrEnum):
 
     DONE = "done"
     INTERRUPTED = "interrupted"
-    """The device lost power between start and end."""
+    """The device lost power between start and end, or its journal of that is damaged."""
     NOT_STARTED = "not_started"
     CANCELLED = "cancelled"
 
