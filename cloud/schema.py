@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 from tortoise.context import TortoiseContext
-from tortoise.migrations.executor import MigrationExecutor
+from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
 from cloud import migrations
 from cloud.database import Transaction, credentials, tortoise_config
@@ -20,15 +20,16 @@ _WAY_ROUND = """
 """
 
 
-async def migrate(url: str) -> None:
-    """Apply what is missing, as the owner that `url` names. Two processes may do this at once: one waits."""
+async def migrate(url: str, up_to: str | None = None) -> None:
+    """Apply what is missing (up to a migration), as the owner that `url` names. Of two at once, one waits."""
     lock = await asyncpg.connect(**credentials(url))
     try:
         await lock.execute("SELECT pg_advisory_lock($1)", _LOCK)
         config = tortoise_config(credentials(url) | {"minsize": 1, "maxsize": 2})
         async with TortoiseContext() as context:
             await context.init(config=config)
-            await MigrationExecutor(context.db(), config["apps"]).migrate(direction="forward")
+            targets = None if up_to is None else [MigrationTarget("cloud", up_to)]
+            await MigrationExecutor(context.db(), config["apps"]).migrate(targets, direction="forward")
     finally:
         await lock.close()
 

@@ -23,15 +23,27 @@ CREATE INDEX orders_list_idx ON orders (tenant_id, placed_at DESC, id DESC);
 CREATE INDEX orders_machine_idx ON orders (tenant_id, machine_id, placed_at DESC, id DESC);
 CALL tenant_wall('orders', 'SELECT, INSERT, UPDATE');
 
-CREATE TABLE vends ( -- one unit of an order, at the price it was chosen for
+CREATE TABLE order_lines (
     tenant_id uuid NOT NULL,
     order_id uuid NOT NULL,
-    position smallint NOT NULL, -- among the order's units
-    id uuid NOT NULL,
+    line smallint NOT NULL,
     slot text NOT NULL,
     product_id uuid NOT NULL,
     product_name text NOT NULL,
     price_minor bigint NOT NULL,
+    quantity integer NOT NULL,
+    CONSTRAINT order_lines_pkey PRIMARY KEY (tenant_id, order_id, line),
+    CONSTRAINT order_lines_order_fkey FOREIGN KEY (tenant_id, order_id) REFERENCES orders,
+    CONSTRAINT order_lines_product_fkey FOREIGN KEY (tenant_id, product_id) REFERENCES products
+);
+CREATE INDEX order_lines_product_idx ON order_lines (tenant_id, product_id);
+CALL tenant_wall('order_lines', 'SELECT, INSERT');
+
+CREATE TABLE vends (
+    tenant_id uuid NOT NULL,
+    id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    line smallint NOT NULL,
     state text NOT NULL CONSTRAINT vends_state_known CHECK (state IN ('waiting', 'requested', 'done')),
     device_id uuid,
     device_epoch integer,
@@ -44,11 +56,9 @@ CREATE TABLE vends ( -- one unit of an order, at the price it was chosen for
     requested_at timestamptz,
     resolved_at timestamptz,
     CONSTRAINT vends_pkey PRIMARY KEY (tenant_id, id),
-    CONSTRAINT vends_order_fkey FOREIGN KEY (tenant_id, order_id) REFERENCES orders,
-    CONSTRAINT vends_product_fkey FOREIGN KEY (tenant_id, product_id) REFERENCES products
+    CONSTRAINT vends_line_fkey FOREIGN KEY (tenant_id, order_id, line) REFERENCES order_lines
 ) WITH (fillfactor = 60);
-CREATE INDEX vends_order_idx ON vends (tenant_id, order_id);
-CREATE INDEX vends_product_idx ON vends (tenant_id, product_id);
+CREATE INDEX vends_line_idx ON vends (tenant_id, order_id, line);
 CALL tenant_wall('vends', 'SELECT, INSERT, UPDATE');
 
 CREATE TABLE payments (
