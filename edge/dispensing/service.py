@@ -231,7 +231,7 @@ class DispenseService:
         proven = VendOutcome.DISPENSED if row is not None and row["drop_seen"] else outcome
         return proven if store.end_dispense(tx, vend_id, proven) else None
 
-    async def acknowledge(self, topic: Topic, report: VendReport) -> None:
+    def acknowledge(self, topic: Topic, report: VendReport) -> None:
         """Tell the device that its report is committed."""
         self._failpoints.hit("dispensing.acknowledge.before")
         acknowledge = Acknowledge(epoch=report.epoch, seq=report.seq, vend_id=report.vend_id, mac=UNSIGNED)

@@ -147,7 +147,7 @@ class OrderService:
         news = await self._database.unit("orders.record_outcome", work)
         log.info("vend_reported", vend_id=str(report.vend_id), result=report.result, news=news.value)
         if news not in (News.FOREIGN_VEND, News.TOO_EARLY):
-            await self._dispenses.acknowledge(topic, report)
+            self._dispenses.acknowledge(topic, report)
 
     async def cancel_overdue(self, vend_id: UUID) -> None:
         """The device has not answered in time: commit the wish to cancel (G4)."""
