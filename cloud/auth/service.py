@@ -18,8 +18,8 @@ log = structlog.get_logger()
 
 _GATEWAY = "SELECT id, tenant_id, site_id, public_key, revoked_at FROM gateways WHERE id = $1"
 """As SQL, not through the model: nearly every request of every gateway begins with it."""
-KNOWN_GATEWAYS = 10_000
-"""Whose keys a process keeps in mind; about 1 KB each."""
+KNOWN_TOKENS = 10_000
+"""So many proven ones a process keeps in mind; about 2 KB each."""
 
 _POSITIONS = """
     SELECT g.id AS gateway_id, g.site_id, g.name, g.epoch, g.seq, g.chain, g.acknowledged_at,
@@ -93,27 +93,11 @@ class AuthService:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._known: dict[UUID, GatewayCaller] = {}
+        self._known: dict[str, tuple[tokens.Token, GatewayCaller]] = {}
 
     async def gateway(self, bearer: str) -> GatewayCaller:
         """The gateway behind a token. Its tenant claim only chooses where to look. Raises Unauthenticated."""
-        return await self._gateway(_read(bearer))
-
-    async def gateway_by_known_key(self, bearer: str) -> GatewayCaller:
-        """As `gateway`, without asking the database for a key that this process has seen before.
-
-        It may be revoked or replaced since: the unit of work that follows must ask whether it is `trusted`.
-        Raises Unauthenticated.
-        """
         token = _read(bearer)
-        known = self._known.get(token.claims.iss)
-        if known is not None and known.tenant_id == token.claims.tenant:
-            with suppress(tokens.TokenRefused):  # a new key may have come in the known one's place
-                tokens.prove(token, known.public_key, self._clock.now())
-                return known
-        return await self._gateway(token)
-
-    async def _gateway(self, token: tokens.Token) -> GatewayCaller:
         gateway = await self._gateway_row(token.claims.tenant, token.claims.iss)
         if gateway is None or gateway["public_key"] is None:
             raise _refused("unknown gateway")
@@ -123,15 +107,29 @@ class AuthService:
             raise _refused(str(error)) from error
         caller = GatewayCaller(gateway["id"], gateway["tenant_id"], gateway["site_id"], gateway["public_key"])
         trusted(caller, gateway)
-        self._remember(caller)
+        self._remember(token, caller)
         return caller
 
-    def _remember(self, caller: GatewayCaller) -> None:
+    async def gateway_by_known_token(self, bearer: str) -> GatewayCaller:
+        """As `gateway`, without proving anew what this process has proven before: a gateway shows a token for minutes.
+
+        It may be revoked or replaced since: the unit of work that follows must ask whether it is `trusted`.
+        Raises Unauthenticated.
+        """
+        if (known := self._known.get(bearer)) is not None:
+            token, caller = known
+            with suppress(tokens.TokenRefused):  # out of its time: told so below, as every token is
+                tokens.check_times(token.claims, self._clock.now())
+                return caller
+            del self._known[bearer]
+        return await self.gateway(bearer)
+
+    def _remember(self, token: tokens.Token, caller: GatewayCaller) -> None:
         """The one remembered first makes room."""
-        self._known.pop(caller.gateway_id, None)
-        if len(self._known) == KNOWN_GATEWAYS:
+        self._known.pop(token.text, None)
+        if len(self._known) == KNOWN_TOKENS:
             del self._known[next(iter(self._known))]
-        self._known[caller.gateway_id] = caller
+        self._known[token.text] = (token, caller)
 
     async def still_trusted(self, caller: GatewayCaller) -> bool:
         """False once the gateway has been revoked, or another key speaks for it."""

@@ -68,7 +68,12 @@ def prove(token: Token, public_key: str, now: datetime) -> None:
         raise TokenRefused("bad signature") from error
     if token.claims.aud != AUDIENCE or not token.claims.jti:
         raise TokenRefused("not for us")
-    issued, expires = (_moment(stamp) for stamp in (token.claims.iat, token.claims.exp))
+    check_times(token.claims, now)
+
+
+def check_times(claims: Claims, now: datetime) -> None:
+    """Whether they are in force. Raises TokenRefused."""
+    issued, expires = (_moment(stamp) for stamp in (claims.iat, claims.exp))
     if not token_times_hold(issued, expires, now):
         raise TokenRefused("out of its time")
 

@@ -54,7 +54,7 @@ class SyncRoutes:
 
     async def facts(self) -> Response:
         """POST: a batch of facts, acknowledged once they have taken effect."""
-        caller = await self._auth.gateway_by_known_key(bearer())
+        caller = await self._auth.gateway_by_known_token(bearer())
         try:
             ack = await self._ingest.take(caller, read_batch(await _body("application/x-ndjson")))
         except BatchMalformed as error:

@@ -1,5 +1,6 @@
 """What a gateway's token must be, and what nothing but it opens."""
 
+import asyncio
 import base64
 import json
 import time
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from cloud.auth.rules import CLOCK_LEEWAY
 from cloud.clock import new_id
 from tests.cloud.conftest import World
 from tests.fakes.gateway_client import GatewayClient
@@ -16,7 +18,7 @@ NOW = int(time.time())
 
 
 async def status(world: World, token: str) -> int:
-    """What a pull is answered with. A push, which may be checked by a key seen before, is let in or refused alike."""
+    """What a pull is answered with. A push, which may know the token from before, lets it in or refuses it alike."""
     headers = {"Authorization": f"Bearer {token}"}
     pushed = await world.client.post("/v1/sync/facts", headers=headers)
     pulled = await world.client.get(CHANGES, headers=headers)
@@ -49,9 +51,18 @@ WRONG: tuple[dict[str, Any], ...] = (
 
 
 async def test_each_claim_counts(world: World) -> None:
-    assert await status(world, world.gateway.token()) == 200  # from here on its key is known
+    assert await status(world, world.gateway.token()) == 200
     for wrong in WRONG:
         assert await status(world, world.gateway.token(**wrong)) == 401, wrong
+
+
+async def test_a_token_that_was_let_in_ends_with_its_time(world: World) -> None:
+    end = time.time() + 2
+    token = world.gateway.token(iat=int(end) - 300, exp=end - CLOCK_LEEWAY.total_seconds())
+    assert await status(world, token) == 200
+    await asyncio.sleep(end - time.time() + 0.1)
+    assert await status(world, token) == 401
+    assert await status(world, world.gateway.token()) == 200
 
 
 async def test_another_key_a_changed_text_or_no_signature_open_nothing(world: World) -> None:

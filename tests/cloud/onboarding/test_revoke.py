@@ -31,29 +31,31 @@ async def test_a_revoked_gateway_is_let_in_again_with_a_fresh_code_only(world: W
     assert await status(world, world.gateway) == 200
 
 
-async def test_a_gateway_whose_key_is_known_cannot_push_once_it_is_revoked_or_replaced(world: World) -> None:
+async def test_a_gateway_whose_token_is_known_cannot_push_once_it_is_revoked_or_replaced(world: World) -> None:
+    known = world.gateway.headers()
     world.gateway.move(await world.slot(), 10, Reason.OPENING)
-    await world.acknowledged()
+    taken = await world.client.post("/v1/sync/facts", data=world.gateway.packed(), headers=known)
+    assert taken.status_code == 200
     await gateway_command(world, "revoke-gateway")
-    assert await refusal(world) == (401, "gateway_revoked")
+    assert await refusal(world, known) == (401, "gateway_revoked")
     heir = GatewayClient()
     await claim(world.client, heir, (await gateway_command(world, "issue-claim-code"))[1])
-    assert await refusal(world) == (401, "unauthenticated")
+    assert await refusal(world, known) == (401, "unauthenticated")
     heir.move(await world.slot(), 5, Reason.RESTOCK)
     heir.epoch = 2
     taken = await world.client.post("/v1/sync/facts", data=heir.packed(), headers=heir.headers())
     assert taken.status_code == 200
-    assert await refusal(world) == (401, "unauthenticated")
+    assert await refusal(world, known) == (401, "unauthenticated")
     assert await world.rows("SELECT epoch, seq FROM facts ORDER BY epoch") == [
         {"epoch": 1, "seq": 1},
         {"epoch": 2, "seq": 1},
     ]
 
 
-async def refusal(world: World) -> tuple[int, str]:
-    """What the gateway of old is answered when it pushes another fact."""
+async def refusal(world: World, known: dict[str, str]) -> tuple[int, str]:
+    """What the gateway of old is answered when it pushes another fact with the token that was good."""
     world.gateway.move(await world.slot(), 1, Reason.RESTOCK)
-    answer = await world.push(2)
+    answer = await world.client.post("/v1/sync/facts", data=world.gateway.packed(2), headers=known)
     return answer.status_code, (await answer.get_json())["code"]
 
 
