@@ -35,7 +35,7 @@ from cloud.postgres import EmbeddedPostgres
 from shared.contract import Rail
 from shared.inventory import Reason
 from shared.onboarding import GatewayClaimed
-from tests.fakes.gateway_client import GatewayClient, Slot
+from tests.fakes.gateway_client import PACKED, GatewayClient, Slot
 
 BATCH = 500
 WARM_UP = 10 * BATCH
@@ -76,6 +76,8 @@ class Lane:
     host: str
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    authorisation: dict[str, str]
+    """One token for all pushes, as a gateway shows one for minutes."""
     next_seq: int = 1
 
     def take(self) -> tuple[bytes, tuple[object, ...]]:
@@ -84,7 +86,7 @@ class Lane:
         while len(self.gateway.lines) < self.next_seq:
             self._trade()
         body = self.gateway.packed(first, BATCH)
-        headers = {"Host": self.host, "Content-Length": str(len(body))} | self.gateway.headers()
+        headers = {"Host": self.host, "Content-Length": str(len(body))} | PACKED | self.authorisation
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"POST /v1/sync/facts HTTP/1.1\r\n{lines}\r\n".encode() + body, _rows(self.gateway, first)
 
@@ -189,7 +191,8 @@ async def _lane(url: str, code: str, goods: Sequence[UUID]) -> Lane:
     machine_id = next(UUID(c["machine_id"]) for c in answer.json()["changes"] if c["kind"] == "machine")
     slots = [Slot(machine_id, new_id(), product_id, f"A{number}") for number, product_id in enumerate(goods, 1)]
     host, port = url.removeprefix("http://").split(":")
-    return Lane(gateway, slots, f"{host}:{port}", *await asyncio.open_connection(host, int(port)))
+    connection = await asyncio.open_connection(host, int(port))
+    return Lane(gateway, slots, f"{host}:{port}", *connection, gateway.authorisation())
 
 
 async def _alone(lane: Lane, connection: asyncpg.Connection, batches: int) -> tuple[list[float], list[float]]:

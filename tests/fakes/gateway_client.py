@@ -18,6 +18,8 @@ from shared.orders import OrderEnded, OrderPlaced, OrderState, PlacedVend, VendO
 from shared.payments import PaymentAttempted, PaymentAuthorised, PaymentCaptured, PaymentGivenBack
 from shared.sync import CHAIN_START, BatchHeader, Fact, FactBody, link
 
+PACKED = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+
 
 @dataclass
 class Slot:
@@ -101,7 +103,7 @@ class GatewayClient:
 
     def headers(self) -> dict[str, str]:
         """For a packed batch."""
-        return self.authorisation() | {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+        return self.authorisation() | PACKED
 
     def sell(
         self, slot: Slot, outcomes: Sequence[VendOutcome] = (VendOutcome.DISPENSED,), rail: Rail = Rail.FREE
