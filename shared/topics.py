@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 ROOT = "larder/v1"
+KNOWN = 4096
+"""Topics kept in mind: a site has some hundred, and each message asks for its own several times."""
 
 
 class Channel(StrEnum):
@@ -49,6 +52,7 @@ def device_of(text: str) -> str:
     return text.rpartition("/")[0].rpartition("/")[2]
 
 
+@lru_cache(maxsize=KNOWN)
 def parse(text: str) -> Topic:
     """The topic behind `text`. Only the canonical spelling is accepted: lower-case ids with hyphens, no extra levels.
 

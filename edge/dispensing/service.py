@@ -255,11 +255,12 @@ class DispenseService:
                     continue
 
     def _prepare(self, row: sqlite3.Row) -> Callable[[], None]:
-        return partial(self._begin, row, self._signed(row, Step.DISPENSE))
+        progress = self._new_progress(row, published=False)
+        return partial(self._begin, UUID(row["vend_id"]), progress, self._signed(row, Step.DISPENSE))
 
-    def _begin(self, row: sqlite3.Row, command: SignedCommand | None) -> None:
+    def _begin(self, vend_id: UUID, progress: Progress, command: SignedCommand | None) -> None:
         """The request is committed. What cannot go now is left to the conductor, as nothing was published yet."""
-        progress = self._progress[UUID(row["vend_id"])] = self._new_progress(row, published=False)
+        self._progress[vend_id] = progress
         self._publish(progress, Step.DISPENSE, command)
 
     def _forget(self, ended: set[UUID]) -> None:
