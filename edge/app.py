@@ -21,6 +21,7 @@ from edge.clock import Clock
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService
 from edge.discovery import Discovery, DiscoveryHealth
+from edge.dispensing.conductor import Conductor
 from edge.dispensing.service import DispenseService
 from edge.errors import SettingsError, StorageFull
 from edge.failpoints import Failpoints
@@ -97,7 +98,8 @@ class Gateway:
         self.catalog = CatalogService(clock)
         self.inventory = InventoryService(database, outbox)
         self.devices = DeviceService(database, links, outbox, self.telemetry, clock, watch)
-        self.dispenses = DispenseService(database, self.devices, links, clock, watch, self.failpoints)
+        self.conductor = Conductor(database, links, clock, watch, self.failpoints)
+        self.dispenses = DispenseService(database, self.devices, links, self.conductor, clock, watch, self.failpoints)
         self.payments = PaymentService(database, self.catalog, outbox, links, self.failpoints)
         features = (self.catalog, self.inventory, self.devices, self.dispenses, self.payments)
         self.orders = OrderService(database, *features, outbox, clock)
@@ -226,7 +228,7 @@ class Gateway:
             "mqtt_routes": self.routes.run,
             "catalog": partial(_patiently, partial(self.catalog.run, self.database)),
             "devices": partial(_patiently, self.devices.run),
-            "dispenses": partial(_patiently, partial(self.dispenses.run, self.orders)),
+            "dispenses": partial(_patiently, partial(self.conductor.run, self.orders)),
             "orders": partial(_patiently, self.order_sweep.run),
             "cloud": self._meet_cloud,
             "housekeeping": self._keep_house,

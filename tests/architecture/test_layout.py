@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("edge", "cloud", "shared", "firmware", "tests", "build_hooks")
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
-EDGE_FEATURE_FILES = {"__init__.py", "rules.py", "store.py", "service.py", "recall.py", "sweep.py"}
+EDGE_FEATURE_FILES = {"__init__.py", "rules.py", "store.py", "service.py", "recall.py", "sweep.py", "conductor.py"}
 EDGE_FOLDERS_WITH_LAYOUT_OF_THEIR_OWN = {"kiosk", "sync", "migrations"}
 CLOUD_FEATURE_FILES = {"__init__.py", "rules.py", "models.py", "service.py", "routes.py"}
 CLOUD_FOLDERS_WITH_LAYOUT_OF_THEIR_OWN = {"sync", "dashboard", "migrations", "auth"}

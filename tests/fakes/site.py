@@ -12,7 +12,8 @@ from edge.catalog.service import CatalogService
 from edge.clock import Clock, new_id
 from edge.database import Database
 from edge.devices.service import DeviceService
-from edge.dispensing.service import OPEN_VENDS_KEY, DispenseService
+from edge.dispensing.conductor import OPEN_VENDS_KEY, Conductor
+from edge.dispensing.service import DispenseService
 from edge.failpoints import Failpoints
 from edge.inventory.service import InventoryService
 from edge.links import LINKS_KEY, Links
@@ -76,7 +77,8 @@ class Site:
         self.catalog = CatalogService(clock)
         self.inventory = InventoryService(database, self.outbox)
         self.devices = DeviceService(database, self.links, self.outbox, TelemetryBuffer(), clock, watch)
-        self.dispenses = DispenseService(database, self.devices, self.links, clock, watch, failpoints)
+        self.conductor = Conductor(database, self.links, clock, watch, failpoints)
+        self.dispenses = DispenseService(database, self.devices, self.links, self.conductor, clock, watch, failpoints)
         self.payments = PaymentService(database, self.catalog, self.outbox, self.links, failpoints)
         self.orders = OrderService(
             database,
@@ -215,7 +217,7 @@ class Site:
             tasks.create_task(self._command(), name="command")
             tasks.create_task(self.catalog.run(self.database), name="catalog")
             tasks.create_task(self.devices.run(), name="devices")
-            tasks.create_task(self.dispenses.run(self.orders), name="dispenses")
+            tasks.create_task(self.conductor.run(self.orders), name="dispenses")
             tasks.create_task(self.order_sweep.run(), name="orders")
 
     def _to_device(self, topic: str, payload: bytes) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from edge.clock import new_id
 from edge.database import Transaction
-from edge.dispensing.service import OPEN_VENDS_KEY
+from edge.dispensing.conductor import OPEN_VENDS_KEY
 from firmware.vending import rules as device
 from shared.contract import Rail
 from shared.devices import Hello

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge.clock import new_id
+from edge.dispensing.conductor import HEARING_S, OPEN_VENDS_KEY, Progress
 from edge.dispensing.rules import LAPSE_S, RESEND_S, STUCK_S
-from edge.dispensing.service import HEARING_S, OPEN_VENDS_KEY, Progress
 from shared.contract import Rail
 from shared.devices import COMMAND, Dispense, Drop
 from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
