@@ -47,12 +47,14 @@ class Board(Hardware):
 
     def motor_on(self, slot: str, label: str) -> None:
         """`label` says for which vend; only the simulator's world writes it down."""
-        if self._motors[slot] is not None:
-            self._motors[slot].value(1)
+        motor = self._motors[slot]
+        if motor is not None:
+            motor.value(1)
 
     def motor_off(self, slot: str) -> None:
-        if self._motors[slot] is not None:
-            self._motors[slot].value(0)
+        motor = self._motors[slot]
+        if motor is not None:
+            motor.value(0)
 
     def make_safe(self) -> None:
         """Every motor off."""
@@ -137,14 +139,14 @@ class Board(Hardware):
         return wire
 
 
-def _output(number: "int | None") -> object:
+def _output(number: "int | None") -> "machine.Pin | None":
     """A pin that is low from its first moment."""
     return None if number is None else machine.Pin(number, machine.Pin.OUT, value=0)
 
 
-def _input(number: "int | None") -> object:
+def _input(number: "int | None") -> "machine.Pin | None":
     return None if number is None else machine.Pin(number, machine.Pin.IN, machine.Pin.PULL_UP)
 
 
-def _is_low(pin: object) -> "bool | None":
+def _is_low(pin: "machine.Pin | None") -> "bool | None":
     return None if pin is None else pin.value() == 0
