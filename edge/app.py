@@ -41,6 +41,7 @@ from edge.orders.service import OrderService
 from edge.orders.sweep import OrderSweep
 from edge.outbox import Outbox, TelemetryBuffer
 from edge.payments.service import PaymentService
+from edge.payments.sweep import CashSweep
 from edge.recall.service import RecallService
 from edge.settings import PREFIX, Settings
 from edge.site_ca import SiteCa
@@ -105,6 +106,7 @@ class Gateway:
         self.orders = OrderService(database, *features, outbox, clock)
         parts = (self.orders, self.devices, self.dispenses, self.payments)
         self.order_sweep = OrderSweep(database, *parts, clock, watch)
+        self.cash_sweep = CashSweep(database, self.catalog, links, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders)
         self.routes = MqttRoutes(self.mqtt, *heard_by, self.links)
@@ -230,6 +232,7 @@ class Gateway:
             "devices": partial(_patiently, self.devices.run),
             "dispenses": partial(_patiently, partial(self.conductor.run, self.orders)),
             "orders": partial(_patiently, self.order_sweep.run),
+            "cash": partial(_patiently, self.cash_sweep.run),
             "cloud": self._meet_cloud,
             "housekeeping": self._keep_house,
         }

@@ -92,6 +92,11 @@ class Links:
         """Whether the device can be commanded."""
         return self.nonce(device_id) is not None
 
+    def reachable(self) -> list[tuple[UUID, UUID, str]]:
+        """(machine id, device id, nonce) of each device that can be commanded."""
+        there = ((link.machine_id, device_id, self.nonce(device_id)) for device_id, link in self._links.items())
+        return [(machine_id, device_id, nonce) for machine_id, device_id, nonce in there if nonce is not None]
+
     def connected(self, identity: Identity, hang_up: Callable[[str], None]) -> None:
         """A device has logged in; it is of use once it has said hello."""
         if identity.kind is IdentityKind.DEVICE:

@@ -18,6 +18,10 @@ NONCE_LIFE_S = 20
 """A device accepts its current and its previous nonce; it renews them at least this often (every 10 s)."""
 
 HEARTBEAT_S = 10
+
+MONEY_LEASE_S = 25
+"""So long after it was last allowed to, a device takes coins and notes; the gateway allows it anew every 10 s."""
+
 MAX_MESSAGE_BYTES = 4096
 
 Measure = Annotated[int, Field(ge=0, le=2**53 - 1)]
@@ -83,6 +87,21 @@ class AcknowledgeCredit(DeviceMessage):
     mac: Digest
 
 
+class AcceptMoney(DeviceMessage):
+    """Take coins and notes for MONEY_LEASE_S from now, as long as the link stands: a credit finds its gateway there."""
+
+    type: Literal["accept_money"] = "accept_money"
+    nonce: Nonce
+    mac: Digest
+
+
+class RefuseMoney(DeviceMessage):
+    """Take no coin and no note any more. Safe however late it comes: it can only prevent."""
+
+    type: Literal["refuse_money"] = "refuse_money"
+    mac: Digest
+
+
 class Claimed(DeviceMessage):
     """The device's token and command key are registered: connect again with the token."""
 
@@ -91,7 +110,7 @@ class Claimed(DeviceMessage):
 
 
 Command = Annotated[
-    Dispense | Cancel | Query | Acknowledge | AcknowledgeCredit | Claimed,
+    Dispense | Cancel | Query | Acknowledge | AcknowledgeCredit | AcceptMoney | RefuseMoney | Claimed,
     Field(discriminator="type"),
 ]
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

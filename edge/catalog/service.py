@@ -18,6 +18,9 @@ from shared.errors import Code
 LOOK_S = 1.0
 """So soon is a version that has come into force there to stay."""
 
+MACHINES_KEY = "machines"
+"""Touched when a machine itself has changed: its rail, or whether it is in service (watch.py)."""
+
 
 def machine_key(machine_id: UUID) -> str:
     """Touched when anything a kiosk shows of this machine has changed (watch.py)."""
@@ -33,7 +36,7 @@ class CatalogService:
     def apply_machine(self, tx: Transaction, change: MachineVersion) -> None:
         """Take a machine's version unless a newer one is known."""
         store.put_machine(tx, change)
-        tx.touch(machine_key(change.machine_id))
+        tx.touch(MACHINES_KEY, machine_key(change.machine_id))
 
     def apply_product(self, tx: Transaction, change: ProductVersion) -> None:
         """Take a product's version unless a newer one is known."""

@@ -12,3 +12,8 @@ def needed_credit(rail: Rail, amount_minor: int) -> int:
 def is_earned(outcome: VendOutcome) -> bool:
     """Whether the price of the vend is kept. Only what was proven to be dispensed is paid for."""
     return outcome is VendOutcome.DISPENSED
+
+
+def takes_cash(rail: Rail, *, in_service: bool, has_room: bool) -> bool:
+    """Whether a machine may take coins and notes. has_room: what is inserted can be written down, and spent."""
+    return rail is Rail.CASH and in_service and has_room

@@ -22,6 +22,7 @@ from .reports import Reports
 from .sensors import Sensors
 from .session import Session
 from .settings import Settings, SettingsError
+from .till import Till
 
 
 class Device:
@@ -43,7 +44,8 @@ class Device:
         self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock)
         self.sensors = Sensors(board, journal, settings.slots, self.reports)
         self.announcer = Announcer(board, clock, settings.device_id)
-        commands = Commands(journal, settings.slots, nonces, self.dispenser)
+        till = Till(clock, journal)
+        commands = Commands(journal, settings.slots, nonces, self.dispenser, till)
         credentials = load_or_make(flash)
         session = Session(settings, credentials, board, clock, nonces, journal, self.reports, commands, boot_id)
         addresses = Addresses(settings, board, flash, clock)

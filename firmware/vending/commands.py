@@ -5,19 +5,28 @@ from .dispenser import Dispenser
 from .journal import Journal, JournalFailed
 from .log import log
 from .nonces import Nonces
+from .till import Till
 
 
 class Commands:
     """The one place where a command meets the journal."""
 
-    def __init__(self, journal: Journal, slots: dict, nonces: Nonces, dispenser: Dispenser) -> None:
+    def __init__(self, journal: Journal, slots: dict, nonces: Nonces, dispenser: Dispenser, till: Till) -> None:
         self._journal = journal
+        self._till = till
         self._slots = slots
         self._nonces = nonces
         self._dispenser = dispenser
 
     def handle(self, command: rules.Command) -> "rules.Answer | rules.Vend | None":
         """Do it; the answer to send, if it gets one."""
+        if command.type == rules.REFUSE_MONEY:
+            self._till.refuse()
+            return None
+        if command.type == rules.ACCEPT_MONEY:
+            if self._nonces.is_fresh(command.nonce):
+                self._till.allow()
+            return None
         facts = rules.Facts(self._nonces.is_fresh(command.nonce), command.slot in self._slots, self._journal.room())
         decision = rules.decide(self._journal.state, command, facts)
         try:
@@ -28,6 +37,10 @@ class Commands:
         if decision.start:
             self._dispenser.wake()
         return decision.answer
+
+    def link_lost(self) -> None:
+        """Nobody is there to count money."""
+        self._till.refuse()
 
     def _write(self, records: tuple) -> None:
         for record in records:

@@ -56,6 +56,8 @@ _LAYOUTS = {
     "query": _VEND,
     "acknowledge": _VEND,
     "acknowledge_credit": ("credit_id",),
+    "accept_money": ("nonce",),
+    "refuse_money": (),
     "claimed": (),
 }
 

@@ -35,6 +35,9 @@ UNKNOWN_SLOT = "unknown_slot"
 BUSY = "busy"
 JOURNAL_FULL = "journal_full"
 
+ACCEPT_MONEY = "accept_money"
+REFUSE_MONEY = "refuse_money"
+
 NONCE_LIFE_MS = 20_000
 MAX_UNACKNOWLEDGED = 8
 """With this many vends unacknowledged no further one is accepted ..."""

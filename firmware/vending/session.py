@@ -81,8 +81,9 @@ class Session:
             await self._obey(client, command)
 
     def close(self) -> None:
-        """The connection is gone, and with it what its nonces were worth."""
+        """The connection is gone, and with it what its nonces and its word on money were worth."""
         self._reports.disconnected()
+        self._commands.link_lost()
 
     async def _beat(self, client: MqttClient) -> None:
         self._nonces.renew()

@@ -18,7 +18,7 @@ class FakeDevice:
     """Answers commands as the firmware would.
 
     `evidence` is what its sensors will see of a turn. With `slow` it stops after "accepted" until `turn` is called;
-    while `deaf` it receives nothing. `starts` counts motor starts by vend id. `send` is its end of the link.
+    while `deaf` it receives nothing. `takes_money` is what it was told last. `starts` counts motor starts by vend id. `send` is its end of the link.
     """
 
     def __init__(self, machine_id: UUID, device_id: UUID, send: Send, slots: frozenset[str]) -> None:
@@ -31,6 +31,7 @@ class FakeDevice:
         self.evidence = DROPPED
         self.slow = False
         self.deaf = False
+        self.takes_money = False
         self.starts: Counter[str] = Counter()
         self.heard: list[str] = []
         self.boot_id = str(new_id())
@@ -79,6 +80,9 @@ class FakeDevice:
         command = messages.parse(payload)
         assert messages.is_authentic(self.key, str(self.machine_id), str(self.device_id), command)
         if self.deaf:
+            return
+        if command.type in (rules.ACCEPT_MONEY, rules.REFUSE_MONEY):
+            self.takes_money = command.type == rules.ACCEPT_MONEY
             return
         self.heard.append(command.type)
         facts = rules.Facts(command.nonce == self.nonce, command.slot in self._slots, True)

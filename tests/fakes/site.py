@@ -24,6 +24,7 @@ from edge.orders.service import OrderService, order_key
 from edge.orders.sweep import OrderSweep
 from edge.outbox import Outbox, TelemetryBuffer
 from edge.payments.service import PaymentService
+from edge.payments.sweep import CashSweep
 from edge.recall.service import RecallService
 from edge.watch import Watch
 from shared.catalog import MachineVersion, PlanogramSlot, PlanogramVersion, ProductVersion
@@ -92,6 +93,7 @@ class Site:
         )
         parts = (self.orders, self.devices, self.dispenses, self.payments)
         self.order_sweep = OrderSweep(database, *parts, clock, watch)
+        self.cash_sweep = CashSweep(database, self.catalog, self.links, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.recall = RecallService(database, self.outbox, self.catalog, self.order_recall)
         self.routes = MqttRoutes(
@@ -219,6 +221,7 @@ class Site:
             tasks.create_task(self.devices.run(), name="devices")
             tasks.create_task(self.conductor.run(self.orders), name="dispenses")
             tasks.create_task(self.order_sweep.run(), name="orders")
+            tasks.create_task(self.cash_sweep.run(), name="cash")
 
     def _to_device(self, topic: str, payload: bytes) -> None:
         self.sent.append((topic, payload))

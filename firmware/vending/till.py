@@ -1,0 +1,30 @@
+"""Whether the machine takes coins and notes: only while somebody is there to count them."""
+
+from .clock import Clock
+from .journal import MAX_CREDITS, Journal
+
+LEASE_MS = 25_000
+"""The gateway allows it anew every 10 s; one that is away, or wants no money, says nothing (shared/devices.py)."""
+
+
+class Till:
+    """Shut from boot on. What is inserted in spite of that is counted all the same."""
+
+    def __init__(self, clock: Clock, journal: Journal) -> None:
+        self._clock = clock
+        self._journal = journal
+        self._allowed_at_ms: "int | None" = None
+
+    def allow(self) -> None:
+        """The gateway wants money, from now on for LEASE_MS."""
+        self._allowed_at_ms = self._clock.ms()
+
+    def refuse(self) -> None:
+        """It does not any more, or the link to it is gone."""
+        self._allowed_at_ms = None
+
+    def is_open(self) -> bool:
+        """Whether the acceptors may take what is offered: a credit must find room in the journal too."""
+        if self._allowed_at_ms is None or self._clock.ms() - self._allowed_at_ms > LEASE_MS:
+            return False
+        return not self._journal.failed and len(self._journal.state.credits) < MAX_CREDITS
