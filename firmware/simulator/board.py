@@ -15,6 +15,8 @@ from firmware.vending.settings import Settings
 
 MDNS_GROUP = "224.0.0.251"
 LOOPBACK = "127.0.0.1"
+COLD = 400
+"""Of every zone when the world begins, in hundredths of a degree Celsius."""
 
 
 class SimulatedBoard(Hardware):
@@ -32,8 +34,13 @@ class SimulatedBoard(Hardware):
             self._coils[slot] = coil
             if slot not in before.restocked:
                 self.restock(slot, habits.opening_stock)
+        zones = settings.board.temperatures.zones if settings.board.temperatures else {}
+        self._temperatures: dict[str, int] = {zone: before.temperatures.get(zone, COLD) for zone in zones}
+        self._door_is_open = before.door_is_open if settings.board.door else None
         self._has_empty_sensor = {slot: wiring.empty is not None for slot, wiring in settings.slots.items()}
         self.coins_minor = 0
+        self.accepts_money = False
+        self.signalled: str | None = None
         self._streams: list[asyncio.StreamWriter] = []
         self.link_is_up = True
 
@@ -46,6 +53,7 @@ class SimulatedBoard(Hardware):
     def make_safe(self) -> None:
         for slot in self._coils:
             self.motor_off(slot)
+        self.accepts_money = False
 
     def home(self, slot: str) -> bool | None:
         return self._coils[slot].is_home(time.monotonic())
@@ -56,7 +64,22 @@ class SimulatedBoard(Hardware):
     def is_empty(self, slot: str) -> bool | None:
         return self._coils[slot].stock == 0 if self._has_empty_sensor[slot] else None
 
-    def take_coins(self) -> int:
+    def current_ma(self, slot: str) -> int | None:
+        return self._coils[slot].current_ma()
+
+    def door_is_open(self) -> bool | None:
+        return self._door_is_open
+
+    def temperatures(self) -> dict[str, int | None]:
+        return dict(self._temperatures)
+
+    def accept_money(self, allowed: bool) -> None:
+        self.accepts_money = allowed
+
+    def signal(self, kind: str) -> None:
+        self.signalled = kind
+
+    def take_money(self) -> int:
         amount, self.coins_minor = self.coins_minor, 0
         return amount
 
@@ -98,8 +121,25 @@ class SimulatedBoard(Hardware):
         return wire
 
     def insert_coin(self, amount_minor: int) -> None:
+        """It falls through to the customer while money is not accepted."""
+        if not self.accepts_money:
+            self._log.write("coin_returned", amount=amount_minor)
+            return
         self._log.write("coin", amount=amount_minor)
         self.coins_minor += amount_minor
+
+    def set_door(self, is_open: bool) -> None:
+        """Raises ValueError for a machine whose door has no switch."""
+        if self._door_is_open is None:
+            raise ValueError("the settings name no door")
+        self._log.write("door_open" if is_open else "door_closed")
+        self._door_is_open = is_open
+
+    def set_temperature(self, zone: str, hundredths: int) -> None:
+        """Raises KeyError for a zone that the settings do not name."""
+        self._temperatures[zone]
+        self._log.write("temperature", zone=zone, hundredths=hundredths)
+        self._temperatures[zone] = hundredths
 
     def restock(self, slot: str, count: int) -> None:
         self._log.write("restock", slot, amount=count)
@@ -118,8 +158,16 @@ class SimulatedBoard(Hardware):
                 with suppress(AttributeError):
                     stream.transport.abort()
 
-    def stock(self) -> dict[str, int]:
-        return {slot: coil.stock for slot, coil in self._coils.items()}
+    def appearance(self) -> dict[str, object]:
+        """What a person at the machine can see of it."""
+        return {
+            "stock": {slot: coil.stock for slot, coil in self._coils.items()},
+            "link_is_up": self.link_is_up,
+            "door_is_open": self._door_is_open,
+            "temperatures": self._temperatures,
+            "accepts_money": self.accepts_money,
+            "signal": self.signalled,
+        }
 
     def _need_link(self) -> None:
         if not self.link_is_up:

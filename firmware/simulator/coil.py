@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from firmware.simulator.world import Witness, WorldLog
 
 TURN_S = 1.5
+TURNING_MA, STALLED_MA = 300, 1200
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,12 @@ class Coil:
         if self._label is not None:
             self._log.write("motor_stop", self._slot, self._label)
         self._label = None
+
+    def current_ma(self) -> int:
+        """What the motor draws: nothing, a turning or a stalled motor's."""
+        if self._label is None:
+            return 0
+        return STALLED_MA if self.jammed or self._slips else TURNING_MA
 
     def is_home(self, now: float) -> bool:
         """Whether the home switch is closed."""

@@ -1,7 +1,8 @@
 """A hand in the simulated world: `python -m firmware.simulator.control STATE coin 1000`.
 
 The simulator listens on STATE/control.sock; one line is one request, one line of JSON its answer:
-  coin MINOR · jam SLOT · unjam SLOT · restock SLOT COUNT · link down · link up · status
+  coin MINOR · jam SLOT · unjam SLOT · restock SLOT COUNT · link down · link up · door open · door close
+  temperature ZONE DEGREES (Celsius) · status
 """
 
 import asyncio
@@ -48,7 +49,7 @@ class ControlServer:
             self._obey(words)
         except (ValueError, KeyError) as error:
             return {"ok": False, "error": f"not understood: {error}"}
-        return {"ok": True, **self._status(), "stock": self._board.stock(), "link_is_up": self._board.link_is_up}
+        return {"ok": True, **self._status(), **self._board.appearance()}
 
     def _obey(self, words: list[str]) -> None:
         match words:
@@ -60,6 +61,10 @@ class ControlServer:
                 self._board.restock(slot, int(count))
             case ["link", "up" | "down" as direction]:
                 self._board.set_link(direction == "up")
+            case ["door", "open" | "close" as movement]:
+                self._board.set_door(movement == "open")
+            case ["temperature", zone, degrees] if -55 <= float(degrees) <= 125:
+                self._board.set_temperature(zone, round(100 * float(degrees)))
             case ["status"]:
                 pass
             case _:

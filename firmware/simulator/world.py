@@ -22,7 +22,7 @@ class Witness:
     drops: Counter[str] = field(default_factory=Counter)
     """Products that fell, by label of the motion that let them fall."""
     coins_minor: int = 0
-    """All coins ever inserted, in minor units."""
+    """All coins ever taken, in minor units."""
     stock: dict[str, int] = field(default_factory=dict)
     """Products left in the coil, by slot."""
     restocked: dict[str, int] = field(default_factory=dict)
@@ -30,6 +30,9 @@ class Witness:
     coil: dict[str, str] = field(default_factory=dict)
     """The last movement of each slot's coil: left_home, drop, no_drop or home."""
     jammed: set[str] = field(default_factory=set)
+    door_is_open: bool = False
+    temperatures: dict[str, int] = field(default_factory=dict)
+    """The last one that was set, by zone, in hundredths of a degree Celsius."""
 
 
 def read_world(state: Path | str) -> Witness:
@@ -58,6 +61,10 @@ def _see(witness: Witness, event: dict[str, object]) -> None:
         witness.jammed.add(slot)
     elif kind == "unjam":
         witness.jammed.discard(slot)
+    elif kind in ("door_open", "door_closed"):
+        witness.door_is_open = kind == "door_open"
+    elif kind == "temperature":
+        witness.temperatures[str(event["zone"])] = int(str(event["hundredths"]))
     elif kind == "motor_start":
         witness.motor_starts[label] += 1
     elif kind in MOVEMENTS:
@@ -76,9 +83,10 @@ class WorldLog:
             whole, line_break, _ = self._path.read_bytes().rpartition(b"\n")
             self._path.write_bytes(whole + line_break)
 
-    def write(self, kind: str, slot: str | None = None, label: str | None = None, amount: int | None = None) -> None:
-        """`kind` is one of motor_start, left_home, drop, no_drop, home, motor_stop, coin, restock, jam, unjam."""
-        event = {"time": time.time(), "kind": kind, "slot": slot, "label": label, "amount": amount}
+    def write(self, kind: str, slot: str | None = None, label: str | None = None, **figures: object) -> None:
+        """`kind` is one of motor_start, left_home, drop, no_drop, home, motor_stop, jam, unjam (with their `slot`),
+        coin, coin_returned, restock (`amount`), door_open, door_closed, temperature (`zone`, `hundredths`)."""
+        event = {"time": time.time(), "kind": kind, "slot": slot, "label": label, **figures}
         line = json.dumps({name: value for name, value in event.items() if value is not None})
         with self._path.open("ab", buffering=0) as file:
             file.write(line.encode() + b"\n")

@@ -13,6 +13,7 @@ from .hardware import Hardware
 from .pulses import Pulses
 from .settings import Settings
 from .sockets import connect
+from .wiring import Line
 
 WATCHDOG_MS = 30_000
 JOIN_S = 20
@@ -24,12 +25,13 @@ class Board(Hardware):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        parts = settings.board
         self._motors = {code: _output(slot.motor) for code, slot in settings.slots.items()}
         self._homes = {code: _input(slot.home) for code, slot in settings.slots.items()}
         self._empties = {code: _input(slot.empty) for code, slot in settings.slots.items()}
-        self._drop = _input(settings.drop_pin)
+        self._drop = _input(parts.drop)
         self._drops = 0
-        self._coin = _input(None if settings.coin is None else settings.coin.pin)
+        self._coin = _input(parts.coin)
         self._pulses = Pulses(time.ticks_us, time.ticks_diff)
         if self._drop is not None:
             self._drop.irq(self._on_drop, machine.Pin.IRQ_FALLING)
@@ -77,10 +79,25 @@ class Board(Hardware):
         """What the slot's own sensor says; None without one."""
         return _is_low(self._empties[slot])
 
-    def take_coins(self) -> int:
+    def current_ma(self, slot: str) -> "int | None":
+        return None
+
+    def door_is_open(self) -> "bool | None":
+        return None
+
+    def temperatures(self) -> dict:
+        return {}
+
+    def accept_money(self, allowed: bool) -> None:
+        """Nothing inhibits the coins yet."""
+
+    def signal(self, kind: str) -> None:
+        """No LED, no buzzer."""
+
+    def take_money(self) -> int:
         """Minor units inserted since the last call, once the burst of pulses is over."""
         pulses = self._pulses.take()
-        return pulses * self._settings.coin.minor_per_pulse if pulses else 0
+        return pulses * self._settings.board.coin.minor_per_pulse if pulses else 0
 
     def feed_watchdog(self) -> None:
         self._watchdog.feed()
@@ -139,13 +156,16 @@ class Board(Hardware):
         return wire
 
 
-def _output(number: "int | None") -> "machine.Pin | None":
+def _output(motor) -> "machine.Pin | None":
     """A pin that is low from its first moment."""
-    return None if number is None else machine.Pin(number, machine.Pin.OUT, value=0)
+    return None if motor is None else machine.Pin(motor.output.number, machine.Pin.OUT, value=0)
 
 
-def _input(number: "int | None") -> "machine.Pin | None":
-    return None if number is None else machine.Pin(number, machine.Pin.IN, machine.Pin.PULL_UP)
+def _input(line) -> "machine.Pin | None":
+    if line is None:
+        return None
+    number = line.number if isinstance(line, Line) else line.pin
+    return machine.Pin(number, machine.Pin.IN, machine.Pin.PULL_UP)
 
 
 def _is_low(pin: "machine.Pin | None") -> "bool | None":

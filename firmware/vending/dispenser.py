@@ -119,7 +119,7 @@ class Motion:
         self.look()
         if self.drop and self._dropped_at_ms is None:
             self._dropped_at_ms = motor_ms
-        if motor_ms >= slot.timeout_ms or self._passes_home_unseen(slot, motor_ms):
+        if motor_ms >= slot.max_ms or self._passes_home_unseen(slot, motor_ms):
             return True
         if self._home is None:
             return motor_ms >= slot.turn_ms

@@ -4,24 +4,39 @@ import asyncio
 import socket
 import ssl
 
+IDLE = "idle"
+VENDING = "vending"
+CREDIT = "credit"
+FAULT = "fault"
+LOCKED = "locked"
+OFFLINE = "offline"
+SIGNALS = (IDLE, VENDING, CREDIT, FAULT, LOCKED, OFFLINE)
+"""What the board's LED and buzzer can tell."""
+
 
 class Hardware:
-    """Slots are named by their codes. A sensor that is not fitted says None. Nothing but `open_stream` blocks."""
+    """Slots are named by their codes. A sensor that is not fitted says None. Nothing but `open_stream` blocks.
+
+    A board that has just been made is safe: every motor is off, and money is not accepted.
+    """
 
     def motor_on(self, slot: str, label: str) -> None:
-        """Raise the motor's pin. `label` says for which vend: a real board has no use for it, a simulated world has."""
+        """Let the motor turn. `label` says for which vend: a real board has no use for it, a simulated world has.
+
+        Raises ValueError, and moves nothing, while another motor turns that hangs on the same lines, as in a matrix.
+        """
         raise NotImplementedError
 
     def motor_off(self, slot: str) -> None:
-        """Lower it; harmless if it is low."""
+        """Stop it at once; harmless if it stands."""
         raise NotImplementedError
 
     def make_safe(self) -> None:
-        """Lower the pin of every motor, whatever the program knows of them."""
+        """Every motor off, whatever the program knows of them, and no money taken."""
         raise NotImplementedError
 
     def home(self, slot: str) -> "bool | None":
-        """Whether the home switch is closed."""
+        """Whether the home switch is closed: it is at home, and at each of the slot's `home_edges` on the way."""
         raise NotImplementedError
 
     def drops(self) -> "int | None":
@@ -32,8 +47,31 @@ class Hardware:
         """What the slot's own sensor says."""
         raise NotImplementedError
 
-    def take_coins(self) -> int:
-        """Minor units inserted since the last call, whole coins only."""
+    def current_ma(self, slot: str) -> "int | None":
+        """What the slot's motor draws at this moment."""
+        raise NotImplementedError
+
+    def door_is_open(self) -> "bool | None":
+        """What the door's switch says."""
+        raise NotImplementedError
+
+    def temperatures(self) -> "dict[str, int | None]":
+        """Zone → hundredths of a degree Celsius, as measured last; None for a sensor that does not answer.
+
+        Asking is what makes it measure: to be called about once a second. A value is a few seconds old then.
+        """
+        raise NotImplementedError
+
+    def accept_money(self, allowed: bool) -> None:
+        """Whether coin and note acceptor take money; without this they do not. What they took before still counts."""
+        raise NotImplementedError
+
+    def take_money(self) -> int:
+        """Minor units inserted since the last call, whole coins and notes only."""
+        raise NotImplementedError
+
+    def signal(self, kind: str) -> None:
+        """Let LED and buzzer tell one of SIGNALS until the next; the same one again changes nothing."""
         raise NotImplementedError
 
     def feed_watchdog(self) -> None:

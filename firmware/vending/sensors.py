@@ -24,17 +24,18 @@ class Sensors:
 
     async def run(self) -> None:
         """For ever. That it runs feeds the board's watchdog; a server that is away does not stop it."""
+        self._board.accept_money(True)
         while True:
             self._board.feed_watchdog()
-            self._take_coins()
+            self._take_money()
             self._look_at_stock()
             await asyncio.sleep(LOOK_S)
 
-    def _take_coins(self) -> None:
+    def _take_money(self) -> None:
         # With too many credits unacknowledged the coins stay counted on the board until there is room.
         if len(self._journal.state.credits) >= MAX_CREDITS:
             return
-        amount_minor = self._board.take_coins()
+        amount_minor = self._board.take_money()
         if amount_minor:
             credit_id = new_uuid()
             self._journal.note(("C", credit_id, amount_minor))

@@ -4,15 +4,32 @@ import binascii
 import json
 from collections import namedtuple
 
+from . import checks
+from .checks import is_int, is_text, merge, require
 from .messages import is_slot, is_uuid
+from .wiring import parse_line, parse_motor, parse_parts
 
-Slot = namedtuple("Slot", ("motor", "home", "empty", "turn_ms", "timeout_ms", "settle_ms"))
-"""Pins of the motor, the home switch and the empty sensor (None: not fitted). A turn without a home switch lasts
-`turn_ms`; a motor is stopped after `timeout_ms`; a product may fall up to `settle_ms` after the motor has stopped."""
+Slot = namedtuple(
+    "Slot",
+    (
+        "motor",
+        "home",
+        "empty",
+        "turn_ms",
+        "max_ms",
+        "settle_ms",
+        "home_edges",
+        "extra_turn",
+        "jam_ma",
+        "soft_start_ms",
+    ),
+)
+"""A slot's wiring (wiring.py; None: not fitted) and its motor profile. A full turn lasts about `turn_ms` and closes the
+home switch `home_edges` times; a motor is stopped after `max_ms`; a product may fall up to `settle_ms` after the motor
+has stopped. With `extra_turn`, a full turn that dropped nothing may be followed by one more. A current of `jam_ma` is a
+jam (None: only time tells). A motor takes `soft_start_ms` to come to its full speed."""
 
 Wifi = namedtuple("Wifi", ("ssid", "password"))
-
-Coin = namedtuple("Coin", ("pin", "minor_per_pulse"))
 
 Settings = namedtuple(
     "Settings",
@@ -27,8 +44,7 @@ Settings = namedtuple(
         "mdns",
         "mdns_interface",
         "slots",
-        "drop_pin",
-        "coin",
+        "board",
         "wifi",
     ),
 )
@@ -39,20 +55,28 @@ _DEFAULTS = {
     "gateway_port": 8883,
     "mdns": True,
     "mdns_interface": None,
-    "drop_pin": None,
-    "coin": None,
+    "board": {},
     "wifi": None,
 }
-_SLOT_DEFAULTS = {"motor": None, "home": None, "empty": None, "turn_ms": 1500, "timeout_ms": 6000, "settle_ms": 700}
-_COIN_DEFAULTS = {"pin": None, "minor_per_pulse": 100}
+_SLOT_DEFAULTS = {
+    "motor": None,
+    "home": None,
+    "empty": None,
+    "turn_ms": 1500,
+    "max_ms": 6000,
+    "settle_ms": 700,
+    "home_edges": 1,
+    "extra_turn": False,
+    "jam_ma": None,
+    "soft_start_ms": 0,
+}
 _WIFI_DEFAULTS = {"ssid": None, "password": None}
 MAX_SLOTS = 60
 MAX_MOTION_MS = 20_000
 """The longest a vend may take, motor and settling together. A gateway that hears nothing gives it up after 30 s."""
 
 
-class SettingsError(Exception):
-    """settings.json cannot be used; the text names the setting."""
+SettingsError = checks.SettingsError
 
 
 def parse(data: bytes) -> Settings:
@@ -61,27 +85,26 @@ def parse(data: bytes) -> Settings:
         given = json.loads(str(data, "utf-8"))
     except ValueError:
         raise SettingsError("settings.json is not JSON") from None
-    values = _merge("settings.json", given, _DEFAULTS, ("machine_id", "device_id", "currency", "ca_pem", "slots"))
-    _require(is_uuid(values["machine_id"]), "machine_id must be a UUID in lower case")
-    _require(is_uuid(values["device_id"]), "device_id must be a UUID in lower case")
-    _require(_is_currency(values["currency"]), "currency must be three capitals (ISO 4217)")
-    _require(_is_text(values["claim_code"], 1, 128, optional=True), "claim_code must be a text of at most 128")
-    _require(_is_text(values["gateway_host"], 1, 253, optional=True), "gateway_host must be a name or an address")
-    _require(_is_int(values["gateway_port"], 1, 65535), "gateway_port must be 1 to 65535")
-    _require(isinstance(values["mdns"], bool), "mdns must be true or false")
-    _require(_is_text(values["mdns_interface"], 7, 15, optional=True), "mdns_interface must be an IPv4 address")
-    _require(_is_pin(values["drop_pin"]), "drop_pin must be a pin's number")
-    _require(values["mdns"] or values["gateway_host"] is not None, "gateway_host is needed when mdns is false")
+    values = merge("settings.json", given, _DEFAULTS, ("machine_id", "device_id", "currency", "ca_pem", "slots"))
+    require(is_uuid(values["machine_id"]), "machine_id must be a UUID in lower case")
+    require(is_uuid(values["device_id"]), "device_id must be a UUID in lower case")
+    require(_is_currency(values["currency"]), "currency must be three capitals (ISO 4217)")
+    require(is_text(values["claim_code"], 1, 128, optional=True), "claim_code must be a text of at most 128")
+    require(is_text(values["gateway_host"], 1, 253, optional=True), "gateway_host must be a name or an address")
+    require(is_int(values["gateway_port"], 1, 65535), "gateway_port must be 1 to 65535")
+    require(isinstance(values["mdns"], bool), "mdns must be true or false")
+    require(is_text(values["mdns_interface"], 7, 15, optional=True), "mdns_interface must be an IPv4 address")
+    require(values["mdns"] or values["gateway_host"] is not None, "gateway_host is needed when mdns is false")
     values["ca_der"] = der(values.pop("ca_pem"))
     values["slots"] = _slots(values["slots"])
-    values["coin"] = _coin(values["coin"])
+    values["board"] = parse_parts(values["board"])
     values["wifi"] = _wifi(values["wifi"])
     return Settings(**values)
 
 
 def der(pem: object) -> bytes:
     """The first certificate of a PEM text as DER, the only form that MicroPython's load_verify_locations takes."""
-    _require(isinstance(pem, str) and "-----BEGIN CERTIFICATE-----" in pem, "ca_pem must be a PEM certificate")
+    require(isinstance(pem, str) and "-----BEGIN CERTIFICATE-----" in pem, "ca_pem must be a PEM certificate")
     body = str(pem).split("-----BEGIN CERTIFICATE-----")[1].split("-----END CERTIFICATE-----")[0]
     try:
         return binascii.a2b_base64("".join(body.split()).encode())
@@ -89,71 +112,39 @@ def der(pem: object) -> bytes:
         raise SettingsError("ca_pem must be a PEM certificate") from None
 
 
-def _merge(where: str, given: object, defaults: dict, required: tuple = ()) -> dict:
-    if not isinstance(given, dict):
-        raise SettingsError(where + " must be an object")
-    values = dict(defaults)
-    values.update(given)
-    for name in required:
-        _require(name in given, name + " is missing")
-    for name in given:
-        _require(name in defaults or name in required, where + " has an unknown setting: " + str(name))
-    return values
-
-
 def _slots(given: object) -> dict:
     if not isinstance(given, dict) or not 1 <= len(given) <= MAX_SLOTS:
         raise SettingsError("slots must name 1 to 60 slots")
     slots = {}
     for code in given:
-        where = "slots." + str(code)
-        _require(is_slot(code), where + " is no slot code such as A1")
-        values = _merge(where, given[code], _SLOT_DEFAULTS)
-        for pin in ("motor", "home", "empty"):
-            _require(_is_pin(values[pin]), where + "." + pin + " must be a pin's number")
-        for time in ("turn_ms", "timeout_ms", "settle_ms"):
-            _require(_is_int(values[time], 1, 60_000), where + "." + time + " must be 1 to 60000 ms")
-        longest = values["timeout_ms"] + values["settle_ms"]
-        _require(longest <= MAX_MOTION_MS, where + ".timeout_ms and settle_ms must be 20000 ms at most together")
-        slots[code] = Slot(**values)
+        require(is_slot(code), "slots." + str(code) + " is no slot code such as A1")
+        slots[code] = _slot("slots." + code, given[code])
     return slots
 
 
-def _coin(given: object) -> "Coin | None":
-    if given is None:
-        return None
-    values = _merge("coin", given, _COIN_DEFAULTS)
-    _require(_is_pin(values["pin"]), "coin.pin must be a pin's number")
-    _require(_is_int(values["minor_per_pulse"], 1, 10**6), "coin.minor_per_pulse must be 1 to 1000000")
-    return Coin(**values)
+def _slot(where: str, given: object) -> Slot:
+    values = merge(where, given, _SLOT_DEFAULTS)
+    for time in ("turn_ms", "max_ms", "settle_ms"):
+        require(is_int(values[time], 1, 60_000), where + "." + time + " must be 1 to 60000 ms")
+    longest = values["max_ms"] + values["settle_ms"]
+    require(longest <= MAX_MOTION_MS, where + ".max_ms and settle_ms must be 20000 ms at most together")
+    require(is_int(values["home_edges"], 1, 8), where + ".home_edges must be 1 to 8")
+    require(isinstance(values["extra_turn"], bool), where + ".extra_turn must be true or false")
+    require(is_int(values["jam_ma"], 1, 20_000, optional=True), where + ".jam_ma must be 1 to 20000 mA")
+    require(is_int(values["soft_start_ms"], 0, 2_000), where + ".soft_start_ms must be 0 to 2000 ms")
+    values["motor"] = parse_motor(where + ".motor", values["motor"])
+    for switch in ("home", "empty"):
+        values[switch] = parse_line(where + "." + switch, values[switch])
+    return Slot(**values)
 
 
 def _wifi(given: object) -> "Wifi | None":
     if given is None:
         return None
-    values = _merge("wifi", given, _WIFI_DEFAULTS)
-    _require(_is_text(values["ssid"], 1, 32), "wifi.ssid must be a text of at most 32")
-    _require(_is_text(values["password"], 8, 63), "wifi.password must be a text of 8 to 63")
+    values = merge("wifi", given, _WIFI_DEFAULTS)
+    require(is_text(values["ssid"], 1, 32), "wifi.ssid must be a text of at most 32")
+    require(is_text(values["password"], 8, 63), "wifi.password must be a text of 8 to 63")
     return Wifi(**values)
-
-
-def _require(holds: bool, reason: str) -> None:
-    if not holds:
-        raise SettingsError(reason)
-
-
-def _is_text(value: object, shortest: int, longest: int, optional: bool = False) -> bool:
-    if value is None:
-        return optional
-    return isinstance(value, str) and shortest <= len(value) <= longest
-
-
-def _is_int(value: object, least: int, most: int) -> bool:
-    return type(value) is int and least <= value <= most
-
-
-def _is_pin(value: object) -> bool:
-    return value is None or _is_int(value, 0, 48)
 
 
 def _is_currency(value: object) -> bool:

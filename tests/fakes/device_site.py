@@ -55,7 +55,11 @@ class DeviceSite:
             "gateway_host": "127.0.0.1",
             "gateway_port": self.site.guard.port,
             "mdns": False,
-            "slots": {"A1": {"motor": 1, "home": 2, "empty": 3}, "A2": {"motor": 4, "home": 5, "timeout_ms": 300}},
+            "board": {"door": {"pin": 14}, "temperatures": {"pin": 13, "zones": {"cabinet": None}}},
+            "slots": {
+                "A1": {"motor": {"kind": "dc", "output": 25}, "home": 26, "empty": 27},
+                "A2": {"motor": {"kind": "dc", "output": 32}, "home": 33, "max_ms": 300},
+            },
         }
         path = self.folder / "settings.json"
         path.write_text(json.dumps(values | changed))

@@ -68,7 +68,7 @@ def settings(folder: Path) -> Settings:
         "gateway_host": "127.0.0.1",
         "gateway_port": 1,
         "mdns": False,
-        "slots": {"A1": {"motor": 1, "home": 2}},
+        "slots": {"A1": {"motor": {"kind": "dc", "output": 25}, "home": 26}},
     }
     return parse(json.dumps(values).encode())
 
@@ -119,6 +119,7 @@ def test_a_flash_that_failed_is_tried_again_without_any_gateway(tmp_path: Path) 
         board.set_link(False)
         device = Device(wired, board, flash)
         running = asyncio.create_task(device.run())
+        await asyncio.sleep(1)
         flash.works = False
         board.insert_coin(1000)
         await asyncio.sleep(1)

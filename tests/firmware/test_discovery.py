@@ -19,7 +19,7 @@ from firmware.simulator.coil import Habits
 from firmware.vending import discovery, dns
 from firmware.vending.clock import Clock
 from firmware.vending.hardware import Hardware
-from firmware.vending.settings import Settings, Slot
+from tests.fakes.device_settings import SETTINGS
 from tests.fakes.until import until
 
 DEVICE = UUID("01890000-0000-7000-8000-000000000001")
@@ -29,9 +29,7 @@ PORT = 18_883
 
 @pytest.fixture
 def board(tmp_path: Path) -> SimulatedBoard:
-    slots = {"A1": Slot(1, 2, None, 20, 400, 30)}
-    settings = Settings("", str(DEVICE), "INR", b"", None, None, 8883, True, None, slots, None, None, None)
-    return SimulatedBoard(settings, tmp_path, Habits())
+    return SimulatedBoard(SETTINGS._replace(device_id=str(DEVICE)), tmp_path, Habits())
 
 
 async def test_gateway_and_device_find_each_other(board: SimulatedBoard) -> None:

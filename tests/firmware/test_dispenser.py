@@ -16,12 +16,10 @@ from firmware.vending.flash import Flash
 from firmware.vending.journal import FILES, Journal
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
-from firmware.vending.settings import Settings, Slot
+from tests.fakes.device_settings import SETTINGS
 from tests.fakes.until import until
 
 VEND = "01890000-0000-7000-8000-000000000001"
-SLOTS = {"A1": Slot(1, 2, None, 20, 400, 30)}
-SETTINGS = Settings("", "", "INR", b"", None, None, 8883, False, None, SLOTS, None, None, None)
 
 
 class Bench:
@@ -41,7 +39,7 @@ class Bench:
         self.flash = flash or Flash(str(folder))
         self.journal = Journal(self.flash)
         reports = Reports(self.journal, clock, Nonces(clock), VEND, "INR")
-        self.dispenser = Dispenser(self.board, self.journal, SLOTS, reports, clock)
+        self.dispenser = Dispenser(self.board, self.journal, SETTINGS.slots, reports, clock)
 
     async def vend(self, seq: int = 1) -> rules.Vend:
         """Accept and run one vend to its end."""

@@ -18,13 +18,11 @@ from firmware.vending.flash import Flash
 from firmware.vending.journal import Journal
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
-from firmware.vending.settings import Settings, Slot
+from tests.fakes.device_settings import SETTINGS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 VEND = "01890000-0000-7000-8000-000000000001"
-SLOTS = {"A1": Slot(1, 2, None, 20, 400, 30)}
-SETTINGS = Settings("", "", "INR", b"", None, None, 8883, False, None, SLOTS, None, None, None)
 
 
 def pins_and_resets(folder: Path, dies_of: str) -> list[dict[str, object]]:
@@ -37,7 +35,7 @@ def pins_and_resets(folder: Path, dies_of: str) -> list[dict[str, object]]:
         "gateway_host": "127.0.0.1",
         "gateway_port": 1,
         "mdns": False,
-        "slots": {"A1": {"motor": 12}, "A2": {"motor": 14}, "A3": {}},
+        "slots": {"A1": {"motor": {"kind": "dc", "output": 25}}, "A2": {"motor": {"kind": "dc", "output": 26}}},
     }
     (folder / "settings.json").write_text(json.dumps(settings))
     environment = os.environ | {"PYTHONPATH": f"{HERE / 'esp32'}:{ROOT}", "DIES_OF": dies_of}
@@ -52,8 +50,8 @@ def pin(number: int, level: int) -> dict[str, object]:
     return {"event": "pin", "number": number, "level": level}
 
 
-MID_TURN = [pin(12, 1), pin(14, 1)]
-SAFE = [pin(12, 0), pin(14, 0)]
+MID_TURN = [pin(25, 1), pin(26, 1)]
+SAFE = [pin(25, 0), pin(26, 0)]
 
 
 def test_an_error_nobody_expected_switches_every_motor_off_and_restarts_the_board(tmp_path: Path) -> None:
@@ -68,7 +66,7 @@ def test_a_hand_at_the_serial_line_finds_the_motors_off_and_the_board_not_restar
 def test_a_turn_that_is_abandoned_leaves_no_motor_on(tmp_path: Path) -> None:
     """MicroPython cancels nothing when a part dies: the dispenser stays where it was, for ever in mid-turn."""
     board, journal, clock = SimulatedBoard(SETTINGS, tmp_path, Habits()), Journal(Flash(str(tmp_path))), Clock()
-    dispenser = Dispenser(board, journal, SLOTS, Reports(journal, clock, Nonces(clock), VEND, "INR"), clock)
+    dispenser = Dispenser(board, journal, SETTINGS.slots, Reports(journal, clock, Nonces(clock), VEND, "INR"), clock)
     turn = dispenser.run()
 
     async def dies_in_mid_turn() -> None:

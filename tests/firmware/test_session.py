@@ -22,13 +22,14 @@ from firmware.vending.reports import Reports
 from firmware.vending.rules import Command, Vend
 from firmware.vending.sensors import Sensors
 from firmware.vending.session import Session
-from firmware.vending.settings import Settings, Slot
+from firmware.vending.settings import Settings
+from tests.fakes.device_settings import HOME, SLOT
+from tests.fakes.device_settings import SETTINGS as ANY
 from tests.fakes.until import until
 
 DEVICE = "01890000-0000-7000-8000-000000000001"
 VEND = "01890000-0000-7000-8000-000000000002"
-SLOTS = {"A1": Slot(1, 2, None, 20, 400, 30)}
-SETTINGS = Settings(DEVICE, DEVICE, "INR", b"", None, None, 8883, False, None, SLOTS, None, None, None)
+SETTINGS = ANY._replace(machine_id=DEVICE, device_id=DEVICE)
 
 
 class SetClock(Clock):
@@ -157,6 +158,7 @@ async def test_an_outcome_is_repeated_ever_more_slowly_and_at_once_on_a_new_conn
 async def test_coins_wait_on_the_board_while_too_many_credits_are_unacknowledged(desk: Desk) -> None:
     sensing = asyncio.create_task(desk.sensors.run())
     try:
+        await until(lambda: desk.board.accepts_money)
         for _ in range(MAX_CREDITS):
             desk.board.insert_coin(100)
             await until(lambda: desk.board.coins_minor == 0)
@@ -169,7 +171,7 @@ async def test_coins_wait_on_the_board_while_too_many_credits_are_unacknowledged
 
 
 async def test_every_slot_is_told_however_many_there_are_and_a_vend_need_not_wait(tmp_path: Path) -> None:
-    slots = {f"{row}{place}": Slot(None, None, 1, 20, 400, 30) for row in "ABCDEF" for place in range(1, 11)}
+    slots = {f"{row}{place}": SLOT._replace(empty=HOME) for row in "ABCDEF" for place in range(1, 11)}
     desk = Desk(tmp_path, SETTINGS._replace(slots=slots))
     vend = Vend(1, 1, VEND, "A1", "started", None, None)
     sensing = asyncio.create_task(desk.sensors.run())

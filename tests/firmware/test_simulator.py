@@ -307,12 +307,12 @@ async def test_a_wrong_ca_is_never_spoken_to(site: DeviceSite, tmp_path: Path) -
         ({"ca_pem": "x"}, "ca_pem must be a PEM certificate"),
         ({"slots": {"a1": {}}}, "slots.a1 is no slot code"),
         ({"slots": {}}, "slots must name 1 to 60 slots"),
-        ({"slots": {"A1": {"timeout_ms": 19_301}}}, "timeout_ms and settle_ms must be 20000 ms at most"),
+        ({"slots": {"A1": {"max_ms": 19_301}}}, "max_ms and settle_ms must be 20000 ms at most"),
         ({"gatway_host": "x"}, "unknown setting: gatway_host"),
         ({"gateway_port": True}, "gateway_port must be"),
         ({"gateway_host": None}, "gateway_host is needed"),
         ({"currency": "inr"}, "currency must be"),
-        ({"coin": {"pin": 99}}, "coin.pin must be"),
+        ({"board": {"coin": {"pin": 99}}}, "board.coin.pin must be"),
         ({"wifi": {"ssid": "x"}}, "wifi.password must be"),
     ],
 )
@@ -328,9 +328,9 @@ async def test_wrong_settings_end_it_with_one_clear_line(
 
 
 def test_the_longest_motion_leaves_time_to_tell_of_it_before_a_gateway_gives_up(site: DeviceSite) -> None:
-    slot = {"timeout_ms": 15_000, "settle_ms": 5_000}
+    slot = {"max_ms": 15_000, "settle_ms": 5_000}
     taken = parse(site.settings(slots={"A1": slot}).read_bytes()).slots["A1"]
-    assert taken.timeout_ms + taken.settle_ms == MAX_MOTION_MS
+    assert taken.max_ms + taken.settle_ms == MAX_MOTION_MS
     assert MAX_MOTION_MS + 10_000 <= LAPSE_S * 1000 < STUCK_S * 1000
 
 
