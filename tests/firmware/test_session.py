@@ -23,6 +23,7 @@ from firmware.vending.rules import Command, Vend
 from firmware.vending.sensors import Sensors
 from firmware.vending.session import Session
 from firmware.vending.settings import Settings
+from firmware.vending.till import LEASE_MS, Till
 from tests.fakes.device_settings import HOME, SLOT
 from tests.fakes.device_settings import SETTINGS as ANY
 from tests.fakes.until import until
@@ -82,7 +83,8 @@ class Desk:
         dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock)
         self.sensors = Sensors(self.board, self.journal, slots, self.reports)
         self.credentials = load_or_make(self.flash)
-        commands = Commands(self.journal, slots, nonces, dispenser)
+        self.till = Till(self.clock, self.journal)
+        commands = Commands(self.journal, slots, nonces, dispenser, self.till)
         parts = (self.board, self.clock, nonces, self.journal, self.reports, commands)
         self.session = Session(settings, self.credentials, *parts, VEND)
         self.wire = Wire(self.clock)
@@ -95,16 +97,25 @@ class Desk:
     def times(self, channel: str) -> list[dict[str, Any]]:
         return [message for sent, message in self.wire.sent if sent == channel]
 
+    def nonce(self) -> str:
+        """The newest one told."""
+        return str([message["nonce"] for sent, message in self.wire.sent if sent in ("hello", "heartbeat")][-1])
+
+    async def hear(self, kind: str, nonce: str | None = None) -> None:
+        """An authentic command that is about no vend."""
+        await self._hear(Command(kind, None, None, None, None, nonce, None, ""))
+
     async def say(self, kind: str, seq: int, nonce: str | None = None) -> dict[str, Any]:
-        """The answer to an authentic command."""
-        slot = "A1" if nonce else None
-        command = Command(kind, 1, seq, VEND, slot, nonce, None, "")
+        """The answer to an authentic command of a vend."""
+        await self._hear(Command(kind, 1, seq, VEND, "A1" if nonce else None, nonce, None, ""))
+        return self.wire.sent[-1][1]
+
+    async def _hear(self, command: Command) -> None:
         mac = messages.mac_of(bytes.fromhex(self.credentials.command_key), DEVICE, DEVICE, command)
         fields = {name: value for name, value in command._asdict().items() if value is not None}
         payload = json.dumps({"v": 1, **fields, "mac": mac}).encode()
         self.wire.heard.append((f"larder/v1/{DEVICE}/{DEVICE}/cmd", payload))
         await self.session.tend(self.wire)
-        return self.wire.sent[-1][1]
 
 
 @pytest.fixture
@@ -189,3 +200,42 @@ async def test_every_slot_is_told_however_many_there_are_and_a_vend_need_not_wai
             desk.session.close()
     finally:
         sensing.cancel()
+
+
+async def test_money_is_taken_while_the_gateway_allows_it(desk: Desk) -> None:
+    assert not desk.till.is_open()
+    await desk.hear("accept_money", "f" * 16)
+    assert not desk.till.is_open(), "the nonce is not one of this device's"
+    await desk.hear("accept_money", desk.nonce())
+    assert desk.till.is_open()
+    await desk.hear("refuse_money")
+    assert not desk.till.is_open()
+
+
+async def test_permission_to_take_money_runs_out_and_is_renewed(desk: Desk) -> None:
+    await desk.hear("accept_money", desk.nonce())
+    await desk.tend_until(LEASE_MS)
+    assert desk.till.is_open()
+    await desk.hear("accept_money", desk.nonce())
+    await desk.tend_until(LEASE_MS + 1_000)
+    assert desk.till.is_open()
+    await desk.tend_until(2 * LEASE_MS + 1_000)
+    assert not desk.till.is_open()
+
+
+async def test_no_money_is_taken_once_the_link_is_gone(desk: Desk) -> None:
+    await desk.hear("accept_money", desk.nonce())
+    desk.session.close()
+    assert not desk.till.is_open()
+
+
+async def test_no_money_is_taken_that_cannot_be_journalled(desk: Desk) -> None:
+    await desk.hear("accept_money", desk.nonce())
+    for number in range(MAX_CREDITS):
+        assert desk.till.is_open()
+        desk.journal.note(("C", f"{number:08x}-0000-7000-8000-000000000001", 100))
+    assert not desk.till.is_open()
+    desk.journal.note(("KC", f"{0:08x}-0000-7000-8000-000000000001"))
+    assert desk.till.is_open()
+    desk.journal.failed = True
+    assert not desk.till.is_open()
