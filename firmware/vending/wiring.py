@@ -7,7 +7,7 @@ wrong pin map at provisioning with the very reason that the device would give at
 
 from collections import namedtuple
 
-from .checks import is_int, is_text, merge, require
+from .checks import SettingsError, is_int, is_text, merge, require
 
 DC = "dc"
 SERVO = "servo"
@@ -166,12 +166,13 @@ def _matrix(where: str, values: dict) -> tuple:
 
 
 def _expanders(given: object) -> dict:
-    require(isinstance(given, dict), "board.expanders must be an object")
+    if not isinstance(given, dict):
+        raise SettingsError("board.expanders must be an object")
     expanders = {}
     for name in given:
         where = "board.expanders." + str(name)
         require(is_text(name, 1, 16) and ":" not in name, where + " must have a name of 1 to 16 without a colon")
-        kind = given[name].get("kind") if isinstance(given[name], dict) else None
+        kind = str(given[name].get("kind")) if isinstance(given[name], dict) else ""
         require(kind in (SHIFT_OUT, SHIFT_IN, PWM_CHIP), where + ".kind must be 74hc595, 74hc165 or pca9685")
         expanders[name] = _pwm_chip(where, given[name]) if kind == PWM_CHIP else _register(where, given[name], kind)
     return expanders
@@ -260,7 +261,8 @@ def _acceptor(where: str, given: object) -> Acceptor:
 
 
 def _values(where: str, given: object) -> dict:
-    require(isinstance(given, dict) and 1 <= len(given) <= 32, where + " must give 1 to 32 numbers of pulses a value")
+    if not isinstance(given, dict) or not 1 <= len(given) <= 32:
+        raise SettingsError(where + " must give 1 to 32 numbers of pulses a value")
     table = {}
     for pulses in given:
         require(pulses.isdigit() and 1 <= int(pulses) <= 200, where + " must be keyed by 1 to 200 pulses")
