@@ -92,6 +92,9 @@ class MqttClient:
         try:
             if self._broken is None:
                 self._writer.write(packets.DISCONNECT_PACKET)
+        except OSError:
+            log("goodbye_unsaid")
+        try:
             self._writer.close()
             await asyncio.wait_for(self._writer.wait_closed(), CLOSE_S)
         except (OSError, asyncio.TimeoutError):

@@ -51,6 +51,31 @@ async def test_it_logs_in_hears_and_speaks(tmp_path: Path) -> None:
         await site.until(2)
 
 
+class BrokenWriter(asyncio.StreamWriter):
+    """MicroPython's stream over a connection that was reset: `write` sends at once, and fails at once."""
+
+    def __init__(self) -> None:
+        self.is_freed = False
+
+    def write(self, data: object) -> None:
+        raise ConnectionResetError
+
+    def close(self) -> None:
+        """`wait_closed` does it."""
+
+    async def wait_closed(self) -> None:
+        self.is_freed = True
+
+    def __del__(self, warnings: object = None) -> None:
+        """Without a transport there is nothing to warn of."""
+
+
+async def test_a_socket_that_takes_no_goodbye_is_freed_all_the_same() -> None:
+    writer = BrokenWriter()
+    await MqttClient(asyncio.StreamReader(), writer, Clock()).close()
+    assert writer.is_freed
+
+
 async def test_a_wrong_token_is_refused(tmp_path: Path) -> None:
     async with mqtt_site(tmp_path) as site:
         client = await dial(site)
