@@ -19,6 +19,10 @@ COLD = 400
 """Of every zone when the world begins, in hundredths of a degree Celsius."""
 
 
+class CoinReturned(Exception):
+    """It fell through the acceptor."""
+
+
 class SimulatedBoard(Hardware):
     """Motors, sensors, coin slot and network of one simulated device, in the world kept under `state`."""
 
@@ -121,10 +125,10 @@ class SimulatedBoard(Hardware):
         return wire
 
     def insert_coin(self, amount_minor: int) -> None:
-        """It falls through to the customer while money is not accepted."""
+        """Raises CoinReturned while money is not accepted: it falls through to the customer."""
         if not self.accepts_money:
             self._log.write("coin_returned", amount=amount_minor)
-            return
+            raise CoinReturned("no money is taken now, the coin is returned")
         self._log.write("coin", amount=amount_minor)
         self.coins_minor += amount_minor
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from firmware.simulator.board import SimulatedBoard
+from firmware.simulator.board import CoinReturned, SimulatedBoard
 
 SOCKET = "control.sock"
 DEADLINE_S = 5
@@ -47,6 +47,8 @@ class ControlServer:
     def _answer(self, words: list[str]) -> dict[str, object]:
         try:
             self._obey(words)
+        except CoinReturned as error:
+            return {"ok": False, "error": str(error)}
         except (ValueError, KeyError) as error:
             return {"ok": False, "error": f"not understood: {error}"}
         return {"ok": True, **self._status(), **self._board.appearance()}

@@ -42,9 +42,9 @@ class Device:
         self.journal = journal
         self.reports = Reports(journal, clock, nonces, boot_id, settings.currency)
         self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock)
-        self.sensors = Sensors(board, journal, settings.slots, self.reports)
-        self.announcer = Announcer(board, clock, settings.device_id)
         till = Till(clock, journal)
+        self.sensors = Sensors(board, journal, settings.slots, self.reports, till)
+        self.announcer = Announcer(board, clock, settings.device_id)
         commands = Commands(journal, settings.slots, nonces, self.dispenser, till)
         credentials = load_or_make(flash)
         session = Session(settings, credentials, board, clock, nonces, journal, self.reports, commands, boot_id)

@@ -7,6 +7,7 @@ from .ids import new_uuid
 from .journal import MAX_CREDITS, Journal
 from .log import log
 from .reports import Reports
+from .till import Till
 
 LOOK_S = 0.05
 
@@ -14,19 +15,20 @@ LOOK_S = 0.05
 class Sensors:
     """Journals each coin and tells when a slot's own sensor changes its mind."""
 
-    def __init__(self, board: Hardware, journal: Journal, slots: dict, reports: Reports) -> None:
+    def __init__(self, board: Hardware, journal: Journal, slots: dict, reports: Reports, till: Till) -> None:
         self._board = board
         self._journal = journal
         self._slots = slots
         self._reports = reports
+        self._till = till
         self._told: dict = {}
         self._connects = 0
 
     async def run(self) -> None:
         """For ever. That it runs feeds the board's watchdog; a server that is away does not stop it."""
-        self._board.accept_money(True)
         while True:
             self._board.feed_watchdog()
+            self._board.accept_money(self._till.is_open())
             self._take_money()
             self._look_at_stock()
             await asyncio.sleep(LOOK_S)

@@ -81,9 +81,9 @@ class Desk:
         nonces = Nonces(self.clock)
         self.reports = Reports(self.journal, self.clock, nonces, VEND, "INR")
         dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock)
-        self.sensors = Sensors(self.board, self.journal, slots, self.reports)
-        self.credentials = load_or_make(self.flash)
         self.till = Till(self.clock, self.journal)
+        self.sensors = Sensors(self.board, self.journal, slots, self.reports, self.till)
+        self.credentials = load_or_make(self.flash)
         commands = Commands(self.journal, slots, nonces, dispenser, self.till)
         parts = (self.board, self.clock, nonces, self.journal, self.reports, commands)
         self.session = Session(settings, self.credentials, *parts, VEND)
@@ -167,13 +167,15 @@ async def test_an_outcome_is_repeated_ever_more_slowly_and_at_once_on_a_new_conn
 
 
 async def test_coins_wait_on_the_board_while_too_many_credits_are_unacknowledged(desk: Desk) -> None:
+    await desk.hear("accept_money", desk.nonce())
     sensing = asyncio.create_task(desk.sensors.run())
     try:
         await until(lambda: desk.board.accepts_money)
         for _ in range(MAX_CREDITS):
             desk.board.insert_coin(100)
             await until(lambda: desk.board.coins_minor == 0)
-        desk.board.insert_coin(100)
+        await until(lambda: not desk.board.accepts_money)
+        desk.board.coins_minor = 100  # it was in the acceptor already
         await asyncio.sleep(0.2)
         assert len(desk.journal.state.credits) == MAX_CREDITS
         assert desk.board.coins_minor == 100

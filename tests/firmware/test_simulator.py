@@ -231,6 +231,10 @@ async def test_coins_and_stock_are_told(site: DeviceSite) -> None:
         hello = await site.expect(Channel.HELLO)
         stock = await site.expect(Channel.STOCK)
         assert (stock.slot, stock.empty) == ("A1", False)
+        returned = await asyncio.to_thread(ask, site.state, "coin", "500")
+        assert returned == {"ok": False, "error": "no money is taken now, the coin is returned"}
+        await site.send(wire.AcceptMoney(nonce=hello.nonce, mac=NO_MAC))
+        await until(lambda: ask(site.state, "status")["accepts_money"])
         assert (await asyncio.to_thread(ask, site.state, "coin", "1000"))["ok"]
         credit = await site.expect(Channel.CREDIT)
         assert (credit.amount_minor, credit.currency) == (1000, "INR")

@@ -86,7 +86,7 @@ class Check:
             shown = await self._customer.until_open(machine)
             price = next(one["price_minor"] for one in shown["slots"] if one["slot"] == slot)
             for _ in range(-(-max(0, price - shown["credit_minor"]) // COIN_MINOR)):
-                self._stage.ask_device(machine, "coin", str(COIN_MINOR))
+                await self._customer.insert_coin(machine, COIN_MINOR)
         order = await self._customer.place(machine, slot)
         self._orders.append(order["order_id"])
         return order

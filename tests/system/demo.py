@@ -118,8 +118,8 @@ class Demo:
         match words:
             case ["coin", rupees] if rupees.isdigit() and 0 < int(rupees) <= COIN_LIMIT:
                 cash = next(machine for machine in self._stage.machines if machine.rail == "cash")
-                self._stage.ask_device(cash, "coin", str(int(rupees) * 100))
-                say(f"· ₹{rupees} inserted into {cash.name}")
+                told = self._stage.ask_device(cash, "coin", str(int(rupees) * 100))
+                say(f"· ₹{rupees} inserted into {cash.name}" if told["ok"] else f"· {cash.name}: {told['error']}")
             case ["cut"]:
                 await self._stage.internet.cut()
                 say("· the internet is cut")

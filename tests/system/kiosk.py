@@ -45,6 +45,14 @@ class Customer:
             await asyncio.sleep(RETRY_S / 2)
         raise NotInTime(f"{machine.name} sells nothing after {seconds:.0f} s")
 
+    async def insert_coin(self, machine: Machine, amount_minor: int, seconds: float = 10) -> None:
+        """Insert it, and again if it is returned: a machine takes money once its gateway says so. Raises NotInTime."""
+        deadline = time.monotonic() + seconds
+        while not (told := self._stage.ask_device(machine, "coin", str(amount_minor)))["ok"]:
+            if time.monotonic() > deadline:
+                raise NotInTime(f"{machine.name}: {told['error']}")
+            await asyncio.sleep(RETRY_S)
+
     async def place(self, machine: Machine, slot: str, seconds: float = 30) -> dict[str, Any]:
         """Order one unit and see it acknowledged. Raises NotInTime."""
         key, deadline = str(uuid4()), time.monotonic() + seconds
