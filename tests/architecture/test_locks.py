@@ -26,8 +26,9 @@ def test_every_pin_has_a_hash_and_no_lock_names_a_host(lock: Path) -> None:
     assert not unhashed
 
 
-def test_the_page_lock_names_no_host() -> None:
-    lock = json.loads((ROOT / "edge/kiosk/frontend/package-lock.json").read_text())
+@pytest.mark.parametrize("folder", ["edge/kiosk/frontend", "tests/firmware/vm"])
+def test_every_npm_package_has_a_hash_and_no_lock_names_a_host(folder: str) -> None:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text())
     packages = {name: package for name, package in lock["packages"].items() if name}
     assert packages
     assert not [name for name, package in packages.items() if "resolved" in package or "integrity" not in package]

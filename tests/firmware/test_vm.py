@@ -1,0 +1,107 @@
+"""The firmware as it is shipped, in MicroPython's own VM, at a whole gateway over real TCP and TLS.
+
+tests/firmware/vm/device.py says what of the ESP32 is MicroPython here and what stands in for it.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from edge.site_ca import SiteCa
+from firmware.simulator.coil import Habits
+from tests.fakes.until import until
+from tests.firmware.vm.device import CUT, compile_firmware
+from tests.firmware.vm.site import PRICE_MINOR, VmSite, vm_site
+
+MAX_HEAP_BYTES = 90_000
+FAST = Habits(speed=5)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled files."""
+    folder = tmp_path_factory.mktemp("app")
+    compile_firmware(folder)
+    return folder
+
+
+async def buy(site: VmSite, slot: str = "A1") -> str:
+    """Coins, order, product; the id of the vend."""
+    await site.insert(PRICE_MINOR)
+    order = await site.until_ended(await site.place(slot))
+    assert (order["state"], order["vends"][0]["outcome"]) == ("settled", "dispensed")
+    return str(order["vends"][0]["vend_id"])
+
+
+@pytest.mark.criterion("8.1")
+@pytest.mark.criterion("8.2")
+@pytest.mark.criterion("8.3")
+async def test_it_claims_itself_takes_coins_once_and_turns_its_motor_once(tmp_path: Path, app: Path) -> None:
+    async with vm_site(tmp_path, app, FAST) as site:
+        device = site.device
+        await device.power_on()
+        await site.until_online()
+        assert len(device.said("claimed")) == 1
+        heap_bytes, stand_ins = await device.heap(), device.said("heap")[0]["bytes"]
+        print(f"live heap after connect: {heap_bytes - stand_ins} bytes, and {stand_ins} of the stand-ins")
+        assert heap_bytes - stand_ins <= MAX_HEAP_BYTES
+        vend_id = await buy(site)
+        await until(lambda: bool(device.said("acknowledge_received") and device.said("credit_acknowledged")))
+        assert site.world().motor_starts == {vend_id: 1} == site.world().drops
+        assert (await site.catalogue())["credit_minor"] == 0
+        await device.power_off()
+        await device.power_on()
+        await until(lambda: len(device.said("link_online")) == 2)
+        await site.insert(500)
+        assert (await site.catalogue())["credit_minor"] == 500, "no credit is told again"
+        assert len(device.said("claimed")) == 1, "it logs in with the token it has made itself"
+        await until(lambda: any(sample.journal_bytes for told in site.cloud.telemetry for sample in told.samples), 15)
+
+
+@pytest.mark.criterion("8.2")
+@pytest.mark.parametrize(("writes", "size"), [(1, 20), (3, 1), (4, 0)])
+async def test_a_power_cut_in_the_middle_of_a_vend_never_starts_its_motor_again(
+    tmp_path: Path, app: Path, writes: int, size: int
+) -> None:
+    """The journal's records of a vend in their order: accepted, started, left home, product seen, done."""
+    async with vm_site(tmp_path, app, FAST) as site:
+        device = site.device
+        await device.power_on()
+        await site.until_online()
+        await site.insert(PRICE_MINOR)
+        await until(lambda: bool(device.said("credit_acknowledged")))
+        device.cut_at(writes, size)
+        order_id = await site.place("A1")
+        assert await device.ended(20) == CUT
+        await device.power_on()
+        order = await site.until_ended(order_id)
+        world = site.world()
+        outcome = order["vends"][0]["outcome"]
+        assert world.motor_starts.total() <= 1
+        assert outcome == "ambiguous" or (outcome == "dispensed") == (world.drops.total() == 1)
+
+
+async def test_a_link_that_is_cut_in_mid_vend_changes_nothing_for_it(tmp_path: Path, app: Path) -> None:
+    async with vm_site(tmp_path, app, Habits(speed=1.5)) as site:
+        device = site.device
+        await device.power_on()
+        await site.until_online()
+        await site.insert(PRICE_MINOR)
+        order_id = await site.place("A2")
+        await until(lambda: bool(device.said("motor_started")))
+        device.set_link(up=False)
+        await until(lambda: bool(device.said("vend_ended")))
+        assert (await site.order(order_id))["state"] == "dispensing"
+        device.set_link(up=True)
+        assert (await site.until_ended(order_id))["vends"][0]["outcome"] == "dispensed"
+        assert site.world().motor_starts.total() == 1
+
+
+async def test_a_gateway_of_another_site_is_never_spoken_to(tmp_path: Path, app: Path) -> None:
+    async with vm_site(tmp_path, app, FAST) as site:
+        device = site.device
+        device.configure(**device.settings | {"ca_pem": SiteCa.open(tmp_path / "another").certificate_pem})
+        await device.power_on()
+        await until(lambda: len(device.said("link_failed")) >= 2)
+        assert not device.said("claimed")
+        assert device.log.read_bytes().count(b"# socket: unable to verify the first certificate") >= 2

@@ -1,0 +1,121 @@
+"""What is wired to the pins of a device in the VM: the simulator's coils, a drop beam and a coin acceptor.
+
+The cabinet outlives its device, as a real one does: without power its motors stand and its coils stay where they are.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from firmware.simulator.coil import Coil, Habits
+from firmware.simulator.world import WorldLog
+
+LOW, HIGH = 0, 1
+DROP_PIN, COIN_PIN, INHIBIT_PIN = 32, 33, 27
+MINOR_PER_PULSE = 500
+PULSE_MS = 30
+"""Longer than the firmware takes for the bouncing of a contact."""
+MOTOR_PINS = {"A1": 18, "A2": 19}
+HOME_PINS = {"A1": 25, "A2": 26}
+
+
+def wiring(speed: float) -> dict[str, Any]:
+    """The part of settings.json that says how this cabinet is wired."""
+    slots = {
+        slot: {
+            "motor": {"kind": "dc", "output": MOTOR_PINS[slot]},
+            "home": HOME_PINS[slot],
+            "turn_ms": round(1500 / speed),
+            "max_ms": round(6000 / speed),
+            "settle_ms": round(700 / speed),
+        }
+        for slot in MOTOR_PINS
+    }
+    inhibit = {"pin": INHIBIT_PIN, "active": HIGH}
+    coin = {"pin": COIN_PIN, "minor_per_pulse": MINOR_PER_PULSE, "inhibit": inhibit}
+    return {"slots": slots, "board": {"drop": {"pin": DROP_PIN}, "coin": coin}}
+
+
+class Cabinet:
+    """Writes world.jsonl in `folder`. `tell` takes a line for the VM (vm.mjs), if the device has power.
+
+    `label` is what a motor start is written down for: whoever orders sets it before, for pins know of no vends.
+    """
+
+    def __init__(self, folder: Path, habits: Habits, tell: Callable[[str], None]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.label = "nothing ordered"
+        self._log = WorldLog(folder)
+        self._tell = tell
+        chance = random.Random(habits.seed)
+        self._coils = {slot: Coil(slot, self._log, habits, chance) for slot in MOTOR_PINS}
+        self._shown: dict[int, int] = {}
+        self._outputs: dict[int, int] = {}
+        self._drops = 0
+        self._turning: set[str] = set()
+        for slot in self._coils:
+            self.restock(slot, habits.opening_stock)
+
+    @property
+    def stock(self) -> dict[str, int]:
+        """Products left in each coil."""
+        return {slot: coil.stock for slot, coil in self._coils.items()}
+
+    def power_on(self) -> dict[int, int]:
+        """The inputs as the device finds them."""
+        self._shown = self._levels()
+        return self._shown
+
+    def power_off(self) -> None:
+        """No output is driven any more."""
+        self._outputs.clear()
+        for slot in sorted(self._turning):
+            self._coils[slot].stop()
+        self._turning.clear()
+
+    def drive(self, pin: int, level: int) -> None:
+        """The device moves an output."""
+        self._outputs[pin] = level
+        for slot, motor in MOTOR_PINS.items():
+            if motor == pin and level == HIGH and slot not in self._turning:
+                self._turning.add(slot)
+                self._coils[slot].start(self.label, time.monotonic())
+            elif motor == pin and level == LOW and slot in self._turning:
+                self._turning.discard(slot)
+                self._coils[slot].stop()
+
+    def look(self) -> None:
+        """Let time pass for what turns, and show the device what it can see of it."""
+        for slot in self._turning:
+            self._coils[slot].look(time.monotonic())
+        levels = self._levels()
+        for pin, level in levels.items():
+            if self._shown.get(pin) != level:
+                self._tell(f"pin {pin} {level}")
+        self._shown = levels
+        drops = sum(coil.drops for coil in self._coils.values())
+        if drops > self._drops:
+            self._tell(f"pulse {DROP_PIN} {drops - self._drops} {PULSE_MS}")
+        self._drops = drops
+
+    def insert_coin(self, amount_minor: int) -> bool:
+        """Whether the acceptor takes it; one that is inhibited gives it back. The device must have power."""
+        if self._outputs.get(INHIBIT_PIN) == HIGH:
+            return False
+        self._log.write("coin", amount=amount_minor)
+        self._tell(f"pulse {COIN_PIN} {amount_minor // MINOR_PER_PULSE} {PULSE_MS}")
+        return True
+
+    def restock(self, slot: str, count: int) -> None:
+        self._log.write("restock", slot, amount=count)
+        self._coils[slot].stock += count
+
+    def jam(self, slot: str, jammed: bool) -> None:
+        self._log.write("jam" if jammed else "unjam", slot)
+        self._coils[slot].jammed = jammed
+
+    def _levels(self) -> dict[int, int]:
+        now = time.monotonic()
+        return {HOME_PINS[slot]: LOW if coil.is_home(now) else HIGH for slot, coil in self._coils.items()}

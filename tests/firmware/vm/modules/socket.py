@@ -1,0 +1,74 @@
+# mypy: ignore-errors
+"""TCP sockets that do not block, in front of node's. No UDP: multicast DNS is not for this VM."""
+
+import asyncio
+import binascii
+import errno
+import io
+
+import _pc
+
+AF_INET = 2
+SOCK_STREAM = 1
+SOCK_DGRAM = 2
+IPPROTO_IP = 0
+IPPROTO_TCP = 6
+TCP_NODELAY = 1
+SOL_SOCKET = 0xFFF
+SO_REUSEADDR = 4
+IP_ADD_MEMBERSHIP = 3
+_POLL = 3  # MP_STREAM_POLL of MicroPython's stream protocol, by which `select` asks
+
+
+class Socket(io.IOBase):
+    """`select.poll` takes it: that is MicroPython's own."""
+
+    def __init__(self, family: int = AF_INET, kind: int = SOCK_STREAM, protocol: int = 0) -> None:
+        if kind != SOCK_STREAM:
+            raise OSError(errno.EOPNOTSUPP)
+        self.number = None
+        self._changed = asyncio.Event()
+
+    def setblocking(self, blocks: bool) -> None:
+        if blocks:
+            raise OSError(errno.EOPNOTSUPP)
+
+    def setsockopt(self, level: int, option: int, value: object) -> None:
+        """TCP_NODELAY is always on."""
+
+    def connect(self, address: tuple) -> None:
+        self.number = _pc.socket_connect(address[0], address[1], self._changed.set)
+        raise OSError(errno.EINPROGRESS)
+
+    def ioctl(self, request: int, argument: int) -> int:
+        return _pc.socket_ready(self.number) & (argument | 0x18) if request == _POLL else 0
+
+    def read(self, size: int) -> "bytes | None":
+        """None: nothing yet; b"": the other side has closed."""
+        data = _pc.socket_read(self.number, size)
+        if data is False:
+            raise OSError(errno.ECONNRESET)
+        return None if data is None else binascii.unhexlify(data)
+
+    def write(self, data: bytes) -> "int | None":
+        taken = _pc.socket_write(self.number, str(binascii.hexlify(data), "ascii"))
+        if taken is False:
+            raise OSError(errno.ECONNRESET)
+        return taken
+
+    async def change(self) -> None:
+        """Until there may be something new."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def close(self) -> None:
+        if self.number is not None:
+            _pc.socket_close(self.number)
+            self.number = None
+
+
+socket = Socket
+
+
+def getaddrinfo(host: str, port: int, family: int = 0, kind: int = 0) -> list:
+    return [(AF_INET, kind or SOCK_STREAM, 0, "", (host, port))]
