@@ -7,8 +7,9 @@ from .clock import Clock
 from .hardware import Hardware
 from .journal import Journal, JournalFailed
 from .log import log
+from .motion import Motion
 from .reports import Reports
-from .settings import MAX_MOTION_MS, Slot
+from .settings import MAX_MOTION_MS
 
 LOOK_S = 0.005
 """Between two looks at the sensors of a running motor."""
@@ -58,14 +59,14 @@ class Dispenser:
 
     async def _turn(self, vend: rules.Vend, home_before: "bool | None") -> None:
         slot = self._slots[vend.slot]
-        motion = Motion(vend, home_before, self._board, self._journal, self._reports)
+        motion = Motion(vend, slot, home_before, self._board, self._journal, self._reports)
         began = self._clock.ms()
         # Nothing may come between the record on flash and these lines, and nothing between them and `finally`.
         try:
             self._board.motor_on(vend.slot, vend.vend_id)
             self._reports.tell_started(vend)
             log("motor_started", vend_id=vend.vend_id, slot=vend.slot)
-            while not motion.is_over(slot, self._clock.ms() - began):
+            while not motion.is_over(self._clock.ms() - began):
                 await asyncio.sleep(LOOK_S)
         finally:
             self._board.motor_off(vend.slot)
@@ -76,62 +77,9 @@ class Dispenser:
             self._journal.note(record)
         log("vend_ended", vend_id=vend.vend_id, slot=vend.slot, drop=evidence.drop, motor_ms=motor_ms)
 
-    async def _settle(self, motion: "Motion", settle_ms: int) -> None:
+    async def _settle(self, motion: Motion, settle_ms: int) -> None:
         """A product may tumble a moment longer than the coil turns."""
         until = self._clock.ms() + settle_ms
         while motion.drop is False and self._clock.ms() < until:
             await asyncio.sleep(LOOK_S)
             motion.look()
-
-
-class Motion:
-    """One turn of a coil as the sensors tell it. `drop`, `left_home`: None without the sensor."""
-
-    def __init__(
-        self, vend: rules.Vend, home: "bool | None", board: Hardware, journal: Journal, reports: Reports
-    ) -> None:
-        self._vend = vend
-        self._board = board
-        self._journal = journal
-        self._reports = reports
-        self._home_before = home
-        self._home = home
-        self._drops_before = board.drops()
-        self.drop = None if self._drops_before is None else False
-        self.left_home = None if home is None else False
-        self._dropped_at_ms: "int | None" = None
-
-    def look(self) -> None:
-        """Read the sensors; journal what is seen for the first time."""
-        vend = self._vend
-        home = self._board.home(vend.slot)
-        if self._home and home is False and not self.left_home:
-            self.left_home = True
-            self._journal.note(("L", vend.epoch, vend.seq))
-        self._home = home
-        if self.drop is False and self._board.drops() != self._drops_before:
-            self.drop = True
-            self._journal.note(("P", vend.epoch, vend.seq))
-            self._reports.tell_drop(vend)
-
-    def is_over(self, slot: Slot, motor_ms: int) -> bool:
-        """Whether the motor has to stop: back at home, or its time is over."""
-        self.look()
-        if self.drop and self._dropped_at_ms is None:
-            self._dropped_at_ms = motor_ms
-        if motor_ms >= slot.max_ms or self._passes_home_unseen(slot, motor_ms):
-            return True
-        if self._home is None:
-            return motor_ms >= slot.turn_ms
-        return bool(self._home) and (bool(self.left_home) or self._finished_an_old_turn())
-
-    def _passes_home_unseen(self, slot: Slot, motor_ms: int) -> bool:
-        """Home is near once a product has fallen. If it does not show, its switch is broken; a second must not fall."""
-        return self._dropped_at_ms is not None and motor_ms - self._dropped_at_ms > slot.turn_ms // 2
-
-    def _finished_an_old_turn(self) -> bool:
-        """A coil left in mid-turn by a power cut may have dropped its product back then; if so, it turns once more."""
-        return self._home_before is False and self.drop is not False
-
-    def evidence(self, motor_ms: int) -> rules.Evidence:
-        return rules.Evidence(self.drop, self.left_home, self._home_before, self._home, motor_ms)
