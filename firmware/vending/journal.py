@@ -42,10 +42,12 @@ class Journal:
 
     `append` for what gives leave (accepted, started, tombstone): on flash and read back first, else JournalFailed.
     `note` for what has happened anyway (left home, product seen, done, credit): kept in memory even if flash fails.
+    A file that would grow beyond `max_bytes` is left for the other.
     """
 
-    def __init__(self, flash: Flash) -> None:
+    def __init__(self, flash: Flash, max_bytes: int = MAX_BYTES) -> None:
         self._flash = flash
+        self._max_bytes = max_bytes
         self.failed = False
         self.size = 0
         self.state = rules.EMPTY
@@ -97,12 +99,12 @@ class Journal:
 
     def _has_room(self) -> bool:
         try:
-            return self._flash.free_bytes() >= RESERVE_BYTES + MAX_BYTES
+            return self._flash.free_bytes() >= RESERVE_BYTES + self._max_bytes
         except OSError:
             return False
 
     def _write(self, line: bytes, after: rules.Journal) -> None:
-        if self.size + len(line) > MAX_BYTES:
+        if self.size + len(line) > self._max_bytes:
             self._compact(after)
             return
         name = FILES[self._generation % 2]
@@ -175,8 +177,9 @@ def decode(data: bytes) -> "File | None":
 
 
 def is_damaged(data: bytes) -> bool:
-    """Whether a line is not whole any more that once was: its line feed was written, so it was not cut short."""
-    return any(_record(line) is None for line in data.split(b"\n")[:-1])
+    """Whether a line is not whole any more that once was: more than the line was written, so it was not cut short."""
+    *lines, rest = data.split(b"\n")
+    return any(_record(line) is None for line in lines) or _record(rest[:-1]) is not None
 
 
 def _record(line: bytes) -> "tuple | None":
