@@ -23,6 +23,7 @@ from .sensors import Sensors
 from .session import Session
 from .settings import Settings, SettingsError
 from .till import Till
+from .vigil import Vigil
 
 
 class Device:
@@ -41,21 +42,23 @@ class Device:
         self._boot_id = boot_id
         self.journal = journal
         self.reports = Reports(journal, clock, nonces, boot_id, settings.currency)
-        self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock)
+        self.vigil = vigil = Vigil(board, clock)
+        self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock, vigil)
         till = Till(clock, journal)
-        self.sensors = Sensors(board, journal, settings.slots, self.reports, till)
+        self.sensors = Sensors(board, journal, settings.slots, self.reports, till, vigil)
         self.announcer = Announcer(board, clock, settings.device_id)
         commands = Commands(journal, settings.slots, nonces, self.dispenser, till)
         credentials = load_or_make(flash)
         session = Session(settings, credentials, board, clock, nonces, journal, self.reports, commands, boot_id)
         addresses = Addresses(settings, board, flash, clock)
-        self.link = Link(settings, credentials, board, clock, addresses, session, self.dispenser, context, make_client)
+        parts = (credentials, board, clock, addresses, session, self.dispenser, context, make_client, vigil)
+        self.link = Link(settings, *parts)
 
     async def run(self) -> None:
         """For ever; the end of any part is the end of all."""
         log("booted", device_id=self._settings.device_id, boot_id=self._boot_id, firmware=VERSION)
         self._recover()
-        parts = [self.link.run(), self.dispenser.run(), self.sensors.run(), self.journal.run()]
+        parts = [self.link.run(), self.dispenser.run(), self.sensors.run(), self.journal.run(), self.vigil.run()]
         if self._settings.mdns:
             parts.append(self.announcer.run())
         await asyncio.gather(*parts)

@@ -10,6 +10,7 @@ from .log import log
 from .motion import Motion
 from .reports import Reports
 from .settings import MAX_MOTION_MS
+from .vigil import DISPENSER, Vigil
 
 LOOK_S = 0.005
 """Between two looks at the sensors of a running motor."""
@@ -19,15 +20,19 @@ REST_LOOK_S = 0.05
 class Dispenser:
     """`wake` it when a vend has been accepted."""
 
-    def __init__(self, board: Hardware, journal: Journal, slots: dict, reports: Reports, clock: Clock) -> None:
+    def __init__(
+        self, board: Hardware, journal: Journal, slots: dict, reports: Reports, clock: Clock, vigil: Vigil
+    ) -> None:
         self._board = board
         self._journal = journal
         self._slots = slots
         self._reports = reports
         self._clock = clock
+        self._vigil = vigil
         self._wanted = asyncio.Event()
 
     def wake(self) -> None:
+        self._vigil.lives(DISPENSER)
         self._wanted.set()
 
     async def run(self) -> None:
@@ -39,6 +44,7 @@ class Dispenser:
             if vend is not None:
                 await self._vend(vend)
                 self._reports.news()
+            self._vigil.rests(DISPENSER)
 
     async def rest(self) -> None:
         """Return once no vend is accepted or started, or after the longest time that one may take."""

@@ -13,6 +13,7 @@ from .log import log
 from .mqtt import MqttClient, MqttError, Refused
 from .session import Session
 from .settings import Settings
+from .vigil import LINK, Vigil
 
 OPEN_S = 6
 FIRST_RETRY_MS = 500
@@ -49,6 +50,7 @@ class Link:
         dispenser: Dispenser,
         context: ssl.SSLContext,
         make_client: "type[MqttClient]",
+        vigil: Vigil,
     ) -> None:
         self._settings = settings
         self._credentials = credentials
@@ -59,6 +61,7 @@ class Link:
         self._dispenser = dispenser
         self._context = context
         self._make_client = make_client
+        self._vigil = vigil
         self._claims = credentials.fresh and settings.claim_code is not None
         self._retry_ms = FIRST_RETRY_MS
         self._longest_retry_ms = LONGEST_RETRY_MS
@@ -67,6 +70,7 @@ class Link:
     async def run(self) -> None:
         """For ever."""
         while True:
+            self._vigil.lives(LINK)
             if await self._round() == AGAIN:
                 continue
             wait_ms = self._retry_ms * (128 + os.urandom(1)[0] // 2) // 256
@@ -100,6 +104,7 @@ class Link:
     async def _connection(self, address: tuple) -> str:
         """One connection from its beginning to its end; how it ended."""
         client = None
+        self._vigil.lives(LINK)
         self._enter(CONNECTING)
         try:
             client = await self._open(address)
@@ -147,6 +152,7 @@ class Link:
         self._longest_retry_ms = LONGEST_RETRY_MS
         online_ms = self._clock.ms()
         while True:
+            self._vigil.lives(LINK)
             await self._session.tend(client)
             if self._clock.ms() - online_ms > STEADY_MS:
                 self._retry_ms = FIRST_RETRY_MS

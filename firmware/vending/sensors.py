@@ -8,6 +8,7 @@ from .journal import MAX_CREDITS, Journal
 from .log import log
 from .reports import Reports
 from .till import Till
+from .vigil import SENSORS, Vigil
 
 LOOK_S = 0.05
 
@@ -15,19 +16,22 @@ LOOK_S = 0.05
 class Sensors:
     """Journals each coin and tells when a slot's own sensor changes its mind."""
 
-    def __init__(self, board: Hardware, journal: Journal, slots: dict, reports: Reports, till: Till) -> None:
+    def __init__(
+        self, board: Hardware, journal: Journal, slots: dict, reports: Reports, till: Till, vigil: Vigil
+    ) -> None:
         self._board = board
         self._journal = journal
         self._slots = slots
         self._reports = reports
         self._till = till
+        self._vigil = vigil
         self._told: dict = {}
         self._connects = 0
 
     async def run(self) -> None:
-        """For ever. That it runs feeds the board's watchdog; a server that is away does not stop it."""
+        """For ever."""
         while True:
-            self._board.feed_watchdog()
+            self._vigil.lives(SENSORS)
             self._board.accept_money(self._till.is_open())
             self._take_money()
             self._look_at_stock()

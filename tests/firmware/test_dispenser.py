@@ -16,6 +16,7 @@ from firmware.vending.flash import Flash
 from firmware.vending.journal import FILES, Journal
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
+from firmware.vending.vigil import Vigil
 from tests.fakes.device_settings import SETTINGS
 from tests.fakes.until import until
 
@@ -39,7 +40,7 @@ class Bench:
         self.flash = flash or Flash(str(folder))
         self.journal = Journal(self.flash)
         reports = Reports(self.journal, clock, Nonces(clock), VEND, "INR")
-        self.dispenser = Dispenser(self.board, self.journal, SETTINGS.slots, reports, clock)
+        self.dispenser = Dispenser(self.board, self.journal, SETTINGS.slots, reports, clock, Vigil(self.board, clock))
 
     async def vend(self, seq: int = 1) -> rules.Vend:
         """Accept and run one vend to its end."""

@@ -18,6 +18,7 @@ from firmware.vending.flash import Flash
 from firmware.vending.journal import Journal
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
+from firmware.vending.vigil import Vigil
 from tests.fakes.device_settings import SETTINGS
 
 HERE = Path(__file__).parent
@@ -66,7 +67,9 @@ def test_a_hand_at_the_serial_line_finds_the_motors_off_and_the_board_not_restar
 def test_a_turn_that_is_abandoned_leaves_no_motor_on(tmp_path: Path) -> None:
     """MicroPython cancels nothing when a part dies: the dispenser stays where it was, for ever in mid-turn."""
     board, journal, clock = SimulatedBoard(SETTINGS, tmp_path, Habits()), Journal(Flash(str(tmp_path))), Clock()
-    dispenser = Dispenser(board, journal, SETTINGS.slots, Reports(journal, clock, Nonces(clock), VEND, "INR"), clock)
+    dispenser = Dispenser(
+        board, journal, SETTINGS.slots, Reports(journal, clock, Nonces(clock), VEND, "INR"), clock, Vigil(board, clock)
+    )
     turn = dispenser.run()
 
     async def dies_in_mid_turn() -> None:

@@ -24,6 +24,7 @@ from firmware.vending.sensors import Sensors
 from firmware.vending.session import Session
 from firmware.vending.settings import Settings
 from firmware.vending.till import LEASE_MS, Till
+from firmware.vending.vigil import Vigil
 from tests.fakes.device_settings import HOME, SLOT
 from tests.fakes.device_settings import SETTINGS as ANY
 from tests.fakes.until import until
@@ -80,9 +81,10 @@ class Desk:
         self.board = SimulatedBoard(settings, folder, Habits())
         nonces = Nonces(self.clock)
         self.reports = Reports(self.journal, self.clock, nonces, VEND, "INR")
-        dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock)
+        vigil = Vigil(self.board, self.clock)
+        dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock, vigil)
         self.till = Till(self.clock, self.journal)
-        self.sensors = Sensors(self.board, self.journal, slots, self.reports, self.till)
+        self.sensors = Sensors(self.board, self.journal, slots, self.reports, self.till, vigil)
         self.credentials = load_or_make(self.flash)
         commands = Commands(self.journal, slots, nonces, dispenser, self.till)
         parts = (self.board, self.clock, nonces, self.journal, self.reports, commands)

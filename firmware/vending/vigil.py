@@ -1,0 +1,51 @@
+"""The hardware watchdog is fed only while every part of the program shows that it lives."""
+
+import asyncio
+
+from .clock import Clock
+from .hardware import Hardware
+from .log import log
+
+LOOK_S = 1
+DISPENSER = "dispenser"
+SENSORS = "sensors"
+LINK = "link"
+LIMITS_MS = {DISPENSER: 60_000, SENSORS: 10_000, LINK: 120_000}
+"""So long a part may be silent: a vend, a look at the sensors, a whole try to find Wi-Fi and gateway take less.
+
+A gateway that is away makes nobody silent: the link goes on trying, and the board is never restarted for it.
+"""
+
+
+class Vigil:
+    """A part that hangs takes the board to its next boot within its limit and the watchdog's own time."""
+
+    def __init__(self, board: Hardware, clock: Clock) -> None:
+        self._board = board
+        self._clock = clock
+        self._heard_ms: dict = {}
+
+    def lives(self, part: str) -> None:
+        """From now on the part is expected to say so again within its limit."""
+        self._heard_ms[part] = self._clock.ms()
+
+    def rests(self, part: str) -> None:
+        """Nothing is expected of the part until it says that it lives."""
+        self._heard_ms.pop(part, None)
+
+    def silent(self) -> list:
+        """The parts that have not shown themselves in time."""
+        now = self._clock.ms()
+        return sorted([part for part in self._heard_ms if now - self._heard_ms[part] > LIMITS_MS[part]])
+
+    async def run(self) -> None:
+        """For ever. Also a program that blocks as a whole feeds nothing."""
+        told: list = []
+        while True:
+            silent = self.silent()
+            if not silent:
+                self._board.feed_watchdog()
+            if silent != told:
+                log("parts_silent", parts=silent)
+                told = silent
+            await asyncio.sleep(LOOK_S)
