@@ -1,15 +1,21 @@
 """What MicroPython runs at boot. An exception that gets out of the device restarts the board, its motors off first."""
 
-from vending import settings
+import sys
+
+import vending
 from vending.app import Device, run_safely
 from vending.board import Board
 from vending.flash import Flash
 from vending.log import log
+from vending.settings import Settings
+
+BOOT_ONLY = ("settings", "checks", "wiring", "pins")
+"""Modules that nobody needs once the settings are read. What is imported is in RAM: all that they are is 18 kB."""
 
 
 def main() -> None:
     flash = Flash(".")
-    wired = settings.parse(flash.read("settings.json"))
+    wired = read_settings(flash)
     board = Board(wired)
     device = Device(wired, board, flash)
     # Ctrl-C is no Exception: it ends here with the motors off, and gives whoever is at the serial line its prompt.
@@ -19,6 +25,18 @@ def main() -> None:
         log("device_failed", error=repr(error))
         board.restart()
         raise
+
+
+def read_settings(flash: Flash) -> Settings:
+    """The device's settings; the modules that read them are forgotten. Raises SettingsError."""
+    from vending import settings
+
+    wired = settings.parse(flash.read("settings.json"))
+    for name in BOOT_ONLY:
+        if hasattr(vending, name):
+            del sys.modules["vending." + name]
+            delattr(vending, name)
+    return wired
 
 
 main()
