@@ -8,7 +8,8 @@ before anything is added to it.
 
 The id tells a gateway that this is still the journal it knows. It is made where no whole file is found, and made anew
 where whole lines are damaged, for what they gave leave to may have happened; with it, what is left is doubted
-(rules.doubt), in the same file, so that no power cut parts the two. A line that was cut short gave no leave.
+(rules.doubt), in the same file, so that no power cut parts the two; until that is written, an empty line behind what is
+left says that something is damaged. A line that was cut short gave no leave.
 """
 
 import asyncio
@@ -130,6 +131,7 @@ class Journal:
         contents = [self._flash.read(name) for name in FILES]
         found = [decode(data) for data in contents]
         whole = [file for file in found if file is not None]
+        damaged = False
         if whole:
             newest = max(whole, key=lambda file: file.generation)
             self._generation, self.size = newest.generation, newest.size
@@ -145,6 +147,9 @@ class Journal:
                 return
             log("journal_tail_dropped", generation=self._generation, damaged=damaged)
         try:
+            if damaged:
+                # What is damaged may be the file that is now written over. If that is cut, this line still tells.
+                self._flash.append(FILES[self._generation % 2], b"\n")
             self._compact(self.state)
         except OSError as error:
             self.failed = True

@@ -125,3 +125,15 @@ def test_no_bit_of_either_file_flips_to_less_of_the_same_journal(told: Told, num
                     assert again.state == told.states[number], (name, at)
                 else:
                     assert again.state in doubted, (name, at)
+
+
+def test_a_cut_of_the_repair_leaves_what_is_damaged_doubted(told: Told) -> None:
+    """The repair writes over the damaged file itself, if that was the newer: the one before it must tell by then."""
+    for number, write in enumerate(told.flash.writes):
+        for at in (0, len(write.data) // 2, len(write.data) - 1) if number > 0 and not write.kept else ():
+            flash = MemoryFlash(told.files[number] | {write.name: next(flipped(write.data, at))})
+            doubted = Journal(flash, FILE_BYTES).state
+            for repair in flash.writes:
+                for files in repair.cuts():
+                    again = load(files)
+                    assert (again.id != told.id, again.state) == (True, doubted), (number, at)
