@@ -4,7 +4,7 @@ import binascii
 import json
 from collections import namedtuple
 
-from . import checks
+from . import checks, pins
 from .checks import is_int, is_text, merge, require
 from .messages import is_slot, is_uuid
 from .wiring import parse_line, parse_motor, parse_parts
@@ -98,6 +98,7 @@ def parse(data: bytes) -> Settings:
     values["ca_der"] = der(values.pop("ca_pem"))
     values["slots"] = _slots(values["slots"])
     values["board"] = parse_parts(values["board"])
+    pins.check(values["board"], values["slots"])
     values["wifi"] = _wifi(values["wifi"])
     return Settings(**values)
 

@@ -29,7 +29,8 @@ Stepper = namedtuple("Stepper", ("kind", "phases", "half_steps_per_s", "row", "c
 """28BYJ-48 and the like, four phases in turn. A matrix switches its supply."""
 
 Expander = namedtuple("Expander", ("kind", "data", "clock", "latch", "enable", "chips", "address", "hz"))
-"""`enable` is the chips' output enable, low while outputs may be on. A 74HC165's `latch` is its load line."""
+"""`enable` is the chips' output enable, low while outputs may be on: with a pull-up of its own it keeps the motors off
+while the board boots, for these chips outlive its reset. A 74HC165's `latch` is its load line and it has no enable."""
 
 I2c = namedtuple("I2c", ("sda", "scl"))
 Beam = namedtuple("Beam", ("pin", "active", "min_us", "rest_ms"))
@@ -179,11 +180,11 @@ def _expanders(given: object) -> dict:
 
 
 def _pwm_chip(where: str, given: dict) -> Expander:
-    values = merge(where, given, {"kind": None, "enable": None, "hz": SERVO_HZ}, ("address",))
+    values = merge(where, given, {"kind": None, "hz": SERVO_HZ}, ("address", "enable"))
     require(is_int(values["address"], 0x40, 0x7F), where + ".address must be 64 to 127")
     require(values["address"] != 0x70, where + ".address must not be 112, to which all these chips listen")
     require(is_int(values["hz"], 24, 1526), where + ".hz must be 24 to 1526")
-    require(_is_pin(values["enable"], optional=True), where + ".enable must be a pin's number")
+    require(_is_pin(values["enable"]), where + ".enable must be a pin's number")
     return Expander(PWM_CHIP, None, None, None, values["enable"], 1, values["address"], values["hz"])
 
 
@@ -285,6 +286,6 @@ def _is_rom(code: object) -> bool:
     return all(digit in "0123456789abcdef" for digit in str(code))
 
 
-def _is_pin(value: object, optional: bool = False) -> bool:
+def _is_pin(value: object) -> bool:
     """Whether it can be a pin at all; pins.py knows which there are."""
-    return is_int(value, 0, 48, optional)
+    return is_int(value, 0, 48)

@@ -1,6 +1,8 @@
 # mypy: ignore-errors
 """The ESP32's pins, watchdog and reset, in front of the cabinet that the PC plays."""
 
+import asyncio
+
 import _pc
 
 PWRON_RESET = 1
@@ -31,6 +33,29 @@ class Pin:
     def irq(self, handler, trigger: int) -> None:
         """The handler runs between two steps of asyncio: what an interrupt may meet in mid-step is not shown here."""
         _pc.pin_on_edge(self._number, trigger, lambda: handler(self))
+
+
+class Timer:
+    """Its callback runs between two steps of asyncio, no more often than `period` says."""
+
+    PERIODIC = 1
+
+    def __init__(self, number: int) -> None:
+        self._task = None
+
+    def init(self, *, period: int, mode: int, callback) -> None:
+        self.deinit()
+        self._task = asyncio.create_task(self._run(period, callback))
+
+    def deinit(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _run(self, period_ms: int, callback) -> None:
+        while True:
+            await asyncio.sleep_ms(period_ms)
+            callback(self)
 
 
 class WDT:

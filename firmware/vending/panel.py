@@ -1,0 +1,46 @@
+"""What LED and buzzer tell to who stands at the machine: a pattern of eight steps a second."""
+
+from .expanders import FULL
+from .hardware import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, VENDING
+
+STEP_MS = 125
+STEPS = 8
+
+_PATTERNS = {
+    IDLE: (0b11111111, 0),
+    VENDING: (0b10101010, 0),
+    CREDIT: (0b11111111, 0b10000000),
+    FAULT: (0b10100000, 0b10101000),
+    LOCKED: (0b11110000, 0b11110000),
+    OFFLINE: (0b10000000, 0),
+}
+"""Kind → light, again and again, and sound, once; the highest bit comes first."""
+
+
+class Panel:
+    """Its lines come by constructor, None where there is none. `step` is a timer's: it makes no object."""
+
+    def __init__(self, led, buzzer) -> None:
+        self._led = led
+        self._buzzer = buzzer
+        self._kind = ""
+        self._light = 0
+        self._sound = 0
+        self._place = 0
+
+    def show(self, kind: str) -> None:
+        """From now on; the same kind again does not start its sound again."""
+        if kind == self._kind:
+            return
+        self._light, self._sound = _PATTERNS[kind]
+        self._place = 0
+        self._kind = kind
+
+    def step(self) -> None:
+        bit = 0x80 >> (self._place % STEPS)
+        if self._led is not None:
+            self._led.write(FULL if self._light & bit else 0)
+        if self._buzzer is not None:
+            self._buzzer.write(FULL if self._place < STEPS and self._sound & bit else 0)
+        # Past the first round the sound is over.
+        self._place = self._place + 1 if self._place < 2 * STEPS - 1 else STEPS
