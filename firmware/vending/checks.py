@@ -34,3 +34,8 @@ def is_int(value: object, least: int, most: int, optional: bool = False) -> bool
     if value is None:
         return optional
     return type(value) is int and least <= value <= most
+
+
+def is_digits(text: str) -> bool:
+    """Whether it is a decimal number; str.isdigit of CPython takes ² for one."""
+    return text != "" and all("0" <= letter <= "9" for letter in text)

@@ -7,7 +7,7 @@ wrong pin map at provisioning with the very reason that the device would give at
 
 from collections import namedtuple
 
-from .checks import SettingsError, is_int, is_text, merge, require
+from .checks import SettingsError, is_digits, is_int, is_text, merge, require
 
 DC = "dc"
 SERVO = "servo"
@@ -116,7 +116,7 @@ def parse_line(where: str, given: object) -> "Line | None":
         return None
     if isinstance(given, str):
         name, colon, number = given.partition(":")
-        if name and colon and 1 <= len(number) <= 2 and number.isdigit():
+        if name and colon and len(number) <= 2 and is_digits(number):
             return Line(name, int(number))
     require(_is_pin(given), where + " must be a pin's number, or an expander's line such as shift:3")
     return Line("", given)
@@ -266,7 +266,7 @@ def _values(where: str, given: object) -> dict:
         raise SettingsError(where + " must give 1 to 32 numbers of pulses a value")
     table = {}
     for pulses in given:
-        require(pulses.isdigit() and 1 <= int(pulses) <= 200, where + " must be keyed by 1 to 200 pulses")
+        require(is_digits(pulses) and 1 <= int(pulses) <= 200, where + " must be keyed by 1 to 200 pulses")
         require(is_int(given[pulses], 1, 10**8), where + "." + pulses + " must be 1 to 100000000")
         table[int(pulses)] = given[pulses]
     return table

@@ -31,7 +31,7 @@ class OneWire:
         buffer[:8] = (sixteenths & 0xFFFF).to_bytes(2, "little") + b"\x4b\x46\x7f\xff\x0c\x10"
         buffer[8] = self.crc8(buffer[:8]) ^ self.broken
 
-    def crc8(self, data: bytes) -> int:
+    def crc8(self, data: bytes | bytearray) -> int:
         """Maxim's, polynomial x⁸ + x⁵ + x⁴ + 1; 0 over data that ends with its own."""
         crc = 0
         for byte in data:
