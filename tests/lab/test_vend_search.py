@@ -3,24 +3,22 @@
 import pytest
 
 from shared.orders import VendOutcome
-from tests.lab.vend_search import Violation, check, check_rest, explore
-from tests.lab.vend_state import Budget, State, World, start
+from tests.lab.vend_search import ROUGH, Violation, check, check_rest, explore, explore_all
+from tests.lab.vend_state import ANYTHING, Budget, State, World, start
 
 CALM = Budget(crashes=0, cuts=0, cancels=1, renewals=0)
-WIPED = Budget(crashes=2, cuts=0, cancels=0, renewals=0, wipes=1)
-ROUGH = Budget(crashes=3, cuts=2, cancels=1, renewals=2, wipes=1)
 
 
 def test_every_interleaving_without_crashes_keeps_the_promises() -> None:
-    explored = explore(CALM, 100_000)
+    explored = explore_all(CALM)
     assert explored.complete
     assert set(explored.outcomes) == set(VendOutcome)
 
 
-def test_every_interleaving_of_one_vend_with_a_wiped_journal_keeps_the_promises() -> None:
-    explored = explore(WIPED, 100_000, vends=1)
+def test_every_interleaving_of_one_vend_keeps_the_promises_whatever_happens_however_often() -> None:
+    explored = explore_all(ANYTHING, vends=1)
     assert explored.complete
-    assert VendOutcome.AMBIGUOUS in explored.outcomes
+    assert set(explored.outcomes) == set(VendOutcome)
 
 
 def test_a_part_of_the_rough_space_keeps_the_promises() -> None:

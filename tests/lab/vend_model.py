@@ -33,22 +33,14 @@ def successors(state: State) -> Iterator[State]:
 
 
 def _without_noise(state: State) -> State:
-    """The same moment less the messages that can change nothing any more, so that equal futures are one state."""
+    """The same moment less the words about vends that are over: the gateway hears them no more (`_at_gateway`).
+
+    No command is taken away, whatever has become of its vend: that a device refuses a late one is for the product's
+    rules to show.
+    """
     current = open_vend(state.gateway)
     up = frozenset(message for message in state.up if message[0] == "report" or message[1] == current)
-    down = frozenset(message for message in state.down if _matters(state, message))
-    return state._replace(up=up, down=down)
-
-
-def _matters(state: State, message: tuple[object, ...]) -> bool:
-    kind, place, _ = message
-    assert isinstance(place, int)
-    journal = state.device.journal
-    if kind == "acknowledge":
-        return device.find(journal, 1, place + 1) is not None
-    settled = isinstance(state.gateway.ledger[place], VendOutcome)
-    running = device.running(journal)
-    return not settled or (1, place + 1) > journal.highest or (running is not None and running.seq == place + 1)
+    return state if len(up) == len(state.up) else state._replace(up=up)
 
 
 def _gateway_acts(state: State) -> Iterator[State]:

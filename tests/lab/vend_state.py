@@ -3,6 +3,7 @@
 A nonce is modelled by its age: 0 is the device's current one, 1 its previous one, STALE any older one.
 """
 
+from math import inf
 from typing import NamedTuple, TypeVar
 
 from edge.dispensing.rules import Answer
@@ -14,13 +15,17 @@ STALE = 2
 
 
 class Budget(NamedTuple):
-    """How much may still go wrong."""
+    """How often each thing may still happen; `inf` is any number of times, and then a moment keeps no count of it."""
 
-    crashes: int
-    cuts: int
-    cancels: int
-    renewals: int
-    wipes: int = 0
+    crashes: float
+    cuts: float
+    cancels: float
+    renewals: float
+    wipes: float = 0
+
+
+ANYTHING = Budget(inf, inf, inf, inf, inf)
+"""Every run within a smaller budget is a run within this one: a budget only forbids."""
 
 
 class Gateway(NamedTuple):
