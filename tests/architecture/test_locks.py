@@ -36,12 +36,14 @@ def test_every_npm_package_has_a_hash_and_no_lock_names_a_host(folder: str) -> N
 
 def test_the_locks_hold_what_the_project_asks_for() -> None:
     """`./dev lock` brings them together again."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    everything_asked = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, groups = everything_asked["project"], everything_asked["dependency-groups"]
     extras = project["optional-dependencies"]
     asked = {
         "dev.txt": [*project["dependencies"], *extras["edge"], *extras["cloud"], *extras["dev"]],
         "edge.txt": [*project["dependencies"], *extras["edge"]],
         "cloud.txt": [*project["dependencies"], *extras["cloud"]],
+        "esp32.txt": groups["esp32"],
     }
     for lock, wishes in asked.items():
         pinned = pins(ROOT / "requirements" / lock)

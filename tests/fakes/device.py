@@ -18,7 +18,8 @@ class FakeDevice:
     """Answers commands as the firmware would.
 
     `evidence` is what its sensors will see of a turn. With `slow` it stops after "accepted" until `turn` is called;
-    while `deaf` it receives nothing. `takes_money` is what it was told last. `starts` counts motor starts by vend id. `send` is its end of the link.
+    while `deaf` it receives nothing. `takes_money` is what it was told last. `starts` counts motor starts by vend id.
+    `send` is its end of the link.
     """
 
     def __init__(self, machine_id: UUID, device_id: UUID, send: Send, slots: frozenset[str]) -> None:
