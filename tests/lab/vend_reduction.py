@@ -11,7 +11,7 @@ other's and more, and a promise (`vend_search.check`) does not look at messages.
     another neither. So all of these are sent at once, and only the moment after that is followed (`follow`). Each adds
     a message and there are finitely many, so that nothing else is put off for ever.
   - A moment that one seen before covers is not followed (`Frontier`). So that few are followed which one seen later
-    would cover, a moment is taken only when those that may still lead to its like have been, and the richest first.
+    would cover, they are taken in the order of their progress, and the richest first.
 
 *A journal's id is only ever compared with another.* So what counts is whether the gateway knows the device's present
 one (`canonical`).
