@@ -112,11 +112,11 @@ class Board(Hardware):
 
     def make_safe(self) -> None:
         """Every output off, those first that no bus is needed for. Raises OSError if an expander is silent."""
+        self._drive.forget()
         for enable in self._enables.values():
             enable.value(1)
         for acceptor in self._acceptors:
             acceptor.accept(False)
-        self._drive.forget()
         for line, output in self._lines.items():
             if not line.on:
                 output.write(0)

@@ -2,7 +2,7 @@
 
 A line has `write(level)`, 0 (off) to FULL (on); what lies between is the share of time that it is on, or just on where
 there is no PWM. Pins and buses come by constructor: nothing here knows `machine`. Nothing here makes an object after
-construction, so that a timer's callback may write.
+construction, so that a timer's callback may write; and it may do so while the program is in the midst of a write.
 """
 
 FULL = 4096
@@ -60,6 +60,8 @@ class ShiftOut:
         self._latch = latch
         self._enable = enable
         self._levels = bytearray(chips)
+        self._sending = False
+        self._changed = False
         self.make_safe()
 
     def make_safe(self) -> None:
@@ -79,6 +81,15 @@ class ShiftOut:
         self._enable.value(0)
 
     def _send(self) -> None:
+        """What a callback changes while bits are on their way is sent when they have come, not among them."""
+        self._changed = True
+        while self._changed and not self._sending:
+            self._changed = False
+            self._sending = True
+            self._shift()
+            self._sending = False
+
+    def _shift(self) -> None:
         """What is shifted first comes to lie farthest: the last chip's Q7."""
         self._latch.value(0)
         chip = len(self._levels)
@@ -142,15 +153,21 @@ class PwmChip:
     def make_safe(self) -> None:
         """Every output off: at once by `enable`, then in the registers. Raises OSError if the chip is silent."""
         self._enable.value(1)
+        self._cleared = False
         self._set(_ALL_OFF_HIGH, _WHOLE)
+        self._cleared = True
 
     def write(self, number: int, level: int) -> None:
         """Raises OSError if the chip is silent."""
+        if not self._cleared:
+            self.make_safe()
+        on = _WHOLE if level >= FULL else 0
+        off = _WHOLE if level <= 0 else (level >> 8) & 0x0F
+        # No branch from here on: MicroPython calls back at branches only, and a callback writes into the same bytes.
         output = self._output
-        output[0] = 0
-        output[1] = _WHOLE if level >= FULL else 0
+        output[1] = on
         output[2] = level & 0xFF
-        output[3] = _WHOLE if level <= 0 else (level >> 8) & 0x0F
+        output[3] = off
         self._i2c.writeto_mem(self._address, _FIRST + 4 * number, output)
         self._enable.value(0)
 

@@ -137,11 +137,13 @@ class Drive:
         self._set_timer()
 
     def stop(self, code: str) -> None:
-        """Its line first: whatever goes wrong after that, it stands. Raises OSError if an expander is silent."""
-        self._motors[code].stop()
-        if self._turning:
+        """Raises OSError if an expander is silent."""
+        try:
+            # First, or a tick that comes in between lets it turn again.
             self._turning = tuple([turning for turning in self._turning if turning[0] != code])
-            self._set_timer()
+        finally:
+            self._motors[code].stop()
+        self._set_timer()
 
     def forget(self) -> None:
         """No motor turns any more: somebody else has switched off all lines."""

@@ -36,6 +36,7 @@ class Bench:
         self.levels: dict[int, int] = {}
         self.written: list[tuple[int, int]] = []
         self.timer = FakeTimer()
+        self.ticks_at_each_write = False
         self.drive = Drive(slots, self._line, self.timer, lambda: self.now, lambda end, start: end - start)
 
     def _line(self, line: Line) -> "RecordingLine":
@@ -58,8 +59,13 @@ class RecordingLine:
         self._bench, self._number = bench, number
 
     def write(self, level: int) -> None:
-        self._bench.levels[self._number] = level
-        self._bench.written.append((self._number, level))
+        bench = self._bench
+        bench.levels[self._number] = level
+        bench.written.append((self._number, level))
+        if bench.ticks_at_each_write and bench.timer.callback:
+            bench.ticks_at_each_write = False
+            bench.timer.callback(bench.timer)
+            bench.ticks_at_each_write = True
 
 
 def pin(number: int) -> Line:
@@ -212,3 +218,16 @@ def test_the_timer_is_as_fast_as_the_motors_that_turn() -> None:
 def test_a_slot_without_a_motor_is_for_simulators_only() -> None:
     with pytest.raises(SettingsError, match=r"slots\.A1\.motor is missing"):
         Bench({"A1": SLOT._replace(motor=None)})
+
+
+@pytest.mark.parametrize(
+    "slot", [direct(1, soft_start_ms=100), crossing(1, 2, soft_start_ms=100), servo(7, 8), stepper()]
+)
+def test_a_tick_in_the_midst_of_a_stop_starts_nothing_again(slot: Slot) -> None:
+    bench = Bench({"A1": slot, "A2": direct(9)})
+    bench.drive.start("A1")
+    bench.drive.start("A2")
+    bench.wait(30)
+    bench.ticks_at_each_write = True
+    bench.drive.stop("A1")
+    assert bench.on() == [9]

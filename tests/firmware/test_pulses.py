@@ -2,7 +2,8 @@
 
 import pytest
 
-from firmware.vending.pulses import DEBOUNCE_US, QUIET_US, Pulses
+from firmware.vending.pulses import DEBOUNCE_US, QUIET_US, Breaks, Pulses, worth
+from firmware.vending.wiring import Acceptor as Wired
 
 PERIOD = 2**30
 """Of MicroPython's ticks_us: 18 minutes."""
@@ -77,3 +78,63 @@ def test_a_pulse_between_two_steps_of_taking_is_not_lost() -> None:
     first = acceptor.pulses.take()
     acceptor.wait(QUIET_US)
     assert (first, acceptor.pulses.take()) == (1, 1)
+
+
+def test_a_burst_is_worth_its_pulses_or_what_the_table_says() -> None:
+    coin = Wired(4, 0, 20, 200, 100, None, None)
+    note = Wired(5, 0, 20, 200, None, {1: 1000, 2: 5000}, None)
+    assert [worth(coin, pulses) for pulses in (1, 3)] == [100, 300]
+    assert [worth(note, pulses) for pulses in (1, 2, 3)] == [1000, 5000, 0]
+
+
+MIN_US, REST_US = 1_000, 50_000
+
+
+class Beam(Acceptor):
+    """A light beam by the same wrapping clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.breaks = Breaks(lambda: self._us % PERIOD, self._diff, MIN_US, REST_US)
+
+    def broken_for(self, microseconds: int) -> None:
+        self.breaks.change(True)
+        self.wait(microseconds)
+        self.breaks.change(False)
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 8, 10, 17, 18, 27])
+def test_a_break_counts_if_it_lasts(minutes: int) -> None:
+    beam = Beam()
+    for _ in range(2):
+        beam.breaks.count()
+        beam.wait(minutes * MINUTE_US + REST_US)
+        before = beam.breaks.count()
+        beam.broken_for(MIN_US - 1)
+        assert beam.breaks.count() == before
+        beam.broken_for(MIN_US)
+        assert beam.breaks.count() == before + 1
+
+
+def test_what_stays_in_the_beam_counts_once_and_at_once() -> None:
+    beam = Beam()
+    beam.breaks.change(True)
+    beam.wait(MIN_US - 1)
+    assert beam.breaks.count() == 0
+    beam.wait(1)
+    assert beam.breaks.count() == 1
+    beam.wait(MINUTE_US)
+    assert beam.breaks.count() == 1
+    beam.breaks.change(False)
+    assert beam.breaks.count() == 1
+
+
+def test_a_product_that_breaks_the_beam_twice_is_one() -> None:
+    beam = Beam()
+    beam.broken_for(5_000)
+    beam.wait(REST_US - 1)
+    beam.broken_for(5_000)
+    assert beam.breaks.count() == 1
+    beam.wait(REST_US)
+    beam.broken_for(5_000)
+    assert beam.breaks.count() == 2

@@ -108,6 +108,8 @@ class Timer:
 
 
 class I2C:
+    """A bus of PCA9685s: what is written to all outputs comes to each."""
+
     def __init__(self, number: int, sda: Pin, scl: Pin, freq: int) -> None:
         """Of no consequence."""
 
@@ -115,6 +117,8 @@ class I2C:
         if address not in registers:
             raise OSError(19, "ENODEV")
         registers[address][register : register + len(data)] = data
+        if register == 0xFD:
+            registers[address][9:73:4] = data * 16
 
 
 class ADC:

@@ -1,0 +1,300 @@
+"""board.py over a stand-in for `machine` that records every level: safe at boot, turning when told, safe again."""
+
+import ast
+import importlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware.vending.settings import parse
+from firmware.vending.wiring import Line
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(Path(__file__).parent / "esp32"))
+machine = importlib.import_module("machine")
+onewire = importlib.import_module("onewire")
+Board = importlib.import_module("firmware.vending.board").Board
+
+ID = "01890000-0000-7000-8000-000000000001"
+CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+SHIFT = {"kind": "74hc595", "data": 23, "clock": 18, "latch": 19, "enable": 5, "chips": 2}
+PWM = {"kind": "pca9685", "address": 64, "enable": 13}
+EXPANDERS = {"i2c": {"sda": 21, "scl": 22}, "expanders": {"s": SHIFT, "p": PWM}}
+INHIBITED = {"pin": 4, "minor_per_pulse": 100, "inhibit": {"pin": 15, "active": 0}}
+
+
+@pytest.fixture(autouse=True)
+def power() -> Iterator[None]:
+    machine.power_on()
+    machine.registers[64] = bytearray(256)
+    onewire.sensors.clear()
+    yield
+    machine.power_on()
+
+
+def wired(parts: dict[str, Any] | None = None, **slots: Any) -> Any:
+    values = {
+        "machine_id": ID,
+        "device_id": ID,
+        "currency": "INR",
+        "ca_pem": CA,
+        "board": parts or {},
+        "slots": slots or {"A1": {"motor": {"kind": "dc", "output": 25}}},
+    }
+    return Board(parse(json.dumps(values).encode()))
+
+
+def on() -> set[Any]:
+    """What drives a motor now: pins by number, those under PWM too, and expanders' outputs as Lines."""
+    found: set[Any] = {number for number, duty in machine.duties.items() if duty}
+    found |= {pin.number for pin in machine.outputs if machine.levels[pin.number]} - {5, 13, 15, 18, 19, 23}
+    if 5 in machine.levels and not machine.levels[5]:
+        found |= {Line("s", number) for number in shifted_out()}
+    if 13 in machine.levels and not machine.levels[13]:
+        registers = machine.registers[64]
+        found |= {Line("p", number) for number in range(16) if not registers[9 + 4 * number] & 0x10}
+    return found
+
+
+def shifted_out() -> list[int]:
+    """What the history of data, clock and latch leaves at the 74HC595s' outputs."""
+    levels = {18: 0, 19: 0, 23: 0}
+    held = latched = [1] * 16
+    for number, level in machine.history:
+        if level and not levels.get(number, 1):
+            held = [levels[23], *held[:-1]] if number == 18 else held
+            latched = held if number == 19 else latched
+        if number in levels:
+            levels[number] = level
+    return [number for number, level in enumerate(latched) if level]
+
+
+KINDS: list[tuple[dict[str, Any], set[Any]]] = [
+    ({"kind": "dc", "output": 25}, {25}),
+    ({"kind": "dc", "row": 25, "column": 26}, {25, 26}),
+    ({"kind": "dc", "output": "s:9"}, {Line("s", 9)}),
+    ({"kind": "dc", "row": "s:0", "column": "s:8"}, {Line("s", 0), Line("s", 8)}),
+    ({"kind": "dc", "row": "p:0", "column": "s:8"}, {Line("p", 0), Line("s", 8)}),
+    ({"kind": "dc", "output": "p:15"}, {Line("p", 15)}),
+    ({"kind": "servo", "signal": 25, "row": 26, "column": 27}, {25, 26, 27}),
+    ({"kind": "servo", "signal": "p:3", "row": "s:0", "column": 27}, {Line("p", 3), Line("s", 0), 27}),
+    ({"kind": "stepper", "phases": [25, 26, 27, 32]}, {25}),
+    ({"kind": "stepper", "phases": ["s:0", "s:1", "s:2", "s:3"], "row": 25, "column": 26}, {Line("s", 0), 25, 26}),
+    ({"kind": "stepper", "phases": ["p:0", "p:1", "p:2", "p:3"]}, {Line("p", 0)}),
+]
+
+
+@pytest.mark.parametrize(("motor", "turning"), KINDS)
+def test_a_motor_turns_when_told_and_stops(motor: dict[str, Any], turning: set[Any]) -> None:
+    board = wired(EXPANDERS, A1={"motor": motor})
+    assert on() == set()
+    board.motor_on("A1", "a vend")
+    assert on() == turning
+    board.motor_off("A1")
+    assert on() == set()
+    board.motor_on("A1", "another")
+    board.make_safe()
+    assert on() == set()
+    assert machine.timers[0].callback is None
+    board.motor_on("A1", "a third")
+    assert on()
+
+
+def test_a_servo_on_a_pin_stops_with_neutral_pulses_and_is_silent_when_safe() -> None:
+    board = wired(A1={"motor": {"kind": "servo", "signal": 25}})
+    board.motor_on("A1", "")
+    assert round(machine.duties[25] / 65535 * 20_000, -1) == 1700
+    board.motor_off("A1")
+    assert round(machine.duties[25] / 65535 * 20_000, -1) == 1500
+    assert machine.frequencies == {25: 50}
+    board.make_safe()
+    assert machine.duties == {25: 0}
+
+
+def test_the_timer_makes_a_soft_start() -> None:
+    board = wired(A1={"motor": {"kind": "dc", "output": 25}, "soft_start_ms": 1})
+    board.motor_on("A1", "")
+    assert 0 < machine.duties[25] < 65535
+    while machine.duties[25] < 65535:
+        machine.timers[0].callback(machine.timers[0])
+
+
+@pytest.mark.parametrize("motor", [motor for motor, _ in KINDS])
+def test_at_boot_every_output_is_off_from_its_first_moment(motor: dict[str, Any]) -> None:
+    parts = {**EXPANDERS, "coin": INHIBITED, "led": 33, "buzzer": 2}
+    wired(parts, A1={"motor": motor})
+    first: dict[int, int] = {}
+    for number, level in machine.history:
+        first.setdefault(number, level)
+    high = {5, 13}
+    assert {number for number, level in first.items() if level} == high
+    assert {number for number, _ in machine.history[:2]} == high, "the chips that outlive a reset come first"
+    assert machine.levels[15] == 0, "money is refused"
+    assert all(machine.levels[number] for number in high)
+
+
+def test_a_chip_that_does_not_answer_keeps_no_pin_from_being_safe() -> None:
+    board = wired(EXPANDERS, A1={"motor": {"kind": "dc", "output": 25}}, A2={"motor": {"kind": "dc", "output": "p:0"}})
+    board.motor_on("A1", "")
+    board.motor_on("A2", "")
+    machine.registers.clear()
+    with pytest.raises(OSError, match="ENODEV"):
+        board.make_safe()
+    assert (machine.levels[25], machine.levels[5], machine.levels[13]) == (0, 1, 1)
+
+
+def test_money_is_refused_until_allowed_and_counted_by_its_pulses() -> None:
+    note = {"pin": 14, "active": 1, "values": {"2": 5000}, "inhibit": {"pin": 26, "active": 1}}
+    fast = {"debounce_ms": 1, "quiet_ms": 2}
+    machine.levels[14] = 0
+    board = wired({"coin": INHIBITED | fast, "note": note | fast})
+    assert (machine.levels[15], machine.levels[26]) == (0, 1)
+    board.accept_money(True)
+    assert (machine.levels[15], machine.levels[26]) == (1, 0)
+    machine.levels[14] = 0
+    pulse(4, 0)
+    assert taken(board) == 100
+    pulse(14, 1)
+    wait_us(1500)
+    pulse(14, 1)
+    assert taken(board) == 5000
+    board.make_safe()
+    assert (machine.levels[15], machine.levels[26]) == (0, 1)
+
+
+def pulse(number: int, active: int) -> None:
+    machine.drive_input(number, active)
+    machine.drive_input(number, 1 - active)
+
+
+def wait_us(microseconds: int) -> None:
+    """What the board reads is the real clock."""
+    began = time.monotonic_ns()
+    while time.monotonic_ns() - began < microseconds * 1000:
+        pass
+
+
+def taken(board: Any) -> int:
+    wait_us(3000)
+    return int(board.take_money())
+
+
+def test_the_drop_beam_counts_what_breaks_it_long_enough() -> None:
+    board = wired({"drop": {"pin": 27, "min_us": 2000, "rest_ms": 0}})
+    pulse(27, 0)
+    assert board.drops() == 0
+    machine.drive_input(27, 0)
+    wait_us(2500)
+    assert board.drops() == 1
+    machine.drive_input(27, 1)
+    assert board.drops() == 1
+
+
+def test_switches_door_current_and_temperature_are_told() -> None:
+    onewire.sensors[b"\x28" * 8] = 64
+    parts = {
+        "door": {"pin": 14, "active": 1},
+        "current": {"pin": 36, "mv_per_ampere": 500, "zero_mv": 100},
+        "temperatures": {"pin": 33, "zones": {"cabinet": None}},
+        "pulled_up": [34],
+    }
+    board = wired(parts, A1={"motor": {"kind": "dc", "output": 25}, "home": 34, "empty": 27})
+    assert (board.home("A1"), board.is_empty("A1"), board.door_is_open()) == (False, False, True)
+    for number in (34, 27, 14):
+        machine.drive_input(number, 0)
+    assert (board.home("A1"), board.is_empty("A1"), board.door_is_open()) == (True, True, False)
+    machine.microvolts[36] = 700_000
+    assert board.current_ma("A1") == 1200
+    machine.microvolts[36] = 50_000
+    assert board.current_ma("A1") == 0
+    assert board.temperatures() == {"cabinet": None}
+
+
+def test_what_is_not_fitted_says_nothing() -> None:
+    board = wired()
+    told = (board.home("A1"), board.is_empty("A1"), board.drops(), board.door_is_open(), board.current_ma("A1"))
+    assert (told, board.temperatures(), board.take_money()) == ((None,) * 5, {}, 0)
+    board.signal("idle")
+
+
+def test_led_and_buzzer_tell_what_is_signalled() -> None:
+    board = wired({"led": 26, "buzzer": 2})
+    assert seen(board, "locked", 26) == "11110000" * 2
+    assert seen(board, "fault", 2) == "10101000" + "00000000", "a sound comes once"
+    assert seen(board, "fault", 2) == "0" * 16
+
+
+def seen(board: Any, kind: str, number: int) -> str:
+    board.signal(kind)
+    levels = ""
+    for _ in range(16):
+        machine.timers[1].callback(machine.timers[1])
+        levels += str(machine.levels[number])
+    return levels
+
+
+INTERRUPTS = {
+    "board.py": ("_on_pulse", "_on_edge", "_on_panel"),
+    "pulses.py": ("pulse", "change", "_counts"),
+    "motors.py": ("_on_timer", "tick", "_ramp"),
+    "expanders.py": ("write", "_send", "_shift"),
+    "panel.py": ("step",),
+}
+ALLOCATES: tuple[type[ast.AST], ...] = (
+    ast.List,
+    ast.Tuple,
+    ast.Dict,
+    ast.Set,
+    ast.ListComp,
+    ast.DictComp,
+    ast.SetComp,
+    ast.GeneratorExp,
+)
+ALLOCATES += (ast.JoinedStr, ast.Lambda, ast.FunctionDef, ast.Div, ast.Starred, ast.Slice, ast.Await, ast.Yield)
+
+
+def allocating(function: ast.FunctionDef) -> Iterator[str]:
+    """What makes an object on MicroPython's heap: displays, closures, floats, slices, bound methods, exceptions."""
+    called = {id(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
+    for statement in function.body:
+        for node in ast.walk(statement):
+            if isinstance(node, ALLOCATES):
+                yield f"{function.name}: {ast.unparse(node)}"
+            if isinstance(node, ast.Constant) and isinstance(node.value, float):
+                yield f"{function.name}: {node.value}"
+            if isinstance(node, ast.Call) and (node.keywords or not _is_plain(node.func)):
+                yield f"{function.name}: {ast.unparse(node)}"
+            if isinstance(node, ast.Attribute) and id(node) not in called and node.attr in METHODS:
+                yield f"{function.name}: {ast.unparse(node)} is bound"
+
+
+METHODS = {name for names in INTERRUPTS.values() for name in names}
+BUILT_INS = {"range", "len", "min", "max"}
+
+
+def _is_plain(called: ast.expr) -> bool:
+    return isinstance(called, ast.Attribute) or (
+        isinstance(called, ast.Name) and called.id in BUILT_INS | METHODS | {"_ramp"}
+    )
+
+
+@pytest.mark.parametrize("name", INTERRUPTS)
+def test_interrupts_make_no_objects(name: str) -> None:
+    tree = ast.parse((ROOT / "firmware/vending" / name).read_text())
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name in INTERRUPTS[name]]
+    assert {function.name for function in functions} == set(INTERRUPTS[name])
+    assert [found for function in functions for found in allocating(function)] == []
+
+
+@pytest.mark.parametrize(
+    "line", ["x = [1]", "x = (a, b)", "x = f'{a}'", "x = a / b", "x = a[1:]", "g = self.tick", "print(a)"]
+)
+def test_an_interrupt_that_makes_objects_is_seen(line: str) -> None:
+    function = ast.parse(f"def f(self, a, b):\n    {line}").body[0]
+    assert isinstance(function, ast.FunctionDef)
+    assert list(allocating(function))
