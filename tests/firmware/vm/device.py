@@ -69,6 +69,11 @@ class VmDevice:
         }
         (self.flash / "settings.json").write_text(json.dumps(self.settings))
 
+    @property
+    def has_power(self) -> bool:
+        """Whether the VM runs, as far as the cabinet can feel."""
+        return self._process is not None and not self._tasks[0].done()
+
     async def power_on(self) -> None:
         """Boot."""
         levels = json.dumps(self.cabinet.power_on())
