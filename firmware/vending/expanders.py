@@ -60,8 +60,6 @@ class ShiftOut:
         self._latch = latch
         self._enable = enable
         self._levels = bytearray(chips)
-        self._sending = False
-        self._changed = False
         self.make_safe()
 
     def make_safe(self) -> None:
@@ -81,16 +79,11 @@ class ShiftOut:
         self._enable.value(0)
 
     def _send(self) -> None:
-        """What a callback changes while bits are on their way is sent when they have come, not among them."""
-        self._changed = True
-        while self._changed and not self._sending:
-            self._changed = False
-            self._sending = True
-            self._shift()
-            self._sending = False
+        """What is shifted first comes to lie farthest: the last chip's Q7.
 
-    def _shift(self) -> None:
-        """What is shifted first comes to lie farthest: the last chip's Q7."""
+        The latch goes low first and takes what was shifted when it rises. A callback that writes meanwhile leaves it
+        high, with all levels at the outputs; so what is shifted after that, and mixed up, is never taken.
+        """
         self._latch.value(0)
         chip = len(self._levels)
         while chip > 0:

@@ -242,7 +242,7 @@ INTERRUPTS = {
     "board.py": ("_on_pulse", "_on_edge", "_on_panel"),
     "pulses.py": ("pulse", "change", "_counts"),
     "motors.py": ("_on_timer", "tick", "_ramp"),
-    "expanders.py": ("write", "_send", "_shift"),
+    "expanders.py": ("write", "_send"),
     "panel.py": ("step",),
 }
 ALLOCATES: tuple[type[ast.AST], ...] = (

@@ -172,3 +172,8 @@ def test_the_checks_need_nothing_of_micropython() -> None:
         "sys.exit(any(name in sys.modules for name in ('machine', 'network', 'socket', 'ssl', 'asyncio')))"
     )
     subprocess.run([sys.executable, "-c", run], cwd=ROOT, timeout=20, check=True)
+
+
+def test_the_readme_shows_settings_that_work() -> None:
+    shown = (ROOT / "firmware/README.md").read_text().split("```json\n")[1].split("```")[0]
+    parse(json.dumps({**json.loads(shown), "ca_pem": CA}).encode())
