@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -63,7 +64,7 @@ class VmDevice:
             "currency": "INR",
             "gateway_host": "127.0.0.1",
             "mdns": False,
-            "wifi": {"ssid": "site", "password": "of-this-test"},
+            "wifi": {"ssid": "site", "password": 8 * "x"},
             **wiring(self._speed),
             **values,
         }
@@ -94,8 +95,10 @@ class VmDevice:
     async def power_off(self) -> None:
         """Cut the power, and know what the motors did until then."""
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            if self.has_power:
+                # Not by Popen, which would take the status of a VM that has just ended from under asyncio.
+                with suppress(ProcessLookupError):
+                    os.kill(self._process.pid, signal.SIGKILL)
             await self.ended()
 
     async def ended(self, seconds: float = STOP_S) -> int:
