@@ -15,5 +15,5 @@ def is_earned(outcome: VendOutcome) -> bool:
 
 
 def takes_cash(rail: Rail, *, in_service: bool, has_room: bool) -> bool:
-    """Whether a machine may take coins and notes. has_room: what is inserted can be written down, and spent."""
+    """Whether a machine may take coins and notes. has_room: what is inserted can be written down."""
     return rail is Rail.CASH and in_service and has_room

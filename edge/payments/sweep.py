@@ -52,13 +52,13 @@ class CashSweep:
         }
 
     def _tell(self, open_machines: set[UUID]) -> None:
-        """Allow those of open machines; refuse the others that were allowed. Whoever is not there takes nothing."""
-        reachable = self._links.reachable()
-        allowed = {device_id for machine_id, device_id, _ in reachable if machine_id in open_machines}
-        for machine_id, device_id, nonce in reachable:
-            if device_id in allowed:
+        """Whoever is not there takes nothing by itself. A refusal that is lost comes again with the next sweep."""
+        allowed = set()
+        for machine_id, device_id, nonce in self._links.reachable():
+            if machine_id in open_machines:
+                allowed.add(device_id)
                 self._links.send(machine_id, device_id, AcceptMoney(nonce=nonce, mac=UNSIGNED))
-            elif device_id in self._allowed:
+            else:
                 self._links.send(machine_id, device_id, RefuseMoney(mac=UNSIGNED))
         if allowed != self._allowed:
             log.info("cash_taken_by", device_ids=sorted(map(str, allowed)))

@@ -77,15 +77,15 @@ class Dispenser:
         finally:
             self._board.motor_off(vend.slot)
         motor_ms = self._clock.ms() - began
-        await self._settle(motion, slot.settle_ms)
+        await self._settle(motion, began, slot.settle_ms)
         evidence = motion.evidence(motor_ms)
         for record in rules.end(self._journal.state, vend.epoch, vend.seq, evidence):
             self._journal.note(record)
         log("vend_ended", vend_id=vend.vend_id, slot=vend.slot, drop=evidence.drop, motor_ms=motor_ms)
 
-    async def _settle(self, motion: Motion, settle_ms: int) -> None:
+    async def _settle(self, motion: Motion, began: int, settle_ms: int) -> None:
         """A product may tumble a moment longer than the coil turns."""
         until = self._clock.ms() + settle_ms
         while motion.drop is False and self._clock.ms() < until:
             await asyncio.sleep(LOOK_S)
-            motion.look()
+            motion.look(self._clock.ms() - began)

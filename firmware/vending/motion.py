@@ -29,29 +29,40 @@ class Motion:
         self._drops_before = board.drops()
         self.drop = None if self._drops_before is None else False
         self.left_home = None if home is None else False
+        self._least_away_ms = slot.turn_ms // (8 * slot.home_edges)
+        self._opened_ms: "int | None" = None
+        self._is_away = False
         self._closings = 0
         self._extra_since_ms: "int | None" = None
         self._dropped_ms: "int | None" = None
         self._stalled_since_ms: "int | None" = None
 
-    def look(self) -> None:
+    def look(self, motor_ms: int) -> None:
         """Read the sensors; journal what is seen for the first time."""
-        vend = self._vend
-        home = self._board.home(vend.slot)
-        if self._home and home is False and not self.left_home:
-            self.left_home = True
-            self._journal.note(("L", vend.epoch, vend.seq))
-        if home and self._home is False and self.left_home:
-            self._closings += 1
-        self._home = home
+        self._look_home(motor_ms)
         if self.drop is False and self._board.drops() != self._drops_before:
             self.drop = True
-            self._journal.note(("P", vend.epoch, vend.seq))
-            self._reports.tell_drop(vend)
+            self._journal.note(("P", self._vend.epoch, self._vend.seq))
+            self._reports.tell_drop(self._vend)
+
+    def _look_home(self, motor_ms: int) -> None:
+        """A switch bounces: the coil has left home once it was away for a while, and only then can it come back."""
+        home = self._board.home(self._vend.slot)
+        if self._home and home is False:
+            self._opened_ms = motor_ms
+        if home is False and self._opened_ms is not None and motor_ms - self._opened_ms >= self._least_away_ms:
+            self._is_away = True
+            if not self.left_home:
+                self.left_home = True
+                self._journal.note(("L", self._vend.epoch, self._vend.seq))
+        if home and self._is_away:
+            self._is_away = False
+            self._closings += 1
+        self._home = home
 
     def is_over(self, motor_ms: int) -> bool:
         """Whether the motor has to stop: its turn is done, it is jammed, or its time is over."""
-        self.look()
+        self.look(motor_ms)
         if self.drop and self._dropped_ms is None:
             self._dropped_ms = motor_ms
         if motor_ms >= self._slot.max_ms or self._is_jammed(motor_ms) or self._goes_too_far(motor_ms):

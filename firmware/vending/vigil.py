@@ -1,4 +1,4 @@
-"""The hardware watchdog is fed only while every part of the program shows that it lives."""
+"""The hardware watchdog is fed only while link, sensors and dispenser show that they live."""
 
 import asyncio
 
@@ -23,7 +23,8 @@ class Vigil:
     def __init__(self, board: Hardware, clock: Clock) -> None:
         self._board = board
         self._clock = clock
-        self._heard_ms: dict = {}
+        now = clock.ms()
+        self._heard_ms = {SENSORS: now, LINK: now}
 
     def lives(self, part: str) -> None:
         """From now on the part is expected to say so again within its limit."""
@@ -32,6 +33,10 @@ class Vigil:
     def rests(self, part: str) -> None:
         """Nothing is expected of the part until it says that it lives."""
         self._heard_ms.pop(part, None)
+
+    def expected(self) -> dict:
+        """The parts that have to show themselves, and when they last did."""
+        return dict(self._heard_ms)
 
     def silent(self) -> list:
         """The parts that have not shown themselves in time."""

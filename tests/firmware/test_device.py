@@ -15,6 +15,7 @@ from firmware.vending.app import Device
 from firmware.vending.flash import Flash
 from firmware.vending.journal import REPAIR_S, Journal
 from firmware.vending.settings import Settings, parse
+from firmware.vending.vigil import LINK
 from tests.fakes.until import until
 
 DEVICE = "01890000-0000-7000-8000-000000000001"
@@ -110,6 +111,17 @@ async def test_it_does_not_connect_while_a_motor_turns(tmp_path: Path) -> None:
     running.cancel()
     assert read_world(tmp_path).drops == {DEVICE: 1}
     assert not any(board.tries)
+
+
+async def test_the_vigil_hears_a_link_that_finds_no_gateway(tmp_path: Path) -> None:
+    wired = settings(tmp_path)
+    board = WatchedBoard(wired, tmp_path, Habits())
+    device = Device(wired, board, Flash(str(tmp_path)))
+    before = device.vigil.expected()[LINK]
+    running = asyncio.create_task(device.run())
+    await until(lambda: len(board.tries) > 1)
+    assert device.vigil.expected()[LINK] > before
+    running.cancel()
 
 
 def test_a_flash_that_failed_is_tried_again_without_any_gateway(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from firmware.vending.flash import Flash
 from firmware.vending.journal import FILES, Journal
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
-from firmware.vending.vigil import Vigil
+from firmware.vending.vigil import DISPENSER, Vigil
 from tests.fakes.device_settings import SETTINGS
 from tests.fakes.until import until
 
@@ -40,7 +40,8 @@ class Bench:
         self.flash = flash or Flash(str(folder))
         self.journal = Journal(self.flash)
         reports = Reports(self.journal, clock, Nonces(clock), VEND, "INR")
-        self.dispenser = Dispenser(self.board, self.journal, SETTINGS.slots, reports, clock, Vigil(self.board, clock))
+        self.vigil = Vigil(self.board, clock)
+        self.dispenser = Dispenser(self.board, self.journal, SETTINGS.slots, reports, clock, self.vigil)
 
     async def vend(self, seq: int = 1) -> rules.Vend:
         """Accept and run one vend to its end."""
@@ -182,3 +183,12 @@ async def test_after_a_cut_past_the_drop_the_next_vend_turns_on_until_it_drops(t
     vend = await bench.vend()
     assert vend.evidence[:4] == (True, True, False, True)
     assert read_world(tmp_path).drops == {"old": 1, VEND: 1}
+
+
+async def test_the_vigil_expects_a_dispenser_that_has_a_vend_and_no_other(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    assert DISPENSER not in bench.vigil.expected()
+    bench.dispenser.wake()
+    assert DISPENSER in bench.vigil.expected()
+    await bench.vend()
+    await until(lambda: DISPENSER not in bench.vigil.expected())

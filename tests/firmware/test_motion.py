@@ -72,6 +72,22 @@ def test_a_coil_with_several_marks_a_turn_passes_all_but_the_last(tmp_path: Path
     assert stopped.at_ms == 1900
 
 
+@pytest.mark.parametrize("drops", [None, (800,)])
+def test_a_switch_that_bounces_as_the_coil_leaves_ends_nothing(tmp_path: Path, drops: tuple[int, ...] | None) -> None:
+    bouncing = TURN | {105: True, 110: False}
+    assert Stopped(tmp_path, WrittenCoil(bouncing, drops)).at_ms == 950
+
+
+def test_a_switch_that_bounces_as_an_old_turn_ends_ends_no_new_one(tmp_path: Path) -> None:
+    bouncing = {0: False, 300: True, 305: False, 310: True, 400: False, 1250: True}
+    assert Stopped(tmp_path, WrittenCoil(bouncing, (1100,))).at_ms == 1250
+
+
+def test_a_coil_that_only_shakes_has_not_left_home(tmp_path: Path) -> None:
+    stopped = Stopped(tmp_path, WrittenCoil({0: True, 100: False, 120: True}, None))
+    assert (stopped.at_ms, stopped.evidence[:4]) == (5000, (None, False, True, True))
+
+
 def test_a_jam_without_a_current_sensor_ends_by_time(tmp_path: Path) -> None:
     stopped = Stopped(tmp_path, WrittenCoil({0: True}), PROFILE._replace(jam_ma=800))
     assert (stopped.at_ms, stopped.evidence[:4]) == (5000, (False, False, True, True))

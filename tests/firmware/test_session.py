@@ -24,7 +24,7 @@ from firmware.vending.sensors import Sensors
 from firmware.vending.session import Session
 from firmware.vending.settings import Settings
 from firmware.vending.till import LEASE_MS, Till
-from firmware.vending.vigil import Vigil
+from firmware.vending.vigil import LIMITS_MS, SENSORS, Vigil
 from tests.fakes.device_settings import HOME, SLOT
 from tests.fakes.device_settings import SETTINGS as ANY
 from tests.fakes.until import until
@@ -81,10 +81,10 @@ class Desk:
         self.board = SimulatedBoard(settings, folder, Habits())
         nonces = Nonces(self.clock)
         self.reports = Reports(self.journal, self.clock, nonces, VEND, "INR")
-        vigil = Vigil(self.board, self.clock)
-        dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock, vigil)
+        self.vigil = Vigil(self.board, self.clock)
+        dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock, self.vigil)
         self.till = Till(self.clock, self.journal)
-        self.sensors = Sensors(self.board, self.journal, slots, self.reports, self.till, vigil)
+        self.sensors = Sensors(self.board, self.journal, slots, self.reports, self.till, self.vigil)
         self.credentials = load_or_make(self.flash)
         commands = Commands(self.journal, slots, nonces, dispenser, self.till)
         parts = (self.board, self.clock, nonces, self.journal, self.reports, commands)
@@ -243,3 +243,11 @@ async def test_no_money_is_taken_that_cannot_be_journalled(desk: Desk) -> None:
     assert desk.till.is_open()
     desk.journal.failed = True
     assert not desk.till.is_open()
+
+
+async def test_the_vigil_hears_the_sensors_as_long_as_they_run(desk: Desk) -> None:
+    desk.clock.now = LIMITS_MS[SENSORS] + 1
+    assert SENSORS in desk.vigil.silent()
+    sensing = asyncio.create_task(desk.sensors.run())
+    await until(lambda: SENSORS not in desk.vigil.silent())
+    sensing.cancel()

@@ -50,20 +50,27 @@ def guarded(tmp_path: Path) -> Guarded:
 
 @pytest.mark.parametrize("part", [DISPENSER, SENSORS, LINK])
 def test_a_part_is_silent_once_its_limit_has_passed(guarded: Guarded, part: str) -> None:
-    guarded.vigil.lives(part)
-    guarded.clock.now = LIMITS_MS[part]
-    assert not guarded.vigil.silent()
+    guarded.clock.now = 1_000_000
+    for other in LIMITS_MS:
+        guarded.vigil.lives(other)
+    guarded.clock.now += LIMITS_MS[part]
+    assert part not in guarded.vigil.silent()
     guarded.clock.now += 1
-    assert guarded.vigil.silent() == [part]
+    assert part in guarded.vigil.silent()
     guarded.vigil.lives(part)
-    assert not guarded.vigil.silent()
+    assert part not in guarded.vigil.silent()
+
+
+def test_a_part_that_never_speaks_is_missed(guarded: Guarded) -> None:
+    guarded.clock.now = max(LIMITS_MS.values()) + 1
+    assert guarded.vigil.silent() == [LINK, SENSORS]
 
 
 def test_nothing_is_expected_of_a_part_that_rests(guarded: Guarded) -> None:
     guarded.vigil.lives(DISPENSER)
+    assert DISPENSER in guarded.vigil.expected()
     guarded.vigil.rests(DISPENSER)
-    guarded.clock.now = 10**9
-    assert not guarded.vigil.silent()
+    assert DISPENSER not in guarded.vigil.expected()
     guarded.vigil.rests(DISPENSER)
 
 

@@ -46,10 +46,13 @@ class Customer:
         raise NotInTime(f"{machine.name} sells nothing after {seconds:.0f} s")
 
     async def insert_coin(self, machine: Machine, amount_minor: int, seconds: float = 10) -> None:
-        """Insert it, and again if it is returned: a machine takes money once its gateway says so. Raises NotInTime."""
+        """Insert it, and again while it is returned: machines take money once the gateway says so. Raises NotInTime."""
         deadline = time.monotonic() + seconds
-        while not (told := self._stage.ask_device(machine, "coin", str(amount_minor)))["ok"]:
-            if time.monotonic() > deadline:
+        while True:
+            told = self._stage.ask_device(machine, "coin", str(amount_minor))
+            if told["ok"]:
+                return
+            if time.monotonic() > deadline or "returned" not in told["error"]:
                 raise NotInTime(f"{machine.name}: {told['error']}")
             await asyncio.sleep(RETRY_S)
 

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from edge.access import Identity, IdentityKind
+from edge.clock import new_id
+from edge.links import LINKS_KEY
 from edge.payments.rules import takes_cash
 from edge.payments.sweep import RENEW_S, CashSweep
 from firmware.vending.till import LEASE_MS
 from shared.catalog import MachineVersion
 from shared.contract import Rail
 from shared.devices import COMMAND, HEARTBEAT_S, MONEY_LEASE_S, AcceptMoney, RefuseMoney, mac_of
+from shared.topics import Channel, Topic
 from tests.fakes.site import Site, running_site
 from tests.fakes.until import until
 
@@ -76,11 +80,33 @@ async def test_a_device_that_is_not_there_is_told_nothing(site: Site) -> None:
     assert len(told(site)) == before
 
 
-async def test_a_free_machine_is_told_nothing(tmp_path: Path) -> None:
+async def test_a_free_machine_takes_nothing(tmp_path: Path) -> None:
     async with running_site(tmp_path, Rail.FREE) as site:
-        await change_machine(site, 2, rail=Rail.FREE)
-        await site.settle()
-        assert not told(site)
+        await until(lambda: bool(told(site)))
+        assert all(isinstance(command, RefuseMoney) for command in told(site))
+
+
+async def test_one_open_machine_opens_no_other(site: Site) -> None:
+    other = Identity(IdentityKind.DEVICE, new_id(), new_id())
+    site.links.connected(other, lambda reason: None)
+    link = site.links.of(Topic(other.machine_id, other.device_id, Channel.HELLO))
+    link.nonce, link.key = "1" * 16, bytes(32)
+    site.watch.touch([LINKS_KEY])
+    topic = str(Topic(other.machine_id, other.device_id, Channel.COMMAND))
+    await until(lambda: any(to == topic for to, _ in site.sent))
+    assert {type(COMMAND.validate_json(payload)) for to, payload in site.sent if to == topic} == {RefuseMoney}
+    assert site.device.takes_money
+
+
+async def test_a_refusal_that_was_lost_comes_again(site: Site) -> None:
+    await until(lambda: site.device.takes_money)
+    site.device.deaf = True
+    await change_machine(site, 2, in_service=False)
+    await site.settle()
+    site.device.deaf = False
+    assert site.device.takes_money
+    site.watch.touch([LINKS_KEY])
+    await until(lambda: not site.device.takes_money)
 
 
 @pytest.mark.parametrize(
