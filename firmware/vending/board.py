@@ -13,7 +13,6 @@ from .expanders import ChipLine, PinLine, PwmChip, PwmLine, ShiftIn, ShiftOut
 from .hardware import Hardware
 from .log import log
 from .motors import Drive, pwm_lines
-from .panel import STEP_MS, Panel
 from .pins import INPUT_ONLY
 from .pulses import Breaks, Pulses, worth
 from .settings import Settings
@@ -47,13 +46,7 @@ class Board(Hardware):
         timer = machine.Timer(DRIVE_TIMER)
         self._drive = Drive(settings.slots, self._line, timer, time.ticks_ms, time.ticks_diff)
         self._make_sensors(settings)
-        parts = settings.board
-        led = None if parts.led is None else self._line(parts.led)
-        buzzer = None if parts.buzzer is None else self._line(parts.buzzer)
-        self._panel = Panel(led, buzzer)
-        if led is not None or buzzer is not None:
-            self._panel_timer = machine.Timer(PANEL_TIMER)
-            self._panel_timer.init(period=STEP_MS, mode=machine.Timer.PERIODIC, callback=self._on_panel)
+        self._panel = self._make_panel(settings.board)
         self._radio = network.WLAN(network.STA_IF)
         self._radio.active(True)
         self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
@@ -76,6 +69,18 @@ class Board(Hardware):
             wire = onewire.OneWire(machine.Pin(parts.temperatures.pin))
             zones = parts.temperatures.zones
             self._thermometers = ThermometerBus(wire, zones, time.ticks_ms, time.ticks_diff)
+
+    def _make_panel(self, parts):
+        """None without LED and buzzer: what is not fitted is not imported, for it would be in RAM."""
+        if parts.led is None and parts.buzzer is None:
+            return None
+        from .panel import STEP_MS, Panel
+
+        led = None if parts.led is None else self._line(parts.led)
+        buzzer = None if parts.buzzer is None else self._line(parts.buzzer)
+        self._panel_timer = machine.Timer(PANEL_TIMER)
+        self._panel_timer.init(period=STEP_MS, mode=machine.Timer.PERIODIC, callback=self._on_panel)
+        return Panel(led, buzzer)
 
     def _line(self, line):
         """What can be written of an output; the same for all who share it."""
@@ -101,7 +106,8 @@ class Board(Hardware):
         return _input(line.number).value
 
     def _on_panel(self, timer: object) -> None:
-        self._panel.step()
+        if self._panel is not None:
+            self._panel.step()
 
     def motor_on(self, slot: str, label: str) -> None:
         """`label` says for which vend; only the simulator's world writes it down."""
@@ -167,7 +173,8 @@ class Board(Hardware):
         return amount_minor
 
     def signal(self, kind: str) -> None:
-        self._panel.show(kind)
+        if self._panel is not None:
+            self._panel.show(kind)
 
     def feed_watchdog(self) -> None:
         self._watchdog.feed()
