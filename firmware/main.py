@@ -1,6 +1,7 @@
 """What MicroPython runs at boot. An exception that gets out of the device restarts the board, its motors off first."""
 
 import sys
+import time
 
 import vending
 from vending.app import Device, run_safely
@@ -11,12 +12,13 @@ from vending.settings import Settings
 
 BOOT_ONLY = ("settings", "checks", "wiring", "pins")
 """Modules that nobody needs once the settings are read. What is imported is in RAM: all that they are is 18 kB."""
+BOARD_RETRY_S = 5
 
 
 def main() -> None:
     flash = Flash(".")
     wired = read_settings(flash)
-    board = Board(wired)
+    board = make_board(wired)
     device = Device(wired, board, flash)
     # Ctrl-C is no Exception: it ends here with the motors off, and gives whoever is at the serial line its prompt.
     try:
@@ -25,6 +27,16 @@ def main() -> None:
         log("device_failed", error=repr(error))
         board.restart()
         raise
+
+
+def make_board(wired: Settings) -> Board:
+    """The board of these settings; what is silent on its bus is asked again. Raises SettingsError."""
+    while True:
+        try:
+            return Board(wired)
+        except OSError as error:
+            log("board_unavailable", error=str(error))
+            time.sleep(BOARD_RETRY_S)
 
 
 def read_settings(flash: Flash) -> Settings:

@@ -7,6 +7,8 @@ from .log import log
 from .reports import Reports
 from .settings import Slot
 
+BOUNCE_MS = 60
+"""A switch that has been open for so long does not bounce; of a fast coil's turn it is an eighth at most."""
 INRUSH_MS = 200
 """So long a motor may draw what it likes: it has to get its coil moving."""
 STALL_MS = 100
@@ -29,7 +31,7 @@ class Motion:
         self._drops_before = board.drops()
         self.drop = None if self._drops_before is None else False
         self.left_home = None if home is None else False
-        self._least_away_ms = slot.turn_ms // (8 * slot.home_edges)
+        self._least_away_ms = min(BOUNCE_MS, slot.turn_ms // (8 * slot.home_edges))
         self._opened_ms: "int | None" = None
         self._is_away = False
         self._closings = 0

@@ -129,8 +129,10 @@ def _slot(where: str, given: object) -> Slot:
         require(is_int(values[time], 1, 60_000), where + "." + time + " must be 1 to 60000 ms")
     longest = values["max_ms"] + values["settle_ms"]
     require(longest <= MAX_MOTION_MS, where + ".max_ms and settle_ms must be 20000 ms at most together")
-    require(is_int(values["home_edges"], 1, 8), where + ".home_edges must be 1 to 8")
     require(isinstance(values["extra_turn"], bool), where + ".extra_turn must be true or false")
+    turns_ms = values["turn_ms"] * (2 if values["extra_turn"] else 1)
+    require(turns_ms <= values["max_ms"], where + ".max_ms must leave time for turn_ms, twice with an extra_turn")
+    require(is_int(values["home_edges"], 1, 8), where + ".home_edges must be 1 to 8")
     require(is_int(values["jam_ma"], 1, 20_000, optional=True), where + ".jam_ma must be 1 to 20000 mA")
     require(is_int(values["soft_start_ms"], 0, 2_000), where + ".soft_start_ms must be 0 to 2000 ms")
     values["motor"] = parse_motor(where + ".motor", values["motor"])

@@ -58,7 +58,7 @@ class DeviceSite:
             "board": {"door": {"pin": 14}, "temperatures": {"pin": 13, "zones": {"cabinet": None}}},
             "slots": {
                 "A1": {"motor": {"kind": "dc", "output": 25}, "home": 26, "empty": 27},
-                "A2": {"motor": {"kind": "dc", "output": 32}, "home": 33, "max_ms": 300},
+                "A2": {"motor": {"kind": "dc", "output": 32}, "home": 33, "turn_ms": 300, "max_ms": 300},
             },
         }
         path = self.folder / "settings.json"

@@ -83,6 +83,13 @@ def test_a_switch_that_bounces_as_an_old_turn_ends_ends_no_new_one(tmp_path: Pat
     assert Stopped(tmp_path, WrittenCoil(bouncing, (1100,))).at_ms == 1250
 
 
+def test_a_turn_that_is_faster_than_its_profile_says_is_seen_all_the_same(tmp_path: Path) -> None:
+    slow = PROFILE._replace(turn_ms=5000)
+    assert (
+        Stopped(tmp_path, WrittenCoil({0: True, 20: False, 190: True, 210: False, 380: True}, None), slow).at_ms == 190
+    )
+
+
 def test_a_coil_that_only_shakes_has_not_left_home(tmp_path: Path) -> None:
     stopped = Stopped(tmp_path, WrittenCoil({0: True, 100: False, 120: True}, None))
     assert (stopped.at_ms, stopped.evidence[:4]) == (5000, (None, False, True, True))

@@ -84,7 +84,7 @@ async def test_power_lost_in_mid_turn_is_reported_with_evidence_and_never_run_ag
     async with site.simulator("--speed", "2") as process:
         await site.dispense(await site.expect(Channel.HELLO), 1, vend_id)
         await until(lambda: read_world(site.state).coil.get("A1") == "left_home")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)  # an eighth of its turn and more: this is no bouncing switch
         process.kill()
         await process.wait()
     async with site.simulator():
@@ -312,6 +312,12 @@ async def test_a_wrong_ca_is_never_spoken_to(site: DeviceSite, tmp_path: Path) -
         ({"slots": {"a1": {}}}, "slots.a1 is no slot code"),
         ({"slots": {}}, "slots must name 1 to 60 slots"),
         ({"slots": {"A1": {"max_ms": 19_301}}}, "max_ms and settle_ms must be 20000 ms at most"),
+        ({"slots": {"A1": {"max_ms": 1_499}}}, "slots.A1.max_ms must leave time for turn_ms"),
+        (
+            {"slots": {"A1": {"max_ms": 2_999, "extra_turn": True}}},
+            "slots.A1.max_ms must leave time for turn_ms, twice",
+        ),
+        ({"slots": {"A1": {"extra_turn": "no"}}}, "slots.A1.extra_turn must be true or false"),
         ({"gatway_host": "x"}, "unknown setting: gatway_host"),
         ({"gateway_port": True}, "gateway_port must be"),
         ({"gateway_host": None}, "gateway_host is needed"),

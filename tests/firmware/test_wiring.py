@@ -176,4 +176,5 @@ def test_the_checks_need_nothing_of_micropython() -> None:
 
 def test_the_readme_shows_settings_that_work() -> None:
     shown = (ROOT / "firmware/README.md").read_text().split("```json\n")[1].split("```")[0]
-    parse(json.dumps({**json.loads(shown), "ca_pem": CA}).encode())
+    wifi = {"ssid": "site", "password": "x" * 8}  # what is left out there
+    parse(json.dumps({**json.loads(shown), "ca_pem": CA, "wifi": wifi}).encode())
