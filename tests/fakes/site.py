@@ -1,6 +1,7 @@
 """A gateway without sockets: every real part from the ledger to the orders, one machine, one fake device."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -61,6 +62,7 @@ class SteppedClock(Clock):
 class Site:
     """All services over one ledger; `device` is what the LAN would be, `sent` what the gateway has published on it.
 
+    What it says of money again and again stands in `money_words` instead.
     `interruptions` happen within the ledger's units.
     """
 
@@ -71,6 +73,7 @@ class Site:
         self.interruptions = interruptions or Interruptions()
         self.machine_id, self.device_id = new_id(), new_id()
         self.sent: list[tuple[str, bytes]] = []
+        self.money_words: list[tuple[str, bytes]] = []
         failpoints = Failpoints()
         self.outbox = Outbox(clock)
         mqtt = LocalMqtt(self._to_device, Inbox(clock.monotonic))
@@ -224,7 +227,8 @@ class Site:
             tasks.create_task(self.cash_sweep.run(), name="cash")
 
     def _to_device(self, topic: str, payload: bytes) -> None:
-        self.sent.append((topic, payload))
+        is_of_money = json.loads(payload).get("type") in ("accept_money", "refuse_money")
+        (self.money_words if is_of_money else self.sent).append((topic, payload))
         if topic == str(Topic(self.machine_id, self.device_id, Channel.COMMAND)):
             self._commands.put_nowait((topic, payload))
 

@@ -28,7 +28,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 def told(site: Site) -> list[AcceptMoney | RefuseMoney]:
     """What the devices were told of money, oldest first."""
-    commands = [COMMAND.validate_json(payload) for _, payload in site.sent]
+    commands = [COMMAND.validate_json(payload) for _, payload in site.money_words]
     return [command for command in commands if isinstance(command, AcceptMoney | RefuseMoney)]
 
 
@@ -93,8 +93,8 @@ async def test_one_open_machine_opens_no_other(site: Site) -> None:
     link.nonce, link.key = "1" * 16, bytes(32)
     site.watch.touch([LINKS_KEY])
     topic = str(Topic(other.machine_id, other.device_id, Channel.COMMAND))
-    await until(lambda: any(to == topic for to, _ in site.sent))
-    assert {type(COMMAND.validate_json(payload)) for to, payload in site.sent if to == topic} == {RefuseMoney}
+    await until(lambda: any(to == topic for to, _ in site.money_words))
+    assert {type(COMMAND.validate_json(payload)) for to, payload in site.money_words if to == topic} == {RefuseMoney}
     assert site.device.takes_money
 
 
