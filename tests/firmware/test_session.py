@@ -10,7 +10,6 @@ import pytest
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
 from firmware.vending import messages
-from firmware.vending.clock import Clock
 from firmware.vending.commands import Commands
 from firmware.vending.credentials import load_or_make
 from firmware.vending.dispenser import Dispenser
@@ -27,22 +26,12 @@ from firmware.vending.till import LEASE_MS, Till
 from firmware.vending.vigil import LIMITS_MS, SENSORS, Vigil
 from tests.fakes.device_settings import HOME, SLOT
 from tests.fakes.device_settings import SETTINGS as ANY
+from tests.fakes.set_clock import SetClock
 from tests.fakes.until import until
 
 DEVICE = "01890000-0000-7000-8000-000000000001"
 VEND = "01890000-0000-7000-8000-000000000002"
 SETTINGS = ANY._replace(machine_id=DEVICE, device_id=DEVICE)
-
-
-class SetClock(Clock):
-    """Stands still until it is set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0
-
-    def ms(self) -> int:
-        return self.now
 
 
 class Wire(MqttClient):

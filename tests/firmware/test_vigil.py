@@ -8,21 +8,10 @@ import pytest
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
 from firmware.vending import vigil
-from firmware.vending.clock import Clock
 from firmware.vending.vigil import DISPENSER, LIMITS_MS, LINK, SENSORS, Vigil
 from tests.fakes.device_settings import SETTINGS
+from tests.fakes.set_clock import SetClock
 from tests.fakes.until import until
-
-
-class SetClock(Clock):
-    """Stands still until it is set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0
-
-    def ms(self) -> int:
-        return self.now
 
 
 class WatchedBoard(SimulatedBoard):
