@@ -258,6 +258,7 @@ def _acceptor(where: str, given: object) -> Acceptor:
     require(is_int(worth, 1, 10**6, optional=True), where + ".minor_per_pulse must be 1 to 1000000")
     table = None if worth is not None else _values(where + ".values", values["values"])
     inhibit = _part(where + ".inhibit", values["inhibit"], _switch)
+    require(inhibit is not None, where + ".inhibit is missing: without it nothing refuses money that nobody counts")
     return Acceptor(values["pin"], values["active"], values["debounce_ms"], values["quiet_ms"], worth, table, inhibit)
 
 

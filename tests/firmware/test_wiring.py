@@ -60,7 +60,13 @@ RIGHT: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"A1": {"motor": {"kind": "stepper", "phases": [25, 26, 27, 32]}}}),
     ({"pulled_up": [34], "drop": {"pin": 34}}, {"A1": dc(2), "A2": dc(12)}),
     ({"current": {"pin": 36, "mv_per_ampere": 500}, "led": 2, "buzzer": 12}, {"A1": dc(25, jam_ma=900)}),
-    ({"coin": {"pin": 4, "minor_per_pulse": 100}, "note": {"pin": 5, "values": {"1": 1000}}}, {}),
+    (
+        {
+            "coin": {"pin": 4, "minor_per_pulse": 100, "inhibit": {"pin": 16}},
+            "note": {"pin": 5, "values": {"1": 1000}, "inhibit": {"pin": 17}},
+        },
+        {},
+    ),
 ]
 
 
@@ -118,10 +124,14 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"current": {"pin": 25, "mv_per_ampere": 1}}, {}, "board.current.pin: pin 25 cannot measure while Wi-Fi is on"),
     ({}, {"A1": dc(25, jam_ma=900)}, "slots.A1.jam_ma needs board.current"),
     (
-        {"coin": {"pin": 4, "minor_per_pulse": 1}, "note": {"pin": 4, "minor_per_pulse": 1}},
+        {
+            "coin": {"pin": 4, "minor_per_pulse": 1, "inhibit": {"pin": 16}},
+            "note": {"pin": 4, "minor_per_pulse": 1, "inhibit": {"pin": 17}},
+        },
         {},
         "board.note.pin: pin 4 is already board.coin.pin's",
     ),
+    ({"coin": {"pin": 4, "minor_per_pulse": 1}}, {}, "board.coin.inhibit is missing"),
     ({"coin": {"pin": 4}}, {}, "board.coin needs either minor_per_pulse or values"),
     ({"note": {"pin": 4, "values": {"x": 1}}}, {}, "board.note.values must be keyed by 1 to 200 pulses"),
     ({"pulled_up": [36], "drop": {"pin": 36}}, {}, "board.drop.pin: pin 36 dips whenever the radio wakes"),

@@ -1,13 +1,15 @@
 """A coin is taken only where the gateway wants it: allowed for moments at a time, refused as soon as it does not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from edge.access import Identity, IdentityKind
 from edge.clock import new_id
+from edge.database import Database, Transaction
 from edge.links import LINKS_KEY
 from edge.payments.rules import takes_cash
 from edge.payments.sweep import RENEW_S, CashSweep
@@ -18,6 +20,8 @@ from shared.devices import COMMAND, HEARTBEAT_S, MONEY_LEASE_S, AcceptMoney, Ref
 from shared.topics import Channel, Topic
 from tests.fakes.site import Site, running_site
 from tests.fakes.until import until
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -68,6 +72,27 @@ async def test_the_permission_is_renewed_in_time(site: Site) -> None:
     assert MONEY_LEASE_S * 1000 == LEASE_MS
     assert 2 * RENEW_S < MONEY_LEASE_S
     assert RENEW_S <= HEARTBEAT_S, "the device renews its nonce no faster than we its permission"
+
+
+class FullDisk(Database):
+    """A ledger that can be read and has no room for another promise."""
+
+    def __init__(self, ledger: Database) -> None:
+        self._ledger = ledger
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        return await self._ledger.read(work)
+
+    def has_room(self) -> bool:
+        return False
+
+
+async def test_nothing_is_taken_that_could_not_be_written_down(site: Site) -> None:
+    await until(lambda: site.device.takes_money)
+    sweep = CashSweep(FullDisk(site.database), site.catalog, site.links, site.watch)
+    sweeping = asyncio.create_task(sweep.run(), name="cash")
+    await until(lambda: not site.device.takes_money)
+    sweeping.cancel()
 
 
 async def test_a_device_that_is_not_there_is_told_nothing(site: Site) -> None:
