@@ -1,54 +1,5 @@
-"""What MicroPython runs at boot. An exception that gets out of the device restarts the board, its motors off first."""
+"""What MicroPython runs at boot."""
 
-import sys
-import time
+from vending.boot import start
 
-import vending
-from vending.app import Device, run_safely
-from vending.board import Board
-from vending.flash import Flash
-from vending.log import log
-from vending.settings import Settings
-
-BOOT_ONLY = ("settings", "checks", "wiring", "pins")
-"""Modules that nobody needs once the settings are read. What is imported is in RAM: all that they are is 18 kB."""
-BOARD_RETRY_S = 5
-
-
-def main() -> None:
-    flash = Flash(".")
-    wired = read_settings(flash)
-    board = make_board(wired)
-    device = Device(wired, board, flash)
-    # Ctrl-C is no Exception: it ends here with the motors off, and gives whoever is at the serial line its prompt.
-    try:
-        run_safely(device.run(), board)
-    except Exception as error:
-        log("device_failed", error=repr(error))
-        board.restart()
-        raise
-
-
-def make_board(wired: Settings) -> Board:
-    """The board of these settings; what is silent on its bus is asked again. Raises SettingsError."""
-    while True:
-        try:
-            return Board(wired)
-        except OSError as error:
-            log("board_unavailable", error=str(error))
-            time.sleep(BOARD_RETRY_S)
-
-
-def read_settings(flash: Flash) -> Settings:
-    """The device's settings; the modules that read them are forgotten. Raises SettingsError."""
-    from vending import settings
-
-    wired = settings.parse(flash.read("settings.json"))
-    for name in BOOT_ONLY:
-        if hasattr(vending, name):
-            del sys.modules["vending." + name]
-            delattr(vending, name)
-    return wired
-
-
-main()
+start()

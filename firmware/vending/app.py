@@ -1,4 +1,4 @@
-"""The composition root: builds every part of the device and runs them together. `main.py` starts it."""
+"""The composition root: builds every part of the device and runs them together. `boot.py` starts it."""
 
 import asyncio
 import ssl

@@ -1,0 +1,53 @@
+"""From the settings to a device that runs. An exception that gets out of it restarts the board, its motors off first."""
+
+import sys
+import time
+
+import vending
+
+from .app import Device, run_safely
+from .board import Board
+from .flash import Flash
+from .log import log
+from .settings import Settings
+
+BOOT_ONLY = ("settings", "checks", "wiring", "pins")
+"""Modules that nobody needs once the settings are read. What is imported is in RAM: all that they are is 18 kB."""
+BOARD_RETRY_S = 5
+
+
+def start() -> None:
+    """For ever, or until a hand at the serial line ends it. Raises SettingsError."""
+    flash = Flash(".")
+    wired = read_settings(flash)
+    board = make_board(wired)
+    device = Device(wired, board, flash)
+    # Ctrl-C is no Exception: it ends here with the motors off, and gives whoever is at the serial line its prompt.
+    try:
+        run_safely(device.run(), board)
+    except Exception as error:
+        log("device_failed", error=repr(error))
+        board.restart()
+        raise
+
+
+def make_board(wired: Settings) -> Board:
+    """The board of these settings; what is silent on its bus is asked again. Raises SettingsError."""
+    while True:
+        try:
+            return Board(wired)
+        except OSError as error:
+            log("board_unavailable", error=str(error))
+            time.sleep(BOARD_RETRY_S)
+
+
+def read_settings(flash: Flash) -> Settings:
+    """The device's settings; the modules that read them are forgotten. Raises SettingsError."""
+    from . import settings
+
+    wired = settings.parse(flash.read("settings.json"))
+    for name in BOOT_ONLY:
+        if hasattr(vending, name):
+            del sys.modules["vending." + name]
+            delattr(vending, name)
+    return wired
