@@ -14,7 +14,8 @@ from edge.broker import BrokerUnavailable
 from edge.clock import Clock
 from edge.mqtt import LocalMqtt
 from edge.watch import Watch
-from shared.devices import Command, Hello, mac_of
+from shared.commands import Command, mac_of
+from shared.devices import Hello
 from shared.topics import Channel, Topic
 
 LINKS_KEY = "links"

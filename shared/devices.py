@@ -1,16 +1,14 @@
 """Messages between a gateway and its devices, over MQTT (topics.py says where, DESIGN section 5 says why).
 
-A command is never retained and carries a MAC under the device's own command key over all that decides what moves.
+A command (commands.py has them all) is never retained and carries a MAC under the device's own command key.
 A device reports until it is acknowledged; the acknowledgement follows the gateway's commit.
 """
 
-import hashlib
-import hmac
 from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import Field, StringConstraints
 
 from shared.contract import Currency, Digest, Epoch, Instant, Message, Name, Nonce, Seq, SlotCode, Version, Watermark
 
@@ -107,23 +105,6 @@ class Claimed(DeviceMessage):
 
     type: Literal["claimed"] = "claimed"
     mac: Digest
-
-
-Command = Annotated[
-    Dispense | Cancel | Query | Acknowledge | AcknowledgeCredit | AcceptMoney | RefuseMoney | Claimed,
-    Field(discriminator="type"),
-]
-COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
-
-
-def mac_of(key: bytes, machine_id: UUID, device_id: UUID, command: Command) -> str:
-    """HMAC-SHA256 (RFC 2104) in hex over the command's deciding fields, one a line, in this order:
-
-    type, machine id, device id, epoch, seq, vend id, slot, nonce, credit id; a field the command lacks is "-".
-    """
-    names = ("epoch", "seq", "vend_id", "slot", "nonce", "credit_id")
-    fields = [command.type, str(machine_id), str(device_id), *(str(getattr(command, name, "-")) for name in names)]
-    return hmac.new(key, "\n".join(fields).encode(), hashlib.sha256).hexdigest()
 
 
 class VendState(StrEnum):

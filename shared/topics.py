@@ -25,6 +25,9 @@ class Channel(StrEnum):
     STOCK = "stock"
     LOG = "log"
     OTA = "ota"
+    ASK = "ask"
+    ANSWER = "answer"
+    SETTINGS = "settings"
     OFFLINE = "offline"
 
 

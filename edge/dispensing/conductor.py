@@ -17,7 +17,8 @@ from edge.dispensing.rules import Answer, Number, OpenVend, Step
 from edge.failpoints import Failpoints
 from edge.links import LINKS_KEY, UNSIGNED, Links, SignedCommand
 from edge.watch import Watch
-from shared.devices import Cancel, Command, Dispense, Query
+from shared.commands import Command
+from shared.devices import Cancel, Dispense, Query
 from shared.orders import VendOutcome
 
 IDLE_S = 60.0

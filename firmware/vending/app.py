@@ -10,6 +10,7 @@ from .commands import Commands
 from .credentials import load_or_make
 from .discovery import Announcer
 from .dispenser import Dispenser
+from .errands import Errands, Parts
 from .flash import Flash
 from .hardware import Hardware
 from .ids import new_uuid
@@ -24,6 +25,9 @@ from .session import Session
 from .settings import Settings, SettingsError
 from .till import Till
 from .vigil import Vigil
+
+ERRANDS: dict = {}
+"""Type of an errand → the modules it borrows (errands.py)."""
 
 
 class Device:
@@ -49,7 +53,12 @@ class Device:
         self.announcer = Announcer(board, clock, settings.device_id)
         commands = Commands(journal, settings.slots, nonces, self.dispenser, till)
         credentials = load_or_make(flash)
-        session = Session(settings, credentials, board, clock, nonces, journal, self.reports, commands, boot_id)
+        residents: dict = {}
+        greetings: list = []
+        self.errands = errands = Errands(nonces, residents, ERRANDS)
+        self._parts = Parts(settings, board, flash, clock, journal, self.dispenser, self.reports, boot_id, errands)
+        said = (nonces, journal, self.reports, commands, errands, boot_id, greetings)
+        session = Session(settings, credentials, board, clock, *said)
         addresses = Addresses(settings, board, flash, clock)
         parts = (credentials, board, clock, addresses, session, self.dispenser, context, make_client, vigil)
         self.link = Link(settings, *parts)
@@ -59,6 +68,7 @@ class Device:
         log("booted", device_id=self._settings.device_id, boot_id=self._boot_id, firmware=VERSION)
         self._recover()
         parts = [self.link.run(), self.dispenser.run(), self.sensors.run(), self.journal.run(), self.vigil.run()]
+        parts.append(self.errands.run(self._parts))
         if self._settings.mdns:
             parts.append(self.announcer.run())
         await asyncio.gather(*parts)

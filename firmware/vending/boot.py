@@ -1,12 +1,10 @@
-"""From the settings to a device that runs. An exception that gets out of it restarts the board, its motors off first."""
+"""From the settings to a device that runs. An exception that gets out of it restarts the board, motors off first."""
 
-import sys
 import time
-
-import vending
 
 from .app import Device, run_safely
 from .board import Board
+from .borrowed import borrow, give_back
 from .flash import Flash
 from .log import log
 from .settings import Settings
@@ -43,11 +41,6 @@ def make_board(wired: Settings) -> Board:
 
 def read_settings(flash: Flash) -> Settings:
     """The device's settings; the modules that read them are forgotten. Raises SettingsError."""
-    from . import settings
-
-    wired = settings.parse(flash.read("settings.json"))
-    for name in BOOT_ONLY:
-        if hasattr(vending, name):
-            del sys.modules["vending." + name]
-            delattr(vending, name)
+    wired = borrow("settings").parse(flash.read("settings.json"))
+    give_back(*BOOT_ONLY)
     return wired

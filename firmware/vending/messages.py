@@ -3,32 +3,38 @@
 import binascii
 import hashlib
 import json
+from collections import namedtuple
 
 from . import rules
 
 VERSION = 1
 MAX_BYTES = 4096
-MAX_EPOCH = 2**31 - 1
-MAX_SEQ = 2**53 - 1
 
 
 class MessageError(Exception):
     """The payload is no command of this contract; the text says why."""
 
 
-def parse(payload: bytes) -> rules.Command:
+Errand = namedtuple("Errand", ("type", "fields", "mac"))
+"""A parsed command that is not about a vend or money: what it carries by name. errands.py runs it."""
+
+
+def parse(payload: bytes) -> "rules.Command | Errand":
     """The command in `payload`, its MAC not yet checked. Raises MessageError."""
     fields = _flat_object(payload)
     if type(fields.get("v")) is not int or fields["v"] != VERSION:
         raise MessageError("unknown version")
-    layout = _LAYOUTS.get(str(fields.get("type")))
+    kind = str(fields.get("type"))
+    layout = _LAYOUTS.get(kind, _ERRANDS.get(kind))
     if layout is None:
         raise MessageError("unknown type")
     if len(fields) != len(layout) + 3:
         raise MessageError("missing or unknown fields")
     for name in layout + _MAC:
-        if not _CHECKS[name](fields.get(name)):
+        if name not in fields or not _fits(name, fields[name]):
             raise MessageError("bad " + name)
+    if kind in _ERRANDS:
+        return Errand(kind, fields, fields["mac"])
     return rules.Command(*[fields.get(name) for name in _COMMAND_FIELDS])
 
 
@@ -60,6 +66,14 @@ _LAYOUTS = {
     "refuse_money": (),
     "claimed": (),
 }
+_ERRANDS = {
+    "offer": ("purpose", "digest", "size", "nonce"),
+    "piece": ("digest", "offset", "data"),
+    "restart": ("request_id", "nonce"),
+    "jog": ("request_id", "slot", "pin", "nonce"),
+    "release_zone": ("request_id", "zone", "nonce"),
+    "set_time": ("now", "nonce"),
+}
 
 
 def is_uuid(value: object) -> bool:
@@ -81,38 +95,50 @@ def is_slot(value: object) -> bool:
     return "A" <= value[0] <= "Z" and all(digit in "0123456789" for digit in value[1:])
 
 
-def _is_epoch(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_EPOCH
+def is_zone(value: object) -> bool:
+    """Whether `value` names a zone of temperature: 1 to 16 of a-z, 0-9, - and _."""
+    return _is_made_of(value, "abcdefghijklmnopqrstuvwxyz0123456789-_", 1, 16)
 
 
-def _is_seq(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SEQ
+def _is_made_of(value: object, letters: str, least: int, most: int) -> bool:
+    return isinstance(value, str) and least <= len(value) <= most and all(letter in letters for letter in value)
 
 
-def _is_nonce(value: object) -> bool:
-    return is_hex(value, 16)
-
-
-def _is_mac(value: object) -> bool:
-    return is_hex(value, 64)
-
-
-_CHECKS = {
-    "epoch": _is_epoch,
-    "seq": _is_seq,
-    "vend_id": is_uuid,
-    "credit_id": is_uuid,
-    "slot": is_slot,
-    "nonce": _is_nonce,
-    "mac": _is_mac,
+_WHOLE = {
+    "epoch": (1, 2**31 - 1),
+    "seq": (1, 2**53 - 1),
+    "size": (1, 32_768),
+    "offset": (0, 0x180000),
+    "now": (0, 2**53 - 1),
 }
+_HEX = {"nonce": 16, "mac": 64, "digest": 64}
 
 
-def mac_of(key: bytes, machine_id: str, device_id: str, command: rules.Command) -> str:
-    """HMAC-SHA256 in hex over the deciding fields, one a line, "-" for one that is lacking (shared/devices.py)."""
+def _fits(name: str, value: object) -> bool:
+    if name in _WHOLE:
+        least, most = _WHOLE[name]
+        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    if name in _HEX:
+        return is_hex(value, _HEX[name])
+    if name == "slot":
+        return is_slot(value)
+    if name == "zone":
+        return is_zone(value)
+    if name == "pin":
+        return _is_made_of(value, "0123456789", 4, 8)
+    if name == "purpose":
+        return value in ("settings", "release")
+    if name == "data":
+        # Whether it is base64 shows when it is decoded.
+        return isinstance(value, str) and len(value) <= 2048
+    return is_uuid(value)
+
+
+def mac_of(key: bytes, machine_id: str, device_id: str, command: "rules.Command | Errand") -> str:
+    """HMAC-SHA256 in hex over the command's fields, one a line (shared/commands.py)."""
     lines = [command.type, machine_id, device_id]
-    for value in (command.epoch, command.seq, command.vend_id, command.slot, command.nonce, command.credit_id):
-        lines.append("-" if value is None else str(value))
+    for name in _LAYOUTS.get(command.type, _ERRANDS.get(command.type, ())):
+        lines.append(str(command.fields[name] if command.type in _ERRANDS else getattr(command, name)))
     return hmac_sha256(key, "\n".join(lines).encode())
 
 
@@ -125,7 +151,7 @@ def hmac_sha256(key: bytes, text: bytes) -> str:
     return to_hex(hashlib.sha256(bytes([byte ^ 0x5C for byte in key]) + inner).digest())
 
 
-def is_authentic(key: bytes, machine_id: str, device_id: str, command: rules.Command) -> bool:
+def is_authentic(key: bytes, machine_id: str, device_id: str, command: "rules.Command | Errand") -> bool:
     """Whether the command's MAC is right, compared in constant time."""
     expected = mac_of(key, machine_id, device_id, command)
     difference = 0
@@ -138,14 +164,15 @@ def to_hex(data: bytes) -> str:
     return binascii.hexlify(data).decode()
 
 
-def _pack(message: dict) -> bytes:
+def pack(message: dict) -> bytes:
+    """A message to the gateway: its fields, and the version of the contract."""
     message["v"] = VERSION
     return json.dumps(message).encode()
 
 
 def claim(token_sha256: str, command_key: str) -> bytes:
     """shared.devices.Claim: both as 64 hex digits."""
-    return _pack({"token_sha256": token_sha256, "command_key": command_key})
+    return pack({"token_sha256": token_sha256, "command_key": command_key})
 
 
 def hello(boot_id: str, firmware: str, nonce: str, journal_id: str, journal: rules.Journal) -> bytes:
@@ -154,7 +181,7 @@ def hello(boot_id: str, firmware: str, nonce: str, journal_id: str, journal: rul
         {"v": VERSION, "epoch": vend.epoch, "seq": vend.seq, "vend_id": vend.vend_id, "state": vend.state}
         for vend in journal.vends
     ]
-    return _pack(
+    return pack(
         {
             "boot_id": boot_id,
             "firmware": firmware,
@@ -171,36 +198,36 @@ def heartbeat(boot_id: str, nonce: str, uptime_s: int, health: dict) -> bytes:
     """shared.devices.Heartbeat; `health` holds free_bytes, rssi_dbm, journal_bytes, each an int or None."""
     message = {"boot_id": boot_id, "nonce": nonce, "uptime_s": uptime_s}
     message.update(health)
-    return _pack(message)
+    return pack(message)
 
 
 def answer(boot_id: str, nonce: str, told: rules.Answer) -> bytes:
     """shared.devices.VendAnswer."""
     message = _vend(boot_id, told)
     message.update({"state": told.state, "reason": told.reason, "nonce": nonce})
-    return _pack(message)
+    return pack(message)
 
 
 def report(boot_id: str, vend: rules.Vend) -> bytes:
     """shared.devices.VendReport of an ended vend."""
     message = _vend(boot_id, vend)
     message.update({"slot": vend.slot, "result": vend.result, "evidence": _evidence(vend.evidence)})
-    return _pack(message)
+    return pack(message)
 
 
 def drop(boot_id: str, vend: rules.Vend) -> bytes:
     """shared.devices.Drop."""
-    return _pack(_vend(boot_id, vend))
+    return pack(_vend(boot_id, vend))
 
 
 def credit(boot_id: str, credit_id: str, amount_minor: int, currency: str) -> bytes:
     """shared.devices.Credit."""
-    return _pack({"boot_id": boot_id, "credit_id": credit_id, "amount_minor": amount_minor, "currency": currency})
+    return pack({"boot_id": boot_id, "credit_id": credit_id, "amount_minor": amount_minor, "currency": currency})
 
 
 def stock(boot_id: str, slot: str, empty: bool) -> bytes:
     """shared.devices.StockSensed."""
-    return _pack({"boot_id": boot_id, "slot": slot, "empty": empty})
+    return pack({"boot_id": boot_id, "slot": slot, "empty": empty})
 
 
 def _vend(boot_id: str, vend: "rules.Vend | rules.Answer") -> dict:

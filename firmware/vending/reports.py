@@ -45,17 +45,17 @@ class Reports:
             self._client.wake()
 
     def tell_drop(self, vend: rules.Vend) -> None:
-        self._tell(topics.DROP, messages.drop(self._boot_id, vend))
+        self.tell(topics.DROP, messages.drop(self._boot_id, vend))
 
     def tell_started(self, vend: rules.Vend) -> None:
         told = rules.Answer(vend.epoch, vend.seq, vend.vend_id, rules.STARTED, None)
-        self._tell(topics.STATE, messages.answer(self._boot_id, self._nonces.current, told))
+        self.tell(topics.STATE, messages.answer(self._boot_id, self._nonces.current, told))
 
     def tell_stock(self, slot: str, empty: bool) -> bool:
         """Whether it was taken; if not, there is no connection or much to say, and it has to be told again."""
         if self._client is None or len(self._news) >= MAX_NEWS_BEFORE_STOCK:
             return False
-        self._tell(topics.STOCK, messages.stock(self._boot_id, slot, empty))
+        self.tell(topics.STOCK, messages.stock(self._boot_id, slot, empty))
         return True
 
     def answer(self, told: "rules.Answer | rules.Vend") -> tuple:
@@ -83,7 +83,8 @@ class Reports:
         now = self._clock.ms()
         return max(0, min([LONGEST_WAIT_MS] + [wait[0] - now for wait in self._waits.values()]))
 
-    def _tell(self, channel: str, payload: bytes) -> None:
+    def tell(self, channel: str, payload: bytes) -> None:
+        """News: sent once if the link stands, else forgotten."""
         if self._client is None:
             return
         if len(self._news) >= MAX_NEWS:

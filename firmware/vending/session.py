@@ -6,6 +6,7 @@ from . import VERSION, messages, rules, topics
 from .clock import Clock
 from .commands import Commands
 from .credentials import Credentials
+from .errands import Errands
 from .hardware import Hardware
 from .journal import Journal
 from .log import log
@@ -19,7 +20,10 @@ CLAIM_MS = 10_000
 
 
 class Session:
-    """Over a client that has logged in; every method raises MqttError when the connection is of no more use."""
+    """Over a client that has logged in; every method raises MqttError when the connection is of no more use.
+
+    Each of `greetings` gives (channel, payload) pairs to say after each hello.
+    """
 
     def __init__(
         self,
@@ -31,7 +35,9 @@ class Session:
         journal: Journal,
         reports: Reports,
         commands: Commands,
+        errands: Errands,
         boot_id: str,
+        greetings: list,
     ) -> None:
         self._settings = settings
         self._credentials = credentials
@@ -41,6 +47,8 @@ class Session:
         self._journal = journal
         self._reports = reports
         self._commands = commands
+        self._errands = errands
+        self._greetings = greetings
         self._boot_id = boot_id
         self._key = binascii.unhexlify(credentials.command_key)
         self._beat_ms = 0
@@ -66,6 +74,9 @@ class Session:
         hello = messages.hello(self._boot_id, VERSION, self._nonces.current, journal.id, journal.state)
         await client.publish(self._topic(topics.HELLO), hello)
         self._reports.connected(client)
+        for greeting in self._greetings:
+            for channel, payload in greeting():
+                await client.publish(self._topic(channel), payload)
         self._beat_ms = self._clock.ms() + HEARTBEAT_MS
 
     async def tend(self, client: MqttClient) -> None:
@@ -92,13 +103,16 @@ class Session:
         beat = messages.heartbeat(self._boot_id, self._nonces.current, self._clock.ms() // 1000, health)
         await client.publish(self._topic(topics.HEARTBEAT), beat)
 
-    async def _obey(self, client: MqttClient, command: rules.Command) -> None:
+    async def _obey(self, client: MqttClient, command: "rules.Command | messages.Errand") -> None:
+        if isinstance(command, messages.Errand):
+            self._errands.take(command)
+            return
         told = self._commands.handle(command)
         if told is not None:
             channel, payload = self._reports.answer(told)
             await client.publish(self._topic(channel), payload)
 
-    def _authentic(self, received: "tuple | None") -> "rules.Command | None":
+    def _authentic(self, received: "tuple | None") -> "rules.Command | messages.Errand | None":
         """The command in what was received; None, and one line of log, if it is nothing to act on."""
         if received is None:
             return None
@@ -112,7 +126,7 @@ class Session:
             log("message_refused", reason=str(error))
             return None
         if not messages.is_authentic(self._key, self._settings.machine_id, self._settings.device_id, command):
-            log("message_refused", reason="wrong MAC", type=command.type, epoch=command.epoch, seq=command.seq)
+            log("message_refused", reason="wrong MAC", type=command.type)
             return None
         return command
 

@@ -11,6 +11,12 @@ OUTCOME = "outcome"
 DROP = "drop"
 CREDIT = "credit"
 STOCK = "stock"
+SENSOR = "sensor"
+LOG = "log"
+OTA = "ota"
+ASK = "ask"
+ANSWER = "answer"
+SETTINGS = "settings"
 OFFLINE = "offline"
 
 

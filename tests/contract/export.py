@@ -8,12 +8,38 @@ from inspect import getmembers, isclass
 from pathlib import Path
 from types import ModuleType
 
-from shared import catalog, devices, inventory, onboarding, orders, payments, sync
+from shared import (
+    catalog,
+    climate,
+    devices,
+    inventory,
+    onboarding,
+    orders,
+    parcels,
+    payments,
+    releases,
+    signed,
+    sync,
+    upkeep,
+)
 from shared.contract import Message
 from shared.errors import Problem
 
 FOLDER = Path(__file__).with_name("schemas")
-MODULES: tuple[ModuleType, ...] = (catalog, devices, inventory, onboarding, orders, payments, sync)
+MODULES: tuple[ModuleType, ...] = (
+    catalog,
+    climate,
+    devices,
+    inventory,
+    onboarding,
+    orders,
+    parcels,
+    payments,
+    releases,
+    signed,
+    sync,
+    upkeep,
+)
 
 
 def models() -> dict[str, type[Message]]:

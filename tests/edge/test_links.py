@@ -10,7 +10,8 @@ from edge.clock import Clock
 from edge.links import LINKS_KEY, UNSIGNED, Links
 from edge.mqtt import Inbox, LocalMqtt
 from edge.watch import Watch
-from shared.devices import COMMAND, Cancel, Dispense, mac_of
+from shared.commands import COMMAND, mac_of
+from shared.devices import Cancel, Dispense
 from shared.topics import Channel, Topic
 
 MACHINE_ID, DEVICE_ID, VEND_ID = UUID(int=1), UUID(int=2), UUID(int=3)

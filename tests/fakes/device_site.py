@@ -15,6 +15,7 @@ from edge.site_ca import SiteCa
 from firmware.simulator.failpoints import VARIABLE
 from shared import devices as wire
 from shared import topics
+from shared.commands import Command, mac_of
 from shared.topics import Channel, Topic
 from tests.fakes.mqtt_site import MACHINE, Logins, MqttSite, device_id, mqtt_site
 
@@ -99,10 +100,10 @@ class DeviceSite:
                 if topic.channel is channel:
                     return told
 
-    async def send(self, command: wire.Command) -> None:
+    async def send(self, command: Command) -> None:
         """With the right MAC."""
         assert self.logins.claim is not None
-        mac = wire.mac_of(bytes.fromhex(self.logins.claim.command_key), MACHINE, DEVICE, command)
+        mac = mac_of(bytes.fromhex(self.logins.claim.command_key), MACHINE, DEVICE, command)
         await self.send_raw(command.model_copy(update={"mac": mac}).to_line())
 
     async def send_raw(self, payload: bytes) -> None:

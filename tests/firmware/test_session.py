@@ -13,8 +13,10 @@ from firmware.vending import messages
 from firmware.vending.commands import Commands
 from firmware.vending.credentials import load_or_make
 from firmware.vending.dispenser import Dispenser
+from firmware.vending.errands import Errands
 from firmware.vending.flash import Flash
 from firmware.vending.journal import MAX_CREDITS, Journal
+from firmware.vending.messages import Errand
 from firmware.vending.mqtt import MqttClient
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
@@ -76,8 +78,11 @@ class Desk:
         self.sensors = Sensors(self.board, self.journal, slots, self.reports, self.till, self.vigil)
         self.credentials = load_or_make(self.flash)
         commands = Commands(self.journal, slots, nonces, dispenser, self.till)
-        parts = (self.board, self.clock, nonces, self.journal, self.reports, commands)
-        self.session = Session(settings, self.credentials, *parts, VEND)
+        self.done: list[dict[str, Any]] = []
+        errands = Errands(nonces, {"set_time": self.done.append}, {})
+        parts = (self.board, self.clock, nonces, self.journal, self.reports, commands, errands)
+        greeting = [("sensor", b'{"zone": "cabinet"}')]
+        self.session = Session(settings, self.credentials, *parts, VEND, [lambda: greeting])
         self.wire = Wire(self.clock)
 
     async def tend_until(self, ms: int) -> None:
@@ -101,9 +106,14 @@ class Desk:
         await self._hear(Command(kind, 1, seq, VEND, "A1" if nonce else None, nonce, None, ""))
         return self.wire.sent[-1][1]
 
-    async def _hear(self, command: Command) -> None:
+    async def send(self, errand: Errand) -> None:
+        """An authentic errand."""
+        await self._hear(errand)
+
+    async def _hear(self, command: Command | Errand) -> None:
         mac = messages.mac_of(bytes.fromhex(self.credentials.command_key), DEVICE, DEVICE, command)
-        fields = {name: value for name, value in command._asdict().items() if value is not None}
+        given = {"type": command.type, **command.fields} if isinstance(command, Errand) else command._asdict()
+        fields = {name: value for name, value in given.items() if value is not None}
         payload = json.dumps({"v": 1, **fields, "mac": mac}).encode()
         self.wire.heard.append((f"larder/v1/{DEVICE}/{DEVICE}/cmd", payload))
         await self.session.tend(self.wire)
@@ -121,6 +131,18 @@ async def test_each_heartbeat_brings_a_fresh_nonce(desk: Desk) -> None:
     nonces = [message["nonce"] for message in desk.times("hello") + desk.times("heartbeat")]
     assert len(nonces) == len(set(nonces)) == 4
     assert [message["uptime_s"] for message in desk.times("heartbeat")] == [10, 20, 30]
+
+
+async def test_a_greeting_follows_each_hello(desk: Desk) -> None:
+    await desk.session.open(desk.wire)
+    assert [channel for channel, _ in desk.wire.sent] == ["hello", "sensor"] * 2
+
+
+async def test_an_errand_is_run_if_it_quotes_a_fresh_nonce(desk: Desk) -> None:
+    await desk.send(Errand("set_time", {"now": 5, "nonce": "0" * 16}, ""))
+    assert desk.done == []
+    await desk.send(Errand("set_time", {"now": 5, "nonce": desk.nonce()}, ""))
+    assert [fields["now"] for fields in desk.done] == [5]
 
 
 async def test_a_dispense_may_quote_this_nonce_or_the_one_before(desk: Desk) -> None:

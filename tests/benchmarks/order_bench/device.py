@@ -28,6 +28,8 @@ class InstantDevice(FakeDevice):
         now = time.perf_counter()
         await super().receive(topic, payload)
         command = messages.parse(payload)
+        if isinstance(command, messages.Errand):
+            return
         if command.type == "dispense":
             self.arrived.setdefault(command.vend_id, now)
             self.commanded.set()

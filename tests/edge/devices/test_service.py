@@ -16,8 +16,9 @@ from edge.access import Identity, IdentityKind
 from edge.clock import new_id
 from edge.devices.service import link_key
 from edge.links import LINKS_KEY
+from shared.commands import COMMAND, mac_of
 from shared.contract import ClockQuality
-from shared.devices import COMMAND, Claim, Claimed, DeviceHealth, DeviceLinkChanged, ExpectedDevice, Heartbeat, mac_of
+from shared.devices import Claim, Claimed, DeviceHealth, DeviceLinkChanged, ExpectedDevice, Heartbeat
 from shared.topics import Channel, Topic
 from tests.fakes.site import Site, running_site
 

@@ -10,8 +10,9 @@ import pytest
 from edge.clock import new_id
 from edge.dispensing.conductor import HEARING_S, OPEN_VENDS_KEY, Progress
 from edge.dispensing.rules import LAPSE_S, RESEND_S, STUCK_S
+from shared.commands import COMMAND
 from shared.contract import Rail
-from shared.devices import COMMAND, Dispense, Drop
+from shared.devices import Dispense, Drop
 from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
 from shared.topics import Channel, Topic
 from tests.fakes.restarted_site import restarted, stop

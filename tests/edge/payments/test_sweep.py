@@ -15,8 +15,9 @@ from edge.payments.rules import takes_cash
 from edge.payments.sweep import RENEW_S, CashSweep
 from firmware.vending.till import LEASE_MS
 from shared.catalog import MachineVersion
+from shared.commands import COMMAND, mac_of
 from shared.contract import Rail
-from shared.devices import COMMAND, HEARTBEAT_S, MONEY_LEASE_S, AcceptMoney, RefuseMoney, mac_of
+from shared.devices import HEARTBEAT_S, MONEY_LEASE_S, AcceptMoney, RefuseMoney
 from shared.topics import Channel, Topic
 from tests.fakes.site import Site, running_site
 from tests.fakes.until import until

@@ -1,0 +1,91 @@
+"""What is asked of a device beside vends and money: seldom, one at a time, by code that is in RAM only meanwhile."""
+
+import asyncio
+import binascii
+from collections import namedtuple
+
+from . import topics
+from .borrowed import borrow, give_back
+from .log import log
+from .messages import Errand, pack
+from .nonces import Nonces
+
+MAX_WAITING = 4
+PIECE_BYTES = 1536
+PIECE_WAIT_MS = 5_000
+"""So long a piece that was asked for may take; then it is asked for again, by who needs it."""
+
+Parts = namedtuple(
+    "Parts", ("settings", "board", "flash", "clock", "journal", "dispenser", "reports", "boot_id", "errands")
+)
+"""What an errand may need of the device. All errands run in a task of their own, beside the vends."""
+
+
+class Errands:
+    """`residents` maps a type to a function of its fields that does it at once; such code is always there.
+
+    `modules` maps a type to the modules that only it needs; of the first `async perform(parts, fields)` is run.
+    """
+
+    def __init__(self, nonces: Nonces, residents: dict, modules: dict) -> None:
+        self._nonces = nonces
+        self._residents = residents
+        self._modules = modules
+        self._waiting: list = []
+        self._wake = asyncio.Event()
+        self._piece: "tuple | None" = None
+        self._arrived = asyncio.Event()
+
+    def take(self, errand: Errand) -> None:
+        """An authentic errand. One too many, or too late, is dropped: the gateway says it again."""
+        fields = errand.fields
+        if errand.type == "piece":
+            self._piece = (fields["digest"], fields["offset"], fields["data"])
+            self._arrived.set()
+            return
+        if not self._nonces.is_fresh(fields.get("nonce")):
+            log("errand_refused", type=errand.type, reason="stale nonce")
+        elif errand.type in self._residents:
+            self._residents[errand.type](fields)
+        elif errand.type not in self._modules or len(self._waiting) >= MAX_WAITING:
+            log("errand_refused", type=errand.type, reason="busy")
+        else:
+            self._waiting.append(errand)
+            self._wake.set()
+
+    async def run(self, parts: Parts) -> None:
+        """For ever. An errand that fails is over; what it was part of is not."""
+        while True:
+            self._wake.clear()
+            while self._waiting:
+                errand = self._waiting.pop(0)
+                names = self._modules[errand.type]
+                try:
+                    await borrow(names[0]).perform(parts, errand.fields)
+                except Exception as error:  # noqa: BLE001 - an errand may die of anything; vends must not
+                    log("errand_failed", type=errand.type, error=repr(error))
+                give_back(*names)
+            await self._wake.wait()
+
+    async def fetch(self, parts: Parts, digest: str, offset: int, size: int) -> "bytes | None":
+        """So many bytes of a file of the gateway, PIECE_BYTES at most; empty: it has none; None: no answer (yet)."""
+        self._arrived.clear()
+        ask = {"boot_id": parts.boot_id, "digest": digest, "offset": offset, "size": size}
+        parts.reports.tell(topics.ASK, pack(ask))
+        deadline = parts.clock.ms() + PIECE_WAIT_MS
+        while parts.clock.ms() < deadline:
+            try:
+                await asyncio.wait_for(self._arrived.wait(), (deadline - parts.clock.ms()) / 1000)
+            except asyncio.TimeoutError:
+                return None
+            self._arrived.clear()
+            if self._piece is not None and self._piece[:2] == (digest, offset):
+                return _decoded(self._piece[2])
+        return None
+
+
+def _decoded(data: str) -> "bytes | None":
+    try:
+        return binascii.a2b_base64(data.encode())
+    except ValueError:
+        return None

@@ -1,0 +1,102 @@
+"""Firmware releases: what is signed, how a device is offered one, and what it says of itself.
+
+The gateway takes a release from the cloud once, checks it and serves it to all its devices in pieces (parcels.py).
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+
+from shared.contract import Digest, Message
+from shared.devices import DeviceMessage
+
+MAX_FILES = 80
+MAX_APP_BYTES = 512 * 1024
+MAX_IMAGE_BYTES = 0x180000
+"""An app partition of MicroPython's 4 MB OTA layout."""
+
+ReleaseNumber = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d{0,4})(\.(0|[1-9]\d{0,4})){2}$")]
+"""Three numbers such as 1.4.0; compared as numbers."""
+
+
+def order_of(version: str) -> tuple[int, ...]:
+    """What a ReleaseNumber is compared by."""
+    return tuple(int(part) for part in version.split("."))
+
+
+class ReleaseKind(StrEnum):
+    """What a release replaces."""
+
+    APP = "app"
+    """The program: the compiled files of `vending/`, into the idle one of two folders."""
+    IMAGE = "image"
+    """MicroPython itself: one file, into the idle one of two partitions."""
+
+
+class ReleaseFile(Message):
+    """One file, fetched by its SHA-256."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}\.(mpy|bin)$")]
+    size: Annotated[int, Field(ge=1, le=MAX_IMAGE_BYTES)]
+    sha256: Digest
+
+
+class Manifest(Message):
+    """The text of a signed release."""
+
+    v: Literal[1] = 1
+    kind: ReleaseKind
+    version: ReleaseNumber
+    board: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,24}$")]
+    minimum: ReleaseNumber
+    """A device with an older app does not take it."""
+    expires: Annotated[int, Field(ge=0, le=2**53 - 1)]
+    """Seconds since 1970 (UTC) after which nobody begins to take it."""
+    files: Annotated[tuple[ReleaseFile, ...], Field(min_length=1, max_length=MAX_FILES)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        names = [file.name for file in self.files]
+        most = MAX_APP_BYTES if self.kind is ReleaseKind.APP else MAX_IMAGE_BYTES
+        wanted = ".mpy" if self.kind is ReleaseKind.APP else ".bin"
+        if len(set(names)) != len(names) or not all(name.endswith(wanted) for name in names):
+            raise ValueError("every file has a name of its own that fits the kind")
+        if sum(file.size for file in self.files) > most or (self.kind is ReleaseKind.IMAGE and len(names) != 1):
+            raise ValueError("larger than a device has room for")
+        return self
+
+
+class FirmwareState(StrEnum):
+    """Where a device stands with its firmware."""
+
+    VALID = "valid"
+    """What runs has proven itself."""
+    TRIAL = "trial"
+    """What runs is new; it goes back at the next boot unless it proves itself."""
+    FETCHING = "fetching"
+    FAILED = "failed"
+    """What was offered last was refused, or tried and given up; `reason` says why. What ran before runs."""
+
+
+class FirmwareRunning(Message):
+    """What runs, as the device itself reads it from its flash: this is what is believed."""
+
+    slot: Literal["a", "b"]
+    digest: Digest | None
+    """SHA-256 of the signed release it came with; None: it came by cable."""
+    version: ReleaseNumber
+
+
+class FirmwareReport(DeviceMessage):
+    """Channel `ota`: at each connect, and when it has changed. Not acknowledged: it is told anew."""
+
+    boot_id: UUID
+    running: FirmwareRunning
+    state: FirmwareState
+    offered: Digest | None = None
+    """The release that was offered last."""
+    fetched: Annotated[int, Field(ge=0, le=MAX_IMAGE_BYTES)] = 0
+    """Bytes of it that lie on the device's flash."""
+    reason: Annotated[str, StringConstraints(max_length=60)] | None = None
