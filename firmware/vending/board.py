@@ -1,6 +1,5 @@
 """The ESP32 and what is wired to it. The only file that imports `machine`; the simulator has one of its own instead."""
 
-import asyncio
 import gc
 import socket
 import ssl
@@ -9,6 +8,7 @@ import time
 import machine
 import network
 
+from . import radio
 from .expanders import ChipLine, PinLine, PwmChip, PwmLine, ShiftIn, ShiftOut
 from .hardware import Hardware
 from .log import log
@@ -16,12 +16,9 @@ from .motors import Drive, pwm_lines
 from .pins import INPUT_ONLY
 from .pulses import Breaks, Pulses, worth
 from .settings import Settings
-from .sockets import connect
 from .wiring import PWM_CHIP, SHIFT_OUT
 
 WATCHDOG_MS = 30_000
-JOIN_S = 20
-MDNS_GROUP = b"\xe0\x00\x00\xfb"
 DRIVE_TIMER, PANEL_TIMER = 0, 1
 ADC_LOOKS = 8
 """A motor's current is chopped: one look says little."""
@@ -189,48 +186,13 @@ class Board(Hardware):
 
     async def join_network(self) -> None:
         """Be on the Wi-Fi of the settings, if any. Raises OSError."""
-        if self._radio.isconnected() or self._settings.wifi is None:
-            return
-        self._radio.connect(self._settings.wifi.ssid, self._settings.wifi.password)
-        for _ in range(JOIN_S * 10):
-            if self._radio.isconnected():
-                return
-            await asyncio.sleep(0.1)
-        raise OSError("no Wi-Fi")
+        await radio.join(self._radio, self._settings.wifi)
 
     async def open_stream(self, host: str, port: int, context: ssl.SSLContext, server_name: str) -> tuple:
-        """(reader, writer) over TLS. asyncio.open_connection hides the raw socket, which TCP_NODELAY needs."""
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
-        raw = socket.socket(family, kind, protocol)
-        try:
-            raw.setblocking(False)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await connect(raw, address)
-            secured = context.wrap_socket(raw, server_hostname=server_name, do_handshake_on_connect=False)
-        except BaseException:
-            raw.close()
-            raise
-        secured.setblocking(False)
-        stream = asyncio.StreamReader(secured)
-        return stream, stream
+        return await radio.open_stream(host, port, context, server_name)
 
     def open_udp(self, port: int) -> socket.socket:
-        """A socket that does not block, in the group of multicast DNS unless `port` is 0."""
-        wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            wire.setblocking(False)
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            own = self.address()
-            if own is None:
-                raise OSError("no network")
-            wire.bind((own, port))
-            if port:
-                member = MDNS_GROUP + bytes([int(part) for part in own.split(".")])
-                wire.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
-        except OSError:
-            wire.close()
-            raise
-        return wire
+        return radio.open_udp(self._radio, port)
 
 
 class Acceptor:

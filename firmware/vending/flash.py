@@ -9,9 +9,17 @@ class Flash:
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
+    def has(self, name: str) -> bool:
+        return name in os.listdir(self._folder)
+
+    def remove(self, name: str) -> None:
+        """No harm if there is none."""
+        if self.has(name):
+            os.remove(self._path(name))
+
     def read(self, name: str) -> bytes:
         """The whole file; empty if there is none."""
-        if name not in os.listdir(self._folder):
+        if not self.has(name):
             return b""
         with open(self._path(name), "rb") as file:
             return file.read()

@@ -30,6 +30,12 @@ class MemoryFlash(Flash):
         self.writes: list[Write] = []
         self.full = False
 
+    def has(self, name: str) -> bool:
+        return name in self.files
+
+    def remove(self, name: str) -> None:
+        self.files.pop(name, None)
+
     def read(self, name: str) -> bytes:
         return self.files.get(name, b"")
 
