@@ -25,7 +25,7 @@ from firmware.simulator.failpoints import (
     failing_client,
 )
 from firmware.simulator.micropython import add_missing_calls
-from firmware.vending import rules
+from firmware.vending import VERSION, rules
 from firmware.vending.app import Device
 from firmware.vending.settings import Settings, SettingsError, parse
 
@@ -77,6 +77,7 @@ def _stop(parts: "asyncio.Future[tuple[None, None]]", board: FailingBoard) -> No
 def _status(device: Device) -> dict[str, object]:
     state = device.journal.state
     return {
+        "firmware": VERSION,
         "link": device.link.state,
         "highest": list(state.highest),
         "unacknowledged": [vend.vend_id for vend in state.vends if vend.state == rules.ENDED],

@@ -43,6 +43,7 @@ class SimulatedBoard(Hardware):
         self._door_is_open = before.door_is_open if settings.board.door else None
         self._has_empty_sensor = {slot: wiring.empty is not None for slot, wiring in settings.slots.items()}
         self.coins_minor = 0
+        self._coins_taken_minor = before.coins_minor
         self.accepts_money = False
         self.signalled: str | None = None
         self._streams: list[asyncio.StreamWriter] = []
@@ -131,6 +132,7 @@ class SimulatedBoard(Hardware):
             raise CoinReturned("no money is taken now, the coin is returned")
         self._log.write("coin", amount=amount_minor)
         self.coins_minor += amount_minor
+        self._coins_taken_minor += amount_minor
 
     def set_door(self, is_open: bool) -> None:
         """Raises ValueError for a machine whose door has no switch."""
@@ -155,6 +157,7 @@ class SimulatedBoard(Hardware):
 
     def set_link(self, up: bool) -> None:
         """Down: what is connected breaks, and nothing more can be reached."""
+        self._log.write("link_up" if up else "link_down")
         self.link_is_up = up
         if not up:
             for stream in self._streams:
@@ -166,10 +169,12 @@ class SimulatedBoard(Hardware):
         """What a person at the machine can see of it."""
         return {
             "stock": {slot: coil.stock for slot, coil in self._coils.items()},
+            "coils": {slot: coil.appearance(time.monotonic()) for slot, coil in self._coils.items()},
             "link_is_up": self.link_is_up,
             "door_is_open": self._door_is_open,
             "temperatures": self._temperatures,
             "accepts_money": self.accepts_money,
+            "coins_taken_minor": self._coins_taken_minor,
             "signal": self.signalled,
         }
 

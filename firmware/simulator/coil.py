@@ -78,6 +78,20 @@ class Coil:
         self.look(now)
         return self._place == AT_HOME
 
+    def appearance(self, now: float) -> dict[str, object]:
+        """What a person sees of it; looking changes nothing. `turned`: the share of its turn, from home on."""
+        moves = not (self.jammed or self._slips)
+        turned = sum(share for place, share in _SHARE_OF_TURN.items() if place < self._place)
+        if self._label is not None and moves:
+            turned += min(_SHARE_OF_TURN[self._place], (now - self._since) * self._habits.speed / TURN_S)
+        return {
+            "stock": self.stock,
+            "motor": "off" if self._label is None else "turning" if moves else "stuck",
+            "turned": round(turned, 3),
+            "home": self._place == AT_HOME,
+            "jammed": self.jammed,
+        }
+
     def look(self, now: float) -> None:
         """Let the next thing happen if its time has come."""
         due = self._since + _SHARE_OF_TURN[self._place] * TURN_S / self._habits.speed

@@ -79,10 +79,10 @@ def _address(state: Path) -> str:
     return min(path, os.path.relpath(path), key=len)
 
 
-def ask(state: Path | str, *words: str) -> dict[str, object]:
+def ask(state: Path | str, *words: str, deadline_s: float = DEADLINE_S) -> dict[str, object]:
     """Send one request to the simulator of this state folder. Raises OSError when it does not run."""
     with socket.socket(socket.AF_UNIX) as wire:
-        wire.settimeout(DEADLINE_S)
+        wire.settimeout(deadline_s)
         wire.connect(_address(Path(state)))
         wire.sendall(" ".join(words).encode() + b"\n")
         with wire.makefile("rb") as answer:

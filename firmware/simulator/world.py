@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 WORLD_FILE = "world.jsonl"
+LONGEST_LINE = 400
 MOVEMENTS = ("left_home", "drop", "no_drop", "home")
 
 
@@ -49,6 +50,19 @@ def read_world(state: Path | str) -> Witness:
     return witness
 
 
+def last_events(state: Path | str, count: int) -> list[dict[str, object]]:
+    """The last `count` events of this world at most, oldest first, without reading all that came before."""
+    path = Path(state) / WORLD_FILE
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        begin = max(0, path.stat().st_size - count * LONGEST_LINE)
+        file.seek(begin)
+        lines = file.read().splitlines(keepends=True)
+    whole = [line for line in lines[1 if begin else 0 :] if line.endswith(b"\n")]
+    return [json.loads(line) for line in whole[-count:]]
+
+
 def _see(witness: Witness, event: dict[str, object]) -> None:
     kind, slot, label = str(event["kind"]), str(event.get("slot")), str(event.get("label"))
     amount = int(str(event.get("amount") or 0))
@@ -85,7 +99,8 @@ class WorldLog:
 
     def write(self, kind: str, slot: str | None = None, label: str | None = None, **figures: object) -> None:
         """`kind` is one of motor_start, left_home, drop, no_drop, home, motor_stop, jam, unjam (with their `slot`),
-        coin, coin_returned, restock (`amount`), door_open, door_closed, temperature (`zone`, `hundredths`)."""
+        coin, coin_returned, restock (`amount`), door_open, door_closed, link_up, link_down, temperature (`zone`,
+        `hundredths`)."""
         event = {"time": time.time(), "kind": kind, "slot": slot, "label": label, **figures}
         line = json.dumps({name: value for name, value in event.items() if value is not None})
         with self._path.open("ab", buffering=0) as file:
