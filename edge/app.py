@@ -40,10 +40,12 @@ from edge.orders.recall import OrderRecall
 from edge.orders.service import OrderService
 from edge.orders.sweep import OrderSweep
 from edge.outbox import Outbox, TelemetryBuffer
+from edge.parcels.service import ParcelService
 from edge.payments.service import PaymentService
 from edge.payments.sweep import CashSweep
 from edge.recall.service import RecallService
 from edge.settings import PREFIX, Settings
+from edge.shelf import Shelf
 from edge.site_ca import SiteCa
 from edge.sync.agent import SyncAgent
 from edge.sync.cloud_client import CloudClient
@@ -108,7 +110,8 @@ class Gateway:
         self.order_sweep = OrderSweep(database, *parts, clock, watch)
         self.cash_sweep = CashSweep(database, self.catalog, links, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
-        heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders)
+        self.parcels = ParcelService(database, links, Shelf(self.settings.state_dir / "parcels"), watch)
+        heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.parcels)
         self.routes = MqttRoutes(self.mqtt, *heard_by, self.links)
 
     def _build_guard(self) -> None:
@@ -233,6 +236,7 @@ class Gateway:
             "dispenses": partial(_patiently, partial(self.conductor.run, self.orders)),
             "orders": partial(_patiently, self.order_sweep.run),
             "cash": partial(_patiently, self.cash_sweep.run),
+            "parcels": partial(_patiently, self.parcels.run),
             "cloud": self._meet_cloud,
             "housekeeping": self._keep_house,
         }

@@ -259,6 +259,11 @@ class Database:
             raise
 
     @property
+    def folder(self) -> Path:
+        """Where the ledger lies."""
+        return self._folder
+
+    @property
     def _thread(self) -> _LedgerThread:
         if self._connection is None:
             raise DatabaseError("the ledger is not open")

@@ -14,9 +14,11 @@ from edge.inventory.service import InventoryService
 from edge.links import Links
 from edge.mqtt import LocalMqtt, Message
 from edge.orders.service import OrderService
+from edge.parcels.service import ParcelService
 from edge.payments.service import PaymentService
 from shared import devices as wire
 from shared import topics
+from shared.parcels import Ask
 from shared.topics import Channel, Topic
 
 log = structlog.get_logger()
@@ -43,6 +45,7 @@ class MqttRoutes:
         inventory: InventoryService,
         payments: PaymentService,
         orders: OrderService,
+        parcels: ParcelService,
         links: Links,
     ) -> None:
         self._mqtt = mqtt
@@ -56,6 +59,7 @@ class MqttRoutes:
             Channel.OUTCOME: Route(wire.VendReport, orders.record_outcome),
             Channel.CREDIT: Route(wire.Credit, payments.record_credit),
             Channel.STOCK: Route(wire.StockSensed, inventory.sense),
+            Channel.ASK: Route(Ask, parcels.ask, of_link=True),
         }
 
     async def run(self) -> None:

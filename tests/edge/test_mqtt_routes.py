@@ -73,6 +73,7 @@ GOOD: dict[Channel, dict[str, Any]] = {
         "currency": "INR",
     },
     Channel.STOCK: {"v": 1, "boot_id": str(BOOT_ID), "slot": "A1", "empty": True},
+    Channel.ASK: {"v": 1, "boot_id": str(BOOT_ID), "digest": "ab" * 32, "offset": 0, "size": 1536},
 }
 IDS = {"boot_id", "journal_id", "vend_id", "credit_id"}
 
@@ -262,7 +263,8 @@ async def test_without_room_nothing_is_acknowledged_and_one_line_says_why(site: 
     links.of(Topic(site.machine_id, site.device_id, Channel.HELLO)).key = bytes(32)
     full = FullDatabase(tmp_path / "full", Watch(), Failpoints())
     payments = PaymentService(full, CatalogService(Clock()), Outbox(Clock()), links, Failpoints())
-    routes = MqttRoutes(mqtt, site.devices, site.dispenses, site.inventory, payments, site.orders, links)
+    heard_by = (site.devices, site.dispenses, site.inventory, payments, site.orders, site.parcels)
+    routes = MqttRoutes(mqtt, *heard_by, links)
     with capture_logs() as lines:
         payload = json.dumps(GOOD[Channel.CREDIT]).encode()
         await routes.handle(Message(topic_of(site, Channel.CREDIT), payload, 0.0))

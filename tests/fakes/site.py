@@ -24,9 +24,11 @@ from edge.orders.recall import OrderRecall
 from edge.orders.service import OrderService, order_key
 from edge.orders.sweep import OrderSweep
 from edge.outbox import Outbox, TelemetryBuffer
+from edge.parcels.service import ParcelService
 from edge.payments.service import PaymentService
 from edge.payments.sweep import CashSweep
 from edge.recall.service import RecallService
+from edge.shelf import Shelf
 from edge.watch import Watch
 from shared.catalog import MachineVersion, PlanogramSlot, PlanogramVersion, ProductVersion
 from shared.contract import Rail
@@ -99,9 +101,10 @@ class Site:
         self.cash_sweep = CashSweep(database, self.catalog, self.links, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.recall = RecallService(database, self.outbox, self.catalog, self.order_recall)
-        self.routes = MqttRoutes(
-            mqtt, self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.links
-        )
+        self.shelf = Shelf(database.folder / "parcels")
+        self.parcels = ParcelService(database, self.links, self.shelf, watch)
+        heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.parcels)
+        self.routes = MqttRoutes(mqtt, *heard_by, self.links)
         self.device = FakeDevice(self.machine_id, self.device_id, self._from_device, SLOTS)
         self._messages: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
         self._commands: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
@@ -225,6 +228,7 @@ class Site:
             tasks.create_task(self.conductor.run(self.orders), name="dispenses")
             tasks.create_task(self.order_sweep.run(), name="orders")
             tasks.create_task(self.cash_sweep.run(), name="cash")
+            tasks.create_task(self.parcels.run(), name="parcels")
 
     def _to_device(self, topic: str, payload: bytes) -> None:
         is_of_money = json.loads(payload).get("type") in ("accept_money", "refuse_money")
