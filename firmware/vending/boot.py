@@ -3,14 +3,14 @@
 import time
 
 from .app import Device, run_safely
-from .board import Board
 from .borrowed import borrow, give_back
+from .cabinet import Cabinet
 from .flash import Flash
 from .log import log
 from .settings import Settings
 
-BOOT_ONLY = ("settings", "checks", "wiring", "pins")
-"""Modules that nobody needs once the settings are read. What is imported is in RAM: all that they are is 18 kB."""
+BOOT_ONLY = ("settings", "checks", "wiring", "pins", "drivers", "board")
+"""Modules that nobody needs once the board is put together. What is imported is in RAM: all that they are is 24 kB."""
 BOARD_RETRY_S = 5
 
 
@@ -19,6 +19,7 @@ def start() -> None:
     flash = Flash(".")
     wired = read_settings(flash)
     board = make_board(wired)
+    give_back(*BOOT_ONLY)
     device = Device(wired, board, flash)
     # Ctrl-C is no Exception: it ends here with the motors off, and gives whoever is at the serial line its prompt.
     try:
@@ -29,18 +30,16 @@ def start() -> None:
         raise
 
 
-def make_board(wired: Settings) -> Board:
+def make_board(wired: Settings) -> Cabinet:
     """The board of these settings; what is silent on its bus is asked again. Raises SettingsError."""
     while True:
         try:
-            return Board(wired)
+            return borrow("board").assemble(wired)
         except OSError as error:
             log("board_unavailable", error=str(error))
             time.sleep(BOARD_RETRY_S)
 
 
 def read_settings(flash: Flash) -> Settings:
-    """The device's settings; the modules that read them are forgotten. Raises SettingsError."""
-    wired = borrow("settings").parse(flash.read("settings.json"))
-    give_back(*BOOT_ONLY)
-    return wired
+    """The device's settings. Raises SettingsError."""
+    return borrow("settings").parse(flash.read("settings.json"))

@@ -1,7 +1,7 @@
 """What LED and buzzer tell to who stands at the machine: a pattern of eight steps a second."""
 
-from .expanders import FULL
 from .hardware import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, VENDING
+from .lines import FULL
 
 STEP_MS = 125
 STEPS = 8
@@ -18,15 +18,16 @@ _PATTERNS = {
 
 
 class Panel:
-    """Its lines come by constructor, None where there is none. `step` is a timer's: it makes no object."""
+    """Its lines come by constructor, None where there is none. `step` is the timer's: it makes no object."""
 
-    def __init__(self, led, buzzer) -> None:
+    def __init__(self, led, buzzer, timer) -> None:
         self._led = led
         self._buzzer = buzzer
         self._kind = ""
         self._light = 0
         self._sound = 0
         self._place = 0
+        timer.init(period=STEP_MS, mode=timer.PERIODIC, callback=self.step)
 
     def show(self, kind: str) -> None:
         """From now on; the same kind again does not start its sound again."""
@@ -36,7 +37,7 @@ class Panel:
         self._place = 0
         self._kind = kind
 
-    def step(self) -> None:
+    def step(self, timer: object) -> None:
         bit = 0x80 >> (self._place % STEPS)
         if self._led is not None:
             self._led.write(FULL if self._light & bit else 0)

@@ -9,8 +9,7 @@ pull them up. 36 and 39 dip for 80 ns whenever the radio wakes, which an interru
 """
 
 from .checks import SettingsError, require
-from .motors import pwm_lines
-from .wiring import DC, PWM_CHIP, SERVO, SERVO_HZ, SHIFT_IN, SHIFT_OUT, Line, Parts
+from .wiring import DC, PWM_CHIP, SERVO, SERVO_HZ, SHIFT_IN, SHIFT_OUT, Line, Parts, pwm_lines
 
 MOTOR = "a motor"
 DRIVE = "an output"

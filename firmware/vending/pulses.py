@@ -1,4 +1,8 @@
-"""What comes as pulses: coins and notes, each a burst that a pause ends, and products that break a light beam."""
+"""What comes as pulses: coins and notes, each a burst that a pause ends."""
+
+import time
+
+from .log import log
 
 DEBOUNCE_US = 20_000
 QUIET_US = 200_000
@@ -46,48 +50,32 @@ def worth(acceptor, pulses: int) -> int:
     return pulses * acceptor.minor_per_pulse
 
 
-class Breaks:
-    """How often a light beam was broken for `min_us` or longer. Less is a spark or an insect.
+class Acceptor:
+    """A coin or note acceptor: its pulses by interrupt, and the line by which it refuses money, as it does at first.
 
-    One product may break the beam twice: what begins within `rest_us` of the end of a break is its echo. Each field
-    has one writer but `_rests`, where a race makes one product two at worst, which is still a product.
+    `wired` is a wiring.Acceptor, `edge` the one of its pin that begins a pulse.
     """
 
-    def __init__(self, ticks, diff, min_us: int, rest_us: int) -> None:
-        self._ticks = ticks
-        self._diff = diff
-        self._min_us = min_us
-        self._rest_us = rest_us
-        self._ended = 0
-        self._broken = False
-        self._echo = False
-        self._since = 0
-        self._last_end = 0
-        self._rests = False
+    def __init__(self, wired, pin, edge: int, inhibit) -> None:
+        self._wired = wired
+        self._inhibit = inhibit
+        self._pulses = Pulses(time.ticks_us, time.ticks_diff, 1000 * wired.debounce_ms, 1000 * wired.quiet_ms)
+        self._pin = pin
+        pin.irq(self._on_pulse, edge)
 
-    def change(self, broken: bool) -> None:
-        """For the interrupt of either edge."""
-        now = self._ticks()
-        if broken and not self._broken:
-            self._since = now
-            self._echo = self._rests and 0 <= self._diff(now, self._last_end) < self._rest_us
-        elif self._broken and not broken and self._counts(now):
-            self._ended += 1
-            self._last_end = now
-            self._rests = True
-        self._broken = broken
+    def _on_pulse(self, pin: object) -> None:
+        self._pulses.pulse()
 
-    def count(self) -> int:
-        """Since boot; a break that lasts counts as soon as it is long enough."""
-        # In this order: a break that ends meanwhile is counted by the next call, and by none twice.
-        ended = self._ended
-        broken = self._broken
-        now = self._ticks()
-        # Ticks wrap within minutes: the rest of a break is over once somebody has seen it over.
-        if self._rests and not 0 <= self._diff(now, self._last_end) < self._rest_us:
-            self._rests = False
-        return ended + 1 if broken and self._counts(now) else ended
+    def accept(self, allowed: bool) -> None:
+        active = self._wired.inhibit.active
+        self._inhibit.value(1 - active if allowed else active)
 
-    def _counts(self, now: int) -> bool:
-        """A negative difference is a long one."""
-        return not self._echo and not 0 <= self._diff(now, self._since) < self._min_us
+    def take(self) -> int:
+        """Minor units since the last call."""
+        pulses = self._pulses.take()
+        if not pulses:
+            return 0
+        amount_minor = worth(self._wired, pulses)
+        if not amount_minor:
+            log("pulses_unknown", pin=self._wired.pin, pulses=pulses)
+        return amount_minor

@@ -73,6 +73,7 @@ MAX_CHIPS = 8
 """Of one kind in a row on the same lines: 64 outputs or inputs."""
 MAX_HALF_STEPS_PER_S = 500
 SERVO_HZ = 50
+DC_HZ = 1_000
 MAX_ZONES = 8
 
 
@@ -120,6 +121,18 @@ def parse_line(where: str, given: object) -> "Line | None":
             return Line(name, int(number))
     require(_is_pin(given), where + " must be a pin's number, or an expander's line such as shift:3")
     return Line("", given)
+
+
+def pwm_lines(slots: dict) -> dict:
+    """Line → Hz, of those that need PWM: what a servo listens to, what a soft start of a DC motor drives."""
+    lines: dict = {}
+    for slot in slots.values():
+        motor = slot.motor
+        if motor is not None and motor.kind == SERVO:
+            lines[motor.signal] = SERVO_HZ
+        elif motor is not None and motor.kind == DC and slot.soft_start_ms:
+            lines[motor.row or motor.output] = DC_HZ
+    return lines
 
 
 def _part(where: str, given: object, parse):

@@ -3,10 +3,12 @@
 import ast
 import importlib
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType, MethodType
 from typing import Any
 
 import pytest
@@ -18,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(Path(__file__).parent / "esp32"))
 machine = importlib.import_module("machine")
 onewire = importlib.import_module("onewire")
-Board = importlib.import_module("firmware.vending.board").Board
+assemble = importlib.import_module("firmware.vending.board").assemble
+BOOT_ONLY = importlib.import_module("firmware.vending.boot").BOOT_ONLY
 
 ID = "01890000-0000-7000-8000-000000000001"
 CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -46,7 +49,7 @@ def wired(parts: dict[str, Any] | None = None, **slots: Any) -> Any:
         "board": parts or {},
         "slots": slots or {"A1": {"motor": {"kind": "dc", "output": 25}}},
     }
-    return Board(parse(json.dumps(values).encode()))
+    return assemble(parse(json.dumps(values).encode()))
 
 
 def on() -> set[Any]:
@@ -238,11 +241,62 @@ def seen(board: Any, kind: str, number: int) -> str:
     return levels
 
 
+def test_no_driver_is_imported_for_what_is_not_fitted() -> None:
+    """What is imported is in RAM. In a process of its own, for this one has had other boards."""
+    program = f"""
+import sys
+sys.path[:0] = {[str(ROOT), str(ROOT / "tests/firmware/esp32")]}
+from tests.firmware.test_board import wired
+for parts in {{}}, {{"drop": {{"pin": 27}}}}:
+    wired(parts)
+    print(*sorted(name[17:] for name in sys.modules if name.startswith("firmware.vending.")))
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    without_beam, with_beam = map(str.split, told.stdout.splitlines())
+    drivers = {"beam", "motors", "panel", "pca9685", "pulses", "servo", "shift", "stepper", "thermometers"}
+    assert drivers & set(without_beam) == {"motors"}
+    assert drivers & set(with_beam) == {"motors", "beam"}
+
+
+def test_what_board_py_makes_lets_it_be_forgotten() -> None:
+    parts = {
+        "drop": {"pin": 27},
+        "door": {"pin": 14},
+        "coin": INHIBITED,
+        "led": 26,
+        "current": {"pin": 36, "mv_per_ampere": 1},
+    }
+    board = wired({**EXPANDERS, **parts}, A1={"motor": {"kind": "dc", "output": "s:0"}, "home": 32})
+    assert "firmware.vending.motors" in code_behind(board, set())
+    assert not {f"firmware.vending.{name}" for name in BOOT_ONLY} & code_behind(board, set())
+
+
+def code_behind(thing: Any, seen: set[int]) -> set[str]:
+    """The modules of the classes and functions that `thing` holds; in MicroPython these keep all of a module alive."""
+    if id(thing) in seen:
+        return set()
+    seen.add(id(thing))
+    held = list(getattr(thing, "__dict__", {}).values()) if type(thing).__module__.startswith("firmware") else []
+    if isinstance(thing, tuple | list):
+        held += thing
+    elif isinstance(thing, dict):
+        held += thing.values()
+    elif isinstance(thing, MethodType):
+        held.append(thing.__self__)
+    is_record = isinstance(thing, tuple)
+    found = {thing.__module__ if isinstance(thing, FunctionType) else "" if is_record else type(thing).__module__}
+    return found.union(*(code_behind(part, seen) for part in held))
+
+
 INTERRUPTS = {
-    "board.py": ("_on_pulse", "_on_edge", "_on_panel"),
-    "pulses.py": ("pulse", "change", "_counts"),
-    "motors.py": ("_on_timer", "tick", "_ramp"),
-    "expanders.py": ("write", "_send"),
+    "pulses.py": ("_on_pulse", "pulse"),
+    "beam.py": ("_on_edge", "change", "_counts"),
+    "motors.py": ("_on_timer", "tick"),
+    "servo.py": ("tick",),
+    "stepper.py": ("tick",),
+    "lines.py": ("write", "ramp"),
+    "shift.py": ("write", "_send"),
+    "pca9685.py": ("write",),
     "panel.py": ("step",),
 }
 ALLOCATES: tuple[type[ast.AST], ...] = (
@@ -278,9 +332,7 @@ BUILT_INS = {"range", "len", "min", "max"}
 
 
 def _is_plain(called: ast.expr) -> bool:
-    return isinstance(called, ast.Attribute) or (
-        isinstance(called, ast.Name) and called.id in BUILT_INS | METHODS | {"_ramp"}
-    )
+    return isinstance(called, ast.Attribute) or (isinstance(called, ast.Name) and called.id in BUILT_INS | METHODS)
 
 
 @pytest.mark.parametrize("name", INTERRUPTS)

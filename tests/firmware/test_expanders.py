@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from firmware.vending.expanders import FULL, PwmChip, ShiftIn, ShiftOut
+from firmware.vending.lines import FULL
+from firmware.vending.pca9685 import PwmChip
+from firmware.vending.shift import ShiftIn, ShiftOut
 from firmware.vending.thermometers import MEASURING_MS, ThermometerBus
 from tests.firmware.esp32 import onewire
 

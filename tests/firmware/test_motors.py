@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from firmware.vending.checks import SettingsError
-from firmware.vending.expanders import FULL
+from firmware.vending.drivers import make_motor
+from firmware.vending.lines import FULL
 from firmware.vending.motors import GRACE_MS, Drive
 from firmware.vending.settings import Slot
 from firmware.vending.wiring import DC, SERVO, STEPPER, Dc, Line, Servo, Stepper
@@ -37,7 +38,8 @@ class Bench:
         self.written: list[tuple[int, int]] = []
         self.timer = FakeTimer()
         self.ticks_at_each_write = False
-        self.drive = Drive(slots, self._line, self.timer, lambda: self.now, lambda end, start: end - start)
+        motors = {code: make_motor(code, slot, self._line) for code, slot in slots.items()}
+        self.drive = Drive(slots, motors, self.timer, lambda: self.now, lambda end, start: end - start)
 
     def _line(self, line: Line) -> "RecordingLine":
         return RecordingLine(self, line.number)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from firmware.vending.pulses import DEBOUNCE_US, QUIET_US, Breaks, Pulses, worth
+from firmware.vending.beam import Breaks
+from firmware.vending.pulses import DEBOUNCE_US, QUIET_US, Pulses, worth
 from firmware.vending.wiring import Acceptor as Wired
 
 PERIOD = 2**30

@@ -1,0 +1,136 @@
+"""The machine around the board, as the device's software asks for it. board.py puts it together and is forgotten."""
+
+import gc
+import socket
+import ssl
+from collections import namedtuple
+
+from . import radio
+from .hardware import Hardware
+from .settings import Settings
+
+ADC_LOOKS = 8
+"""A motor's current is chopped: one look says little."""
+
+Fitted = namedtuple(
+    "Fitted",
+    (
+        "drive",
+        "outputs",
+        "enables",
+        "chips",
+        "acceptors",
+        "homes",
+        "empties",
+        "door",
+        "beam",
+        "adc",
+        "thermometers",
+        "panel",
+        "station",
+        "watchdog",
+        "reset",
+    ),
+)
+"""What there is: None, or empty, without it. `outputs` are the lines on the chip's own pins, `enables` the pins that
+hold back the outputs of `chips`; `homes` and `empties` are the slots' switches, which pull low what `value()` tells."""
+
+
+class Cabinet(Hardware):
+    """Motors, switches, sensors, acceptors and radio, wired by the pin map of `settings`."""
+
+    def __init__(self, settings: Settings, fitted: Fitted) -> None:
+        self._wifi = settings.wifi
+        self._wired = settings.board
+        self._has = fitted
+
+    def motor_on(self, slot: str, label: str) -> None:
+        """`label` says for which vend; only the simulator's world writes it down."""
+        self._has.drive.start(slot)
+
+    def motor_off(self, slot: str) -> None:
+        self._has.drive.stop(slot)
+
+    def make_safe(self) -> None:
+        """Every output off, those first that no bus is needed for. Raises OSError if an expander is silent."""
+        self._has.drive.forget()
+        for enable in self._has.enables:
+            enable.value(1)
+        self.accept_money(False)
+        for output in self._has.outputs:
+            output.write(0)
+        for chip in self._has.chips:
+            chip.make_safe()
+
+    def restart(self) -> None:
+        """Boot again, at once."""
+        self._has.reset()
+
+    def home(self, slot: str) -> "bool | None":
+        """Whether the home switch is closed; None without one."""
+        return _is_low(self._has.homes[slot])
+
+    def drops(self) -> "int | None":
+        """How often the drop sensor has seen something since boot; None without one."""
+        return None if self._has.beam is None else self._has.beam.count()
+
+    def is_empty(self, slot: str) -> "bool | None":
+        """What the slot's own sensor says; None without one."""
+        return _is_low(self._has.empties[slot])
+
+    def current_ma(self, slot: str) -> "int | None":
+        """What all motors draw together: there is one sensor for all."""
+        if self._has.adc is None:
+            return None
+        wired = self._wired.current
+        uv = 0
+        for _ in range(ADC_LOOKS):
+            uv += self._has.adc.read_uv()
+        return max(0, uv // ADC_LOOKS - 1000 * wired.zero_mv) // wired.mv_per_ampere
+
+    def door_is_open(self) -> "bool | None":
+        return None if self._has.door is None else self._has.door.value() == self._wired.door.active
+
+    def temperatures(self) -> dict:
+        return {} if self._has.thermometers is None else self._has.thermometers.look()
+
+    def accept_money(self, allowed: bool) -> None:
+        for acceptor in self._has.acceptors:
+            acceptor.accept(allowed)
+
+    def take_money(self) -> int:
+        """Minor units inserted since the last call, once the burst of pulses is over."""
+        amount_minor = 0
+        for acceptor in self._has.acceptors:
+            amount_minor += acceptor.take()
+        return amount_minor
+
+    def signal(self, kind: str) -> None:
+        if self._has.panel is not None:
+            self._has.panel.show(kind)
+
+    def feed_watchdog(self) -> None:
+        self._has.watchdog.feed()
+
+    def health(self) -> dict:
+        station = self._has.station
+        rssi_dbm = station.status("rssi") if station.isconnected() else None
+        return {"free_bytes": gc.mem_free(), "rssi_dbm": rssi_dbm}
+
+    def address(self) -> "str | None":
+        """This device's IPv4 address."""
+        return self._has.station.ifconfig()[0] if self._has.station.isconnected() else None
+
+    async def join_network(self) -> None:
+        """Be on the Wi-Fi of the settings, if any. Raises OSError."""
+        await radio.join(self._has.station, self._wifi)
+
+    async def open_stream(self, host: str, port: int, context: ssl.SSLContext, server_name: str) -> tuple:
+        return await radio.open_stream(host, port, context, server_name)
+
+    def open_udp(self, port: int) -> socket.socket:
+        return radio.open_udp(self._has.station, port)
+
+
+def _is_low(switch) -> "bool | None":
+    return None if switch is None else switch.value() == 0
