@@ -2,11 +2,10 @@
 
 import json
 
-from . import discovery
 from .clock import Clock
 from .flash import Flash
 from .hardware import Hardware
-from .log import log
+from .log import warn
 from .settings import Settings
 
 FILE = "gateway.json"
@@ -37,7 +36,7 @@ class Addresses:
         try:
             self._flash.replace(FILE, json.dumps(address).encode())
         except OSError as error:
-            log("address_not_cached", error=str(error))
+            warn("address_not_cached", error=str(error))
 
     async def _last_right(self) -> list:
         return [] if self._last is None else [self._last]
@@ -46,6 +45,8 @@ class Addresses:
         knows_another = self._last is not None or self._settings.gateway_host is not None
         if not self._settings.mdns or (knows_another and self._clock.ms() < self._search_due_ms):
             return []
+        from . import discovery
+
         found = await discovery.find_gateways(self._board, self._clock)
         self._search_due_ms = self._clock.ms() + SEARCH_EVERY_MS
         return found

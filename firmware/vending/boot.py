@@ -6,7 +6,7 @@ from .app import Device, run_safely
 from .borrowed import borrow, give_back
 from .cabinet import Cabinet
 from .flash import Flash
-from .log import log
+from .log import alarm
 from .settings import Settings
 
 BOOT_ONLY = ("settings", "checks", "wiring", "pins", "drivers", "board")
@@ -25,7 +25,7 @@ def start() -> None:
     try:
         run_safely(device.run(), board)
     except Exception as error:
-        log("device_failed", error=repr(error))
+        alarm("device_failed", error=repr(error))
         board.restart()
         raise
 
@@ -36,7 +36,7 @@ def make_board(wired: Settings) -> Cabinet:
         try:
             return borrow("board").assemble(wired)
         except OSError as error:
-            log("board_unavailable", error=str(error))
+            alarm("board_unavailable", error=str(error))
             time.sleep(BOARD_RETRY_S)
 
 

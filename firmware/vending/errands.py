@@ -6,7 +6,7 @@ from collections import namedtuple
 
 from . import topics
 from .borrowed import borrow, give_back
-from .log import log
+from .log import alarm, warn
 from .messages import Errand, pack
 from .nonces import Nonces
 
@@ -44,11 +44,11 @@ class Errands:
             self._arrived.set()
             return
         if not self._nonces.is_fresh(fields.get("nonce")):
-            log("errand_refused", type=errand.type, reason="stale nonce")
+            warn("errand_refused", type=errand.type, reason="stale nonce")
         elif errand.type in self._residents:
             self._residents[errand.type](fields)
         elif errand.type not in self._modules or len(self._waiting) >= MAX_WAITING:
-            log("errand_refused", type=errand.type, reason="busy")
+            warn("errand_refused", type=errand.type, reason="busy")
         else:
             self._waiting.append(errand)
             self._wake.set()
@@ -63,7 +63,7 @@ class Errands:
                 try:
                     await borrow(names[0]).perform(parts, errand.fields)
                 except Exception as error:  # noqa: BLE001 - an errand may die of anything; vends must not
-                    log("errand_failed", type=errand.type, error=repr(error))
+                    alarm("errand_failed", type=errand.type, error=repr(error))
                 give_back(*names)
             await self._wake.wait()
 

@@ -20,7 +20,7 @@ from collections import namedtuple
 from . import rules
 from .flash import Flash
 from .ids import new_uuid
-from .log import log
+from .log import alarm, warn
 
 FILES = ("journal.0", "journal.1")
 MAX_BYTES = 16_384
@@ -70,7 +70,7 @@ class Journal:
             self._write(line, after)
         except OSError as error:
             self.failed = True
-            log("journal_failed", kind=record[0], error=str(error))
+            alarm("journal_failed", kind=record[0], error=str(error))
             raise JournalFailed(str(error)) from None
         self.state = after
 
@@ -93,10 +93,10 @@ class Journal:
             try:
                 self._compact(self.state)
             except OSError as error:
-                log("journal_still_failed", error=str(error))
+                alarm("journal_still_failed", error=str(error))
             else:
                 self.failed = False
-                log("journal_repaired", generation=self._generation)
+                warn("journal_repaired", generation=self._generation)
 
     def _has_room(self) -> bool:
         try:
@@ -145,7 +145,7 @@ class Journal:
                 self.id = newest.journal_id
             if not newest.torn and not damaged:
                 return
-            log("journal_tail_dropped", generation=self._generation, damaged=damaged)
+            warn("journal_tail_dropped", generation=self._generation, damaged=damaged)
         try:
             if damaged:
                 # What is damaged may be the file that is now written over. If that is cut, this line still tells.
@@ -153,7 +153,7 @@ class Journal:
             self._compact(self.state)
         except OSError as error:
             self.failed = True
-            log("journal_failed", kind="F", error=str(error))
+            alarm("journal_failed", kind="F", error=str(error))
 
 
 def encode(record: tuple) -> bytes:
@@ -165,13 +165,13 @@ def encode(record: tuple) -> bytes:
 def decode(data: bytes) -> "File | None":
     """What a file's bytes hold; None if its head or first records are not whole."""
     lines = data.split(b"\n")
-    head = _record(lines[0])
+    head = decode_line(lines[0])
     if head is None or head[0] != "F" or len(head) != 4:
         return None
     records = []
     size = len(lines[0]) + 1
     for line in lines[1:]:
-        record = _record(line)
+        record = decode_line(line)
         if record is None:
             break
         records.append(record)
@@ -184,10 +184,11 @@ def decode(data: bytes) -> "File | None":
 def is_damaged(data: bytes) -> bool:
     """Whether a line is not whole any more that once was: more than the line was written, so it was not cut short."""
     *lines, rest = data.split(b"\n")
-    return any(_record(line) is None for line in lines) or _record(rest[:-1]) is not None
+    return any(decode_line(line) is None for line in lines) or decode_line(rest[:-1]) is not None
 
 
-def _record(line: bytes) -> "tuple | None":
+def decode_line(line: bytes) -> "tuple | None":
+    """The record of a line without its end; None if it is not whole."""
     body = line[9:]
     if line[:9] != _checksum(body):
         return None

@@ -9,7 +9,7 @@ from .clock import Clock
 from .credentials import Credentials
 from .dispenser import Dispenser
 from .hardware import Hardware
-from .log import log
+from .log import log, warn
 from .mqtt import MqttClient, MqttError, Refused
 from .session import Session
 from .settings import Settings
@@ -87,7 +87,7 @@ class Link:
         try:
             await self._board.join_network()
         except OSError as error:
-            log("network_unavailable", error=str(error))
+            warn("network_unavailable", error=str(error))
             return LATER
         tried: list = []
         for name, find in self._addresses.sources():
@@ -117,7 +117,7 @@ class Link:
         except Refused:
             return self._refused()
         except (OSError, EOFError, asyncio.TimeoutError, MqttError) as error:
-            log("link_failed", state=self.state, host=address[0], port=address[1], error=str(error) or "timed out")
+            warn("link_failed", state=self.state, host=address[0], port=address[1], error=str(error) or "timed out")
             return LATER if self.state == ONLINE else UNREACHED
         finally:
             self._session.close()
@@ -140,7 +140,7 @@ class Link:
 
     def _refused(self) -> str:
         """Token and claim code take turns, so that a device whose claim was answered into the void gets in by token."""
-        log("claim_refused" if self._claims else "login_refused")
+        warn("claim_refused" if self._claims else "login_refused")
         self._claims = not self._claims and self._settings.claim_code is not None
         self._longest_retry_ms = LONGEST_RETRY_REFUSED_MS
         return AGAIN if self._claims else LATER

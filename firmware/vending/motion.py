@@ -3,7 +3,7 @@
 from . import rules
 from .hardware import Hardware
 from .journal import Journal
-from .log import log
+from .log import warn
 from .reports import Reports
 from .settings import Slot
 
@@ -85,7 +85,7 @@ class Motion:
             return False
         self._extra_since_ms = motor_ms
         self._closings = 0
-        log("extra_turn", vend_id=self._vend.vend_id, slot=self._vend.slot)
+        warn("extra_turn", vend_id=self._vend.vend_id, slot=self._vend.slot)
         return True
 
     def _goes_too_far(self, motor_ms: int) -> bool:
@@ -112,7 +112,7 @@ class Motion:
             self._stalled_since_ms = motor_ms
         if motor_ms - self._stalled_since_ms < STALL_MS:
             return False
-        log("motor_jammed", vend_id=self._vend.vend_id, slot=self._vend.slot, current_ma=current_ma)
+        warn("motor_jammed", vend_id=self._vend.vend_id, slot=self._vend.slot, current_ma=current_ma)
         return True
 
     def _finished_an_old_turn(self) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 
 from . import packets
 from .clock import Clock
-from .log import log
+from .log import log, warn
 
 KEEP_ALIVE_S = 10
 PING_EVERY_MS = 5_000
@@ -174,7 +174,7 @@ class MqttClient:
 
     def _deliver(self, first: int, body: bytes) -> None:
         if first & 0x01:
-            log("retained_message_dropped")
+            warn("retained_message_dropped")
             return
         if len(self._inbox) >= MAX_INBOX:
             raise MqttError("inbox full")

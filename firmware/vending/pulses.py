@@ -2,7 +2,7 @@
 
 import time
 
-from .log import log
+from .log import warn
 
 DEBOUNCE_US = 20_000
 QUIET_US = 200_000
@@ -77,5 +77,5 @@ class Acceptor:
             return 0
         amount_minor = worth(self._wired, pulses)
         if not amount_minor:
-            log("pulses_unknown", pin=self._wired.pin, pulses=pulses)
+            warn("pulses_unknown", pin=self._wired.pin, pulses=pulses)
         return amount_minor

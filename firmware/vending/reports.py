@@ -3,7 +3,7 @@
 from . import messages, rules, topics
 from .clock import Clock
 from .journal import Journal
-from .log import log
+from .log import warn
 from .mqtt import MqttClient
 from .nonces import Nonces
 
@@ -88,7 +88,7 @@ class Reports:
         if self._client is None:
             return
         if len(self._news) >= MAX_NEWS:
-            log("news_dropped", channel=channel)
+            warn("news_dropped", channel=channel)
             return
         self._news.append((channel, payload))
         self._client.wake()

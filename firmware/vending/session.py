@@ -9,7 +9,7 @@ from .credentials import Credentials
 from .errands import Errands
 from .hardware import Hardware
 from .journal import Journal
-from .log import log
+from .log import kept, log, warn
 from .mqtt import MqttClient, MqttError
 from .nonces import Nonces
 from .reports import Reports
@@ -86,6 +86,8 @@ class Session:
             await self._beat(client)
         for channel, payload in self._reports.due():
             await client.publish(self._topic(channel), payload)
+        for payload in kept.take(self._boot_id):
+            await client.publish(self._topic(topics.LOG), payload)
         wait_ms = min(self._reports.next_ms(), max(0, self._beat_ms - self._clock.ms()))
         command = self._authentic(await client.receive(wait_ms))
         if command is not None and command.type != "claimed":
@@ -118,15 +120,15 @@ class Session:
             return None
         topic, payload = received
         if topic != self._topic(topics.COMMAND):
-            log("message_refused", reason="unknown topic")
+            warn("message_refused", reason="unknown topic")
             return None
         try:
             command = messages.parse(payload)
         except messages.MessageError as error:
-            log("message_refused", reason=str(error))
+            warn("message_refused", reason=str(error))
             return None
         if not messages.is_authentic(self._key, self._settings.machine_id, self._settings.device_id, command):
-            log("message_refused", reason="wrong MAC", type=command.type)
+            warn("message_refused", reason="wrong MAC", type=command.type)
             return None
         return command
 

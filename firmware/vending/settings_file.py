@@ -5,7 +5,7 @@ import json
 
 from . import checks, settings, signed
 from .flash import Flash
-from .log import log
+from .log import warn
 from .messages import to_hex
 
 FILE = "settings.json"
@@ -38,7 +38,7 @@ def _vouched(flash: Flash, data: bytes) -> bytes:
     """The settings' own text. Raises NotTrusted."""
     keys = signed.trusted_keys(flash, signed.SETTINGS)
     if keys is None:
-        log("settings_unverified", reason="there is no " + signed.TRUST_FILE)
+        warn("settings_unverified", reason="there is no " + signed.TRUST_FILE)
         return signed.parse(data).text.encode() if _is_signed(data) else data
     document = signed.parse(data)
     seen = to_hex(hashlib.sha256(flash.read(signed.TRUST_FILE) + data).digest()).encode()
@@ -60,4 +60,4 @@ def _remember(flash: Flash, seen: bytes) -> None:
     try:
         flash.replace(VERIFIED_FILE, seen)
     except OSError as error:
-        log("settings_verified_each_boot", error=str(error))
+        warn("settings_verified_each_boot", error=str(error))

@@ -4,7 +4,7 @@ import asyncio
 
 from .clock import Clock
 from .hardware import Hardware
-from .log import log
+from .log import alarm, log
 
 LOOK_S = 1
 DISPENSER = "dispenser"
@@ -51,6 +51,6 @@ class Vigil:
             if not silent:
                 self._board.feed_watchdog()
             if silent != told:
-                log("parts_silent", parts=silent)
+                (alarm if silent else log)("parts_silent", parts=silent)
                 told = silent
             await asyncio.sleep(LOOK_S)

@@ -9,7 +9,7 @@ import pytest
 
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
-from firmware.vending import messages
+from firmware.vending import log, messages
 from firmware.vending.commands import Commands
 from firmware.vending.credentials import load_or_make
 from firmware.vending.dispenser import Dispenser
@@ -26,6 +26,7 @@ from firmware.vending.session import Session
 from firmware.vending.settings import Settings
 from firmware.vending.till import LEASE_MS, Till
 from firmware.vending.vigil import LIMITS_MS, SENSORS, Vigil
+from shared.upkeep import LogLines
 from tests.fakes.device_settings import HOME, SLOT
 from tests.fakes.device_settings import SETTINGS as ANY
 from tests.fakes.set_clock import SetClock
@@ -136,6 +137,21 @@ async def test_each_heartbeat_brings_a_fresh_nonce(desk: Desk) -> None:
 async def test_a_greeting_follows_each_hello(desk: Desk) -> None:
     await desk.session.open(desk.wire)
     assert [channel for channel, _ in desk.wire.sent] == ["hello", "sensor"] * 2
+
+
+async def test_lines_of_the_log_are_told_once_also_those_from_before_the_connection(tmp_path: Path) -> None:
+    log.warn("journal_tail_dropped", generation=1)
+    desk = Desk(tmp_path)
+    await desk.session.open(desk.wire)
+    await desk.session.tend(desk.wire)
+    log.alarm("journal_failed", kind="A")
+    for _ in range(3):
+        await desk.session.tend(desk.wire)
+    told = [LogLines.model_validate_json(json.dumps(message)).lines for message in desk.times("log")]
+    assert [[(line.number, line.event) for line in lines] for lines in told] == [
+        [(0, "journal_tail_dropped")],
+        [(1, "journal_failed")],
+    ]
 
 
 async def test_an_errand_is_run_if_it_quotes_a_fresh_nonce(desk: Desk) -> None:
