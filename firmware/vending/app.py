@@ -8,7 +8,6 @@ from .addresses import Addresses
 from .clock import Clock
 from .commands import Commands
 from .credentials import load_or_make
-from .discovery import Announcer
 from .dispenser import Dispenser
 from .errands import Errands, Parts
 from .flash import Flash
@@ -16,7 +15,7 @@ from .hardware import Hardware
 from .ids import new_uuid
 from .journal import Journal
 from .link import Link
-from .log import kept, log, warn
+from .log import log
 from .mqtt import MqttClient
 from .nonces import Nonces
 from .reports import Reports
@@ -38,7 +37,6 @@ class Device:
     ) -> None:
         context = site_context(settings.ca_der)
         clock = Clock()
-        kept.ms = clock.ms
         boot_id = new_uuid()
         nonces = Nonces(clock)
         journal = Journal(flash)
@@ -51,7 +49,12 @@ class Device:
         self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock, vigil)
         till = Till(clock, journal)
         self.sensors = Sensors(board, journal, settings.slots, self.reports, till, vigil)
-        self.announcer = Announcer(board, clock, settings.device_id)
+        self._announcer = None
+        if settings.mdns:
+            # What is imported is in RAM: 5 kB that a device does without whose gateway's address is given.
+            from .discovery import Announcer
+
+            self._announcer = Announcer(board, clock, settings.device_id)
         commands = Commands(journal, settings.slots, nonces, self.dispenser, till)
         credentials = load_or_make(flash)
         residents: dict = {}
@@ -70,14 +73,14 @@ class Device:
         self._recover()
         parts = [self.link.run(), self.dispenser.run(), self.sensors.run(), self.journal.run(), self.vigil.run()]
         parts.append(self.errands.run(self._parts))
-        if self._settings.mdns:
-            parts.append(self.announcer.run())
+        if self._announcer is not None:
+            parts.append(self._announcer.run())
         await asyncio.gather(*parts)
 
     def _recover(self) -> None:
         homes = {slot: self._board.home(slot) for slot in self._settings.slots}
         for record in rules.recover(self.journal.state, homes):
-            warn("vend_recovered", kind=record[0], epoch=record[1], seq=record[2])
+            log("vend_recovered", kind=record[0], epoch=record[1], seq=record[2])
             self.journal.note(record)
 
 

@@ -14,6 +14,9 @@ from tests.firmware.vm.device import CUT, compile_firmware
 from tests.firmware.vm.site import PRICE_MINOR, VmSite, vm_site
 
 MAX_HEAP_BYTES = 90_000
+NOT_NEEDED = {"board", "checks", "drivers", "pins", "settings", "wiring"} | {"discovery", "dns"}
+NOT_NEEDED |= {"panel", "pca9685", "servo", "shift", "stepper", "thermometers"}
+"""Of a device that has read its settings, knows its gateway's address and has motors, a beam and a coin acceptor."""
 FAST = Habits(speed=5)
 
 
@@ -45,6 +48,9 @@ async def test_it_claims_itself_takes_coins_once_and_turns_its_motor_once(tmp_pa
         heap_bytes, stand_ins = await device.heap(), device.said("heap")[0]["bytes"]
         print(f"live heap after connect: {heap_bytes - stand_ins} bytes, and {stand_ins} of the stand-ins")
         assert heap_bytes - stand_ins <= MAX_HEAP_BYTES
+        modules = set(device.said("heap")[-1]["modules"])
+        assert {"app", "motors", "beam", "pulses"} <= modules
+        assert not modules & NOT_NEEDED
         vend_id = await buy(site)
         await until(lambda: bool(device.said("acknowledge_received") and device.said("credit_acknowledged")))
         assert site.world().motor_starts == {vend_id: 1} == site.world().drops

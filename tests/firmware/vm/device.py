@@ -123,7 +123,7 @@ class VmDevice:
         self._tell(f"link {'up' if up else 'down'}")
 
     async def heap(self) -> int:
-        """The bytes that are live on the VM's heap now."""
+        """The bytes that are live on the VM's heap now; the log's `heap` tells which of the firmware's modules are."""
         count = len(self.said("heap"))
         self._tell("heap")
         await until(lambda: len(self.said("heap")) > count, STOP_S)

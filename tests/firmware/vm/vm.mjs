@@ -42,7 +42,9 @@ function watch(timeout_ms) {
 function tellHeap() {
   // Only between two calls into the VM does its collector see all that is live.
   mp.runPython("import gc; gc.collect()");
-  mp.runPython("import gc, json; print(json.dumps({'event': 'heap', 'bytes': gc.mem_alloc()}))");
+  mp.runPython("bytes = gc.mem_alloc(); import json, sys");
+  mp.runPython("modules = [name[8:] for name in sys.modules if name.startswith('vending.')]");
+  mp.runPython("print(json.dumps({'event': 'heap', 'bytes': bytes, 'modules': modules}))");
 }
 
 function obey(line) {
