@@ -5,7 +5,7 @@ import json
 from .clock import Clock
 from .flash import Flash
 from .hardware import Hardware
-from .log import log
+from .log import warn
 from .settings import Settings
 
 FILE = "gateway.json"
@@ -36,7 +36,7 @@ class Addresses:
         try:
             self._flash.replace(FILE, json.dumps(address).encode())
         except OSError as error:
-            log("address_not_cached", error=str(error))
+            warn("address_not_cached", error=str(error))
 
     async def _last_right(self) -> list:
         return [] if self._last is None else [self._last]

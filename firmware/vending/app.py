@@ -15,7 +15,7 @@ from .hardware import Hardware
 from .ids import new_uuid
 from .journal import Journal
 from .link import Link
-from .log import log
+from .log import kept, log, warn
 from .mqtt import MqttClient
 from .nonces import Nonces
 from .reports import Reports
@@ -37,6 +37,7 @@ class Device:
     ) -> None:
         context = site_context(settings.ca_der)
         clock = Clock()
+        kept.ms = clock.ms
         boot_id = new_uuid()
         nonces = Nonces(clock)
         journal = Journal(flash)
@@ -80,7 +81,7 @@ class Device:
     def _recover(self) -> None:
         homes = {slot: self._board.home(slot) for slot in self._settings.slots}
         for record in rules.recover(self.journal.state, homes):
-            log("vend_recovered", kind=record[0], epoch=record[1], seq=record[2])
+            warn("vend_recovered", kind=record[0], epoch=record[1], seq=record[2])
             self.journal.note(record)
 
 
