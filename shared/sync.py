@@ -26,6 +26,7 @@ from shared.payments import (
     PaymentGivenBack,
     PaymentVoided,
 )
+from shared.upkeep import DeviceInstruction, DeviceInstructionEnded, SettingsAssigned, SettingsReported
 
 FactBody = Annotated[
     OrderPlaced
@@ -44,12 +45,20 @@ FactBody = Annotated[
     | PaymentGivenBack
     | PaymentVoided
     | DeviceClaimed
-    | DeviceLinkChanged,
+    | DeviceLinkChanged
+    | DeviceInstructionEnded
+    | SettingsReported,
     Field(discriminator="event"),
 ]
 
 ChangeBody = Annotated[
-    MachineVersion | ProductVersion | PlanogramVersion | ExpectedDevice | StockInstruction,
+    MachineVersion
+    | ProductVersion
+    | PlanogramVersion
+    | ExpectedDevice
+    | StockInstruction
+    | DeviceInstruction
+    | SettingsAssigned,
     Field(discriminator="kind"),
 ]
 

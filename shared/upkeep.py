@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 
 from shared.contract import Digest, Instant, Message, Name, Nonce, SlotCode
 from shared.devices import DeviceMessage, Evidence
+from shared.signed import SignedText
 
 Pin = Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")]
 Zone = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,16}$")]
@@ -159,3 +160,31 @@ class DeviceInstructionEnded(Message):
     state: RequestState
     reason: Reason | None = None
     evidence: Evidence | None = None
+
+
+SettingsVersion = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class SettingsAssigned(Message):
+    """Change from the cloud: the device shall run on these settings, a higher version instead of a lower one.
+
+    The file that a device fetches is `signed.to_line()`; the SHA-256 of that is what it reports.
+    """
+
+    kind: Literal["settings_assigned"] = "settings_assigned"
+    device_id: UUID
+    machine_id: UUID
+    version: SettingsVersion
+    signed: SignedText
+
+
+class SettingsReported(Message):
+    """Fact: what a device says of its settings is another than before."""
+
+    event: Literal["settings_reported"] = "settings_reported"
+    device_id: UUID
+    machine_id: UUID
+    digest: Digest | None
+    state: SettingsState
+    offered: Digest | None
+    reason: Reason | None
