@@ -1,3 +1,7 @@
 """The software of a Larder device. Written for MicroPython on the ESP32; the simulator runs the same files."""
 
 VERSION = "0.1.0"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text names the setting. Here, for what reads them is forgotten after."""

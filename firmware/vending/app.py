@@ -1,7 +1,6 @@
 """The composition root: builds every part of the device and runs them together. `boot.py` starts it."""
 
 import asyncio
-import ssl
 
 from . import VERSION, rules
 from .addresses import Addresses
@@ -21,7 +20,8 @@ from .nonces import Nonces
 from .reports import Reports
 from .sensors import Sensors
 from .session import Session
-from .settings import Settings, SettingsError
+from .settings import Settings
+from .sockets import site_context
 from .till import Till
 from .vigil import Vigil
 
@@ -94,14 +94,3 @@ def run_safely(program, board: Hardware) -> None:
         asyncio.run(program)
     finally:
         board.make_safe()
-
-
-def site_context(ca_der: bytes) -> ssl.SSLContext:
-    """TLS that trusts the site's own CA and nobody else. Raises SettingsError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = ssl.CERT_REQUIRED
-    try:
-        context.load_verify_locations(cadata=ca_der)
-    except (OSError, ValueError):
-        raise SettingsError("ca_pem must be a PEM certificate") from None
-    return context

@@ -1,8 +1,8 @@
 """What a settings file is checked with. Pure, and nothing but Python: the cloud may run the same checks."""
 
+from . import SettingsError
 
-class SettingsError(Exception):
-    """The settings cannot be used; the text names the setting."""
+__all__ = ("SettingsError", "is_digits", "is_int", "is_text", "merge", "require")
 
 
 def require(holds: bool, reason: str) -> None:

@@ -13,6 +13,7 @@ from .log import log, warn
 from .mqtt import MqttClient, MqttError, Refused
 from .session import Session
 from .settings import Settings
+from .sockets import SERVER_NAME
 from .vigil import LINK, Vigil
 
 OPEN_S = 6
@@ -21,7 +22,6 @@ LONGEST_RETRY_MS = 2_000
 LONGEST_RETRY_REFUSED_MS = 10_000
 STEADY_MS = 5_000
 """A connection that lasted so long lets the next retry start from the shortest wait again."""
-SERVER_NAME = "gateway.larder"
 
 OFFLINE = "offline"
 CONNECTING = "connecting"
