@@ -10,7 +10,9 @@ CREDIT = "credit"
 FAULT = "fault"
 LOCKED = "locked"
 OFFLINE = "offline"
-SIGNALS = (IDLE, VENDING, CREDIT, FAULT, LOCKED, OFFLINE)
+SETUP = "setup"
+RESET = "reset"
+SIGNALS = (IDLE, VENDING, CREDIT, FAULT, LOCKED, OFFLINE, SETUP, RESET)
 """What the board's LED and buzzer can tell."""
 
 

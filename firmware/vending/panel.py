@@ -1,6 +1,6 @@
 """What LED and buzzer tell to who stands at the machine: a pattern of eight steps a second."""
 
-from .hardware import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, VENDING
+from .hardware import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, RESET, SETUP, VENDING
 from .lines import FULL
 
 STEP_MS = 125
@@ -13,6 +13,8 @@ _PATTERNS = {
     FAULT: (0b10100000, 0b10101000),
     LOCKED: (0b11110000, 0b11110000),
     OFFLINE: (0b10000000, 0),
+    SETUP: (0b11001100, 0),
+    RESET: (0b10101010, 0b11111111),
 }
 """Kind → light, again and again, and sound, once; the highest bit comes first."""
 
