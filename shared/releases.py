@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from shared.contract import Digest, Message
 from shared.devices import DeviceMessage
+from shared.signed import SignedText
 
 MAX_FILES = 80
 MAX_APP_BYTES = 512 * 1024
@@ -35,10 +36,13 @@ class ReleaseKind(StrEnum):
     """MicroPython itself: one file, into the idle one of two partitions."""
 
 
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}\.(mpy|bin)$")]
+
+
 class ReleaseFile(Message):
     """One file, fetched by its SHA-256."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,40}\.(mpy|bin)$")]
+    name: FileName
     size: Annotated[int, Field(ge=1, le=MAX_IMAGE_BYTES)]
     sha256: Digest
 
@@ -66,6 +70,36 @@ class Manifest(Message):
         if sum(file.size for file in self.files) > most or (self.kind is ReleaseKind.IMAGE and len(names) != 1):
             raise ValueError("larger than a device has room for")
         return self
+
+
+class ReleaseBundle(Message):
+    """What the signing tool makes and the cloud is given: the signed text of a Manifest, and all its files."""
+
+    v: Literal[1] = 1
+    signed: SignedText
+    """As a file it is `signed.to_line()`: the SHA-256 of that is the release's digest."""
+    files: Annotated[dict[FileName, Annotated[str, StringConstraints(max_length=2**21)]], Field(max_length=MAX_FILES)]
+    """Base64 of each, by its name."""
+
+
+class AssignedRelease(Message):
+    """A signed release as a file."""
+
+    digest: Digest
+    size: Annotated[int, Field(ge=1, le=32_768)]
+
+
+class FirmwareAssigned(Message):
+    """Change from the cloud: the device shall run this release; none: it keeps what it runs.
+
+    Another `assignment_id` with the same release means: try again, though it was given up.
+    """
+
+    kind: Literal["firmware_assigned"] = "firmware_assigned"
+    assignment_id: UUID
+    device_id: UUID
+    machine_id: UUID
+    release: AssignedRelease | None
 
 
 class FirmwareState(StrEnum):
@@ -100,3 +134,28 @@ class FirmwareReport(DeviceMessage):
     fetched: Annotated[int, Field(ge=0, le=MAX_IMAGE_BYTES)] = 0
     """Bytes of it that lie on the device's flash."""
     reason: Annotated[str, StringConstraints(max_length=60)] | None = None
+
+
+class FirmwareChanged(Message):
+    """Fact: what a device says of its firmware is another than before. Of how much it has fetched nothing is told."""
+
+    event: Literal["firmware_changed"] = "firmware_changed"
+    device_id: UUID
+    machine_id: UUID
+    running: FirmwareRunning
+    state: FirmwareState
+    offered: Digest | None
+    reason: Annotated[str, StringConstraints(max_length=60)] | None
+
+
+class FirmwareGivenUp(Message):
+    """Fact: the gateway offers this no more: it is not to be believed, or the device has failed with it too often.
+
+    Until it is assigned anew.
+    """
+
+    event: Literal["firmware_given_up"] = "firmware_given_up"
+    assignment_id: UUID
+    device_id: UUID
+    machine_id: UUID
+    reason: Annotated[str, StringConstraints(max_length=120)]

@@ -5,6 +5,8 @@ gateway committed and hashed, so that both sides can compare one hash chain. Tel
 
 A gateway whose ledger was restored asks for the facts it has told and lost: `GET /v1/sync/facts?epoch=E&after=S&
 before_epoch=N&limit=500` answers with its own facts above (E, S) and below epoch N, as NDJSON under a `RecalledHeader`.
+
+A release's files lie at `GET /v1/sync/files/{sha256}`; `Range: bytes=N-` goes on where a download was cut.
 """
 
 import hashlib
@@ -26,6 +28,7 @@ from shared.payments import (
     PaymentGivenBack,
     PaymentVoided,
 )
+from shared.releases import FirmwareAssigned, FirmwareChanged, FirmwareGivenUp
 from shared.upkeep import DeviceInstruction, DeviceInstructionEnded, SettingsAssigned, SettingsReported
 
 FactBody = Annotated[
@@ -46,6 +49,8 @@ FactBody = Annotated[
     | PaymentVoided
     | DeviceClaimed
     | DeviceLinkChanged
+    | FirmwareChanged
+    | FirmwareGivenUp
     | DeviceInstructionEnded
     | SettingsReported,
     Field(discriminator="event"),
@@ -57,6 +62,7 @@ ChangeBody = Annotated[
     | PlanogramVersion
     | ExpectedDevice
     | StockInstruction
+    | FirmwareAssigned
     | DeviceInstruction
     | SettingsAssigned,
     Field(discriminator="kind"),
