@@ -41,6 +41,8 @@ class SimulatedBoard(Hardware):
         zones = settings.board.temperatures.zones if settings.board.temperatures else {}
         self._temperatures: dict[str, int] = {zone: before.temperatures.get(zone, COLD) for zone in zones}
         self._door_is_open = before.door_is_open if settings.board.door else None
+        self._beam_is_blocked = before.beam_is_blocked
+        self._drops_seen = self._drops_unseen = 0
         self._has_empty_sensor = {slot: wiring.empty is not None for slot, wiring in settings.slots.items()}
         self.coins_minor = 0
         self._coins_taken_minor = before.coins_minor
@@ -64,7 +66,15 @@ class SimulatedBoard(Hardware):
         return self._coils[slot].is_home(time.monotonic())
 
     def drops(self) -> int | None:
-        return sum(coil.drops for coil in self._coils.values())
+        fallen = sum(coil.drops for coil in self._coils.values())
+        if self._beam_is_blocked:
+            self._drops_unseen = fallen - self._drops_seen
+        else:
+            self._drops_seen = fallen - self._drops_unseen
+        return self._drops_seen
+
+    def beam_is_blocked(self) -> bool:
+        return self._beam_is_blocked
 
     def is_empty(self, slot: str) -> bool | None:
         return self._coils[slot].stock == 0 if self._has_empty_sensor[slot] else None
@@ -141,6 +151,12 @@ class SimulatedBoard(Hardware):
         self._log.write("door_open" if is_open else "door_closed")
         self._door_is_open = is_open
 
+    def set_beam(self, is_blocked: bool) -> None:
+        """Put something into the beam of the drop sensor, or take it away."""
+        self.drops()
+        self._log.write("beam_blocked" if is_blocked else "beam_free")
+        self._beam_is_blocked = is_blocked
+
     def set_temperature(self, zone: str, hundredths: int) -> None:
         """Raises KeyError for a zone that the settings do not name."""
         self._temperatures[zone]
@@ -172,6 +188,7 @@ class SimulatedBoard(Hardware):
             "coils": {slot: coil.appearance(time.monotonic()) for slot, coil in self._coils.items()},
             "link_is_up": self.link_is_up,
             "door_is_open": self._door_is_open,
+            "beam_is_blocked": self._beam_is_blocked,
             "temperatures": self._temperatures,
             "accepts_money": self.accepts_money,
             "coins_taken_minor": self._coins_taken_minor,

@@ -63,5 +63,9 @@ class Beam:
         """How often something has broken it since boot."""
         return self._breaks.count()
 
+    def is_blocked(self) -> bool:
+        """Whether it is broken now, for however long: no edge tells of a beam that was dead before the board was."""
+        return self._pin.value() == self._active
+
     def _on_edge(self, pin) -> None:
         self._breaks.change(pin.value() == self._active)

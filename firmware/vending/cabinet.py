@@ -74,6 +74,9 @@ class Cabinet(Hardware):
         """How often the drop sensor has seen something since boot; None without one."""
         return None if self._has.beam is None else self._has.beam.count()
 
+    def beam_is_blocked(self) -> bool:
+        return self._has.beam is not None and self._has.beam.is_blocked()
+
     def is_empty(self, slot: str) -> "bool | None":
         """What the slot's own sensor says; None without one."""
         return _is_low(self._has.empties[slot])

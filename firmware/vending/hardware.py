@@ -45,6 +45,13 @@ class Hardware:
         """How often the drop sensor has seen a product fall since boot."""
         raise NotImplementedError
 
+    def beam_is_blocked(self) -> bool:
+        """Whether something is in the beam of the drop sensor now, or it is dead; False without one.
+
+        What falls then is not seen.
+        """
+        raise NotImplementedError
+
     def is_empty(self, slot: str) -> "bool | None":
         """What the slot's own sensor says."""
         raise NotImplementedError

@@ -16,7 +16,10 @@ STALL_MS = 100
 
 
 class Motion:
-    """From the motor's one start on. `drop`, `left_home`: None without the sensor. Times are since the start."""
+    """From the motor's one start on. Times are since the start.
+
+    `drop`, `left_home`: None without the sensor; `drop` also if its beam was blocked before anything could fall.
+    """
 
     def __init__(
         self, vend: rules.Vend, slot: Slot, home: "bool | None", board: Hardware, journal: Journal, reports: Reports
@@ -29,7 +32,7 @@ class Motion:
         self._home_before = home
         self._home = home
         self._drops_before = board.drops()
-        self.drop = None if self._drops_before is None else False
+        self.drop = None if self._drops_before is None or self._sees_nothing() else False
         self.left_home = None if home is None else False
         self._least_away_ms = min(BOUNCE_MS, slot.turn_ms // (8 * slot.home_edges))
         self._opened_ms: "int | None" = None
@@ -38,6 +41,13 @@ class Motion:
         self._extra_since_ms: "int | None" = None
         self._dropped_ms: "int | None" = None
         self._stalled_since_ms: "int | None" = None
+
+    def _sees_nothing(self) -> bool:
+        """Whether what falls cannot be seen: then nobody may say that nothing fell."""
+        if not self._board.beam_is_blocked():
+            return False
+        warn("drop_beam_blocked", vend_id=self._vend.vend_id, slot=self._vend.slot)
+        return True
 
     def look(self, motor_ms: int) -> None:
         """Read the sensors; journal what is seen for the first time."""
@@ -72,7 +82,8 @@ class Motion:
         return self._turn_is_done(motor_ms) and not self._takes_another(motor_ms)
 
     def evidence(self, motor_ms: int) -> rules.Evidence:
-        return rules.Evidence(self.drop, self.left_home, self._home_before, self._home, motor_ms)
+        drop = None if self.drop is False and self._sees_nothing() else self.drop
+        return rules.Evidence(drop, self.left_home, self._home_before, self._home, motor_ms)
 
     def _turn_is_done(self, motor_ms: int) -> bool:
         if self._home is None:

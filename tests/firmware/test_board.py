@@ -198,6 +198,15 @@ def test_the_drop_beam_counts_what_breaks_it_long_enough() -> None:
     assert board.drops() == 1
 
 
+@pytest.mark.parametrize(("active", "blocked"), [(0, 0), (1, 1)])
+def test_a_beam_that_was_blocked_before_the_board_booted_is_seen(active: int, blocked: int) -> None:
+    board = wired({"drop": {"pin": 27, "active": active}})
+    machine.drive_input(27, 1 - blocked)
+    assert not board.beam_is_blocked()
+    machine.levels[27] = blocked
+    assert board.beam_is_blocked()
+
+
 def test_switches_door_current_and_temperature_are_told() -> None:
     onewire.sensors[b"\x28" * 8] = 64
     parts = {
@@ -222,6 +231,7 @@ def test_what_is_not_fitted_says_nothing() -> None:
     board = wired()
     told = (board.home("A1"), board.is_empty("A1"), board.drops(), board.door_is_open(), board.current_ma("A1"))
     assert (told, board.temperatures(), board.take_money()) == ((None,) * 5, {}, 0)
+    assert not board.beam_is_blocked()
     board.signal("idle")
 
 

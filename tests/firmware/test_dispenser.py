@@ -64,6 +64,16 @@ class Bench:
         return [kind for kind in (json.loads(line)["kind"] for line in lines) if kind != "restock"]
 
 
+async def test_what_falls_through_a_blocked_beam_is_not_known_and_counts_for_no_other_vend(tmp_path: Path) -> None:
+    SimulatedBoard(SETTINGS, tmp_path, Habits(opening_stock=1)).set_beam(True)
+    bench = Bench(tmp_path)
+    vend = await bench.vend()
+    assert (vend.evidence.drop, vend.evidence.left_home) == (None, True)
+    assert read_world(tmp_path).drops == {VEND: 1}
+    bench.board.set_beam(False)
+    assert (await bench.vend(2)).evidence.drop is False
+
+
 async def test_a_turn_drops_one_product_and_ends_at_home(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     vend = await bench.vend()
@@ -107,13 +117,13 @@ async def test_the_record_is_on_flash_before_the_motor_starts(tmp_path: Path) ->
     assert seen == ["FHAS"]
 
 
-@pytest.mark.parametrize("moment", ["motor_start", "left_home", "drop"])
-async def test_whatever_ends_the_program_stops_the_motor(tmp_path: Path, moment: str) -> None:
+@pytest.mark.parametrize(("moment", "kind"), [("motor_start", "S"), ("left_home", "L"), ("drop", "P")])
+async def test_whatever_ends_the_program_stops_the_motor(tmp_path: Path, moment: str, kind: str) -> None:
     bench = Bench(tmp_path, habits=Habits(speed=5))
     bench.journal.append(("A", 1, 1, VEND, "A1"))
     running = asyncio.create_task(bench.dispenser.run())
     bench.dispenser.wake()
-    await until(lambda: moment in bench.moves())
+    await until(lambda: moment in bench.moves() and kind in bench.kinds())
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

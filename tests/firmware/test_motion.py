@@ -23,12 +23,20 @@ TWO_TURNS = TURN | {1050: False, 1900: True, 2000: False, 2850: True}
 
 
 class WrittenCoil(Hardware):
-    """`homes`: as in TURN, {} without a switch. `drops`: when something falls, None without a sensor. `draws`: mA."""
+    """`homes`: as in TURN, {} without a switch. `drops`: when something falls, None without a sensor. `draws`: mA.
+
+    `blocked`: from when to when something is in the beam that does not count, or not yet.
+    """
 
     def __init__(
-        self, homes: dict[int, bool], drops: tuple[int, ...] | None = (), draws: dict[int, int] | None = None
+        self,
+        homes: dict[int, bool],
+        drops: tuple[int, ...] | None = (),
+        draws: dict[int, int] | None = None,
+        blocked: range = range(0),
     ) -> None:
         self.now_ms = 0
+        self._blocked = blocked
         self._homes, self._drops, self._draws = homes, drops, draws
 
     def home(self, slot: str) -> bool | None:
@@ -36,6 +44,9 @@ class WrittenCoil(Hardware):
 
     def drops(self) -> int | None:
         return None if self._drops is None else sum(ms <= self.now_ms for ms in self._drops)
+
+    def beam_is_blocked(self) -> bool:
+        return self.now_ms in self._blocked
 
     def current_ma(self, slot: str) -> int | None:
         return None if self._draws is None else self._draws[max(ms for ms in self._draws if ms <= self.now_ms)]
@@ -60,6 +71,24 @@ class Stopped:
 def test_a_turn_ends_at_home(tmp_path: Path) -> None:
     stopped = Stopped(tmp_path, WrittenCoil(TURN, (800,)))
     assert (stopped.at_ms, stopped.evidence[:4]) == (950, (True, True, True, True))
+
+
+@pytest.mark.parametrize(
+    ("blocked", "at_ms"), [(range(10_000), 950), (range(10), 950), (range(945, 10_000), PROFILE.max_ms)]
+)
+def test_a_blocked_beam_does_not_say_that_nothing_fell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], blocked: range, at_ms: int
+) -> None:
+    """Dead or blocked as the motor starts, so that there is no second turn for what may have fallen; or at the end."""
+    stopped = Stopped(tmp_path, WrittenCoil(TURN, (), blocked=blocked), PROFILE._replace(extra_turn=True))
+    assert stopped.evidence.drop is None
+    assert "drop_beam_blocked" in capsys.readouterr().out
+    assert stopped.at_ms == at_ms
+
+
+def test_without_a_beam_none_is_blocked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Stopped(tmp_path, WrittenCoil(TURN, None)).evidence.drop is None
+    assert "drop_beam_blocked" not in capsys.readouterr().out
 
 
 def test_a_turn_without_a_switch_ends_by_time(tmp_path: Path) -> None:
