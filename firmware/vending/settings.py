@@ -96,7 +96,7 @@ def parse(data: bytes) -> Settings:
     require(is_text(values["mdns_interface"], 7, 15, optional=True), "mdns_interface must be an IPv4 address")
     require(values["mdns"] or values["gateway_host"] is not None, "gateway_host is needed when mdns is false")
     values["ca_der"] = der(values.pop("ca_pem"))
-    values["slots"] = _slots(values["slots"])
+    values["slots"] = parse_slots(values["slots"])
     values["board"] = parse_parts(values["board"])
     pins.check(values["board"], values["slots"])
     values["wifi"] = _wifi(values["wifi"])
@@ -113,7 +113,8 @@ def der(pem: object) -> bytes:
         raise SettingsError("ca_pem must be a PEM certificate") from None
 
 
-def _slots(given: object) -> dict:
+def parse_slots(given: object) -> dict:
+    """The setting `slots`: code → Slot. Raises SettingsError."""
     if not isinstance(given, dict) or not 1 <= len(given) <= MAX_SLOTS:
         raise SettingsError("slots must name 1 to 60 slots")
     slots = {}
