@@ -146,6 +146,7 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
             failpoints=Failpoints(configured.failpoint),
             draining=draining,
             pool_size=configured.pool_size,
+            release_keys=configured.release_keys,
         )
         where = server.url_of(bound)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from quart import Blueprint
 
 from cloud.auth import routes as auth_routes
@@ -15,6 +16,7 @@ from cloud.inventory import routes as inventory_routes
 from cloud.onboarding import routes as onboarding_routes
 from cloud.onboarding.service import OnboardingService
 from cloud.orders import routes as orders_routes
+from cloud.rollouts.routes import RolloutRoutes
 from cloud.sync.routes import SyncRoutes
 from cloud.watch import Watch
 
@@ -26,6 +28,7 @@ def blueprint(
     clock: Clock,
     failpoints: Failpoints,
     draining: asyncio.Event,
+    release_keys: dict[str, Ed25519PublicKey],
 ) -> Blueprint:
     """The API."""
     api = Blueprint("api", __name__, url_prefix="/v1")
@@ -36,4 +39,5 @@ def blueprint(
     api.register_blueprint(inventory_routes.blueprint(database, auth))
     api.register_blueprint(catalog_routes.blueprint(database, auth))
     api.register_blueprint(devices_routes.blueprint(database, auth))
+    api.register_blueprint(RolloutRoutes(database, auth, clock, release_keys).blueprint())
     return api

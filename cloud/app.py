@@ -1,6 +1,7 @@
 """The composition root: builds every part and puts the web application together."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from cloud.dashboard import routes as dashboard
 from cloud.database import Database
 from cloud.errors import LarderError, Refused, Unavailable
 from cloud.failpoints import Failpoints
+from cloud.rollouts.rules import keys_by_id
 from cloud.short_websocket import ShortWebsocket
 from cloud.watch import Watch
 from cloud.web import problem
@@ -45,9 +47,18 @@ _CODES = {
 
 
 def create_app(
-    database_url: str, *, clock: Clock, failpoints: Failpoints, draining: asyncio.Event, pool_size: int = 8
+    database_url: str,
+    *,
+    clock: Clock,
+    failpoints: Failpoints,
+    draining: asyncio.Event,
+    pool_size: int = 8,
+    release_keys: Sequence[str] = (),
 ) -> Quart:
-    """The cloud on a migrated database. Setting `draining` ends all streams; a part that dies sets it too."""
+    """The cloud on a migrated database. Setting `draining` ends all streams; a part that dies sets it too.
+
+    `release_keys` are the Ed25519 public keys, in hex, of those who may sign releases.
+    """
     database = Database(database_url, failpoints, pool_size=pool_size)
     watch = Watch(database_url)
     auth = AuthService(database, clock)
@@ -55,7 +66,7 @@ def create_app(
     app.asgi_websocket_class = ShortWebsocket
     app.config["BACKGROUND_TASK_SHUTDOWN_TIMEOUT"] = 0.1  # those only throw messages away
     app.config["MAX_CONTENT_LENGTH"] = MAX_BATCH_BYTES
-    app.register_blueprint(api.blueprint(database, auth, watch, clock, failpoints, draining))
+    app.register_blueprint(api.blueprint(database, auth, watch, clock, failpoints, draining, keys_by_id(release_keys)))
     app.register_blueprint(dashboard.blueprint(database, auth, watch, clock, draining))
     _serve_health(app, database)
     _answer_errors(app, clock)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from cloud.errors import SettingsError
 
@@ -26,6 +26,13 @@ def _postgres_url(value: str) -> str:
     return value
 
 
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Settings(BaseModel):
     """Every setting with its default. An empty environment gives a working demo on the loopback interface."""
 
@@ -43,6 +50,8 @@ class Settings(BaseModel):
     """0 takes a free one."""
     pool_size: Annotated[int, Field(ge=1, le=100)] = 8
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    release_keys: Annotated[tuple[PublicKey, ...], BeforeValidator(_split)] = ()
+    """Ed25519 public keys in hex, comma-separated: only what one of them has signed is published as a release."""
     failpoint: str = ""
     """Tests only, from LARDER_FAILPOINT."""
 

@@ -12,7 +12,7 @@ from cloud.devices.rules import device_steps
 from cloud.errors import FactRefused
 from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code
 from cloud.onboarding.service import append_changes
-from shared.contract import Instant, Message, Name
+from shared.contract import Digest, Instant, Message, Name
 from shared.devices import DeviceHealth, ExpectedDevice
 from shared.sync import Fact
 
@@ -47,14 +47,23 @@ _EXPECTED = """
 """
 _LIST = """
     SELECT d.id AS device_id, d.machine_id, d.name, d.claimed_at, d.online, d.link_changed_at, d.link_reason,
-           h.at AS health_at, h.firmware, h.uptime_s, h.free_bytes, h.rssi_dbm, h.journal_bytes
+           h.at AS health_at, h.firmware, h.uptime_s, h.free_bytes, h.rssi_dbm, h.journal_bytes,
+           f.slot AS running_slot, f.digest AS running_digest, f.version AS running_version,
+           f.state AS firmware_state, f.reason AS firmware_reason, f.changed_at AS firmware_changed_at,
+           a.digest AS assigned_digest, r.version AS assigned_version, a.given_up_reason
     FROM devices d LEFT JOIN device_health h ON h.tenant_id = d.tenant_id AND h.device_id = d.id
+    LEFT JOIN device_firmware f ON f.tenant_id = d.tenant_id AND f.device_id = d.id
+    LEFT JOIN firmware_assignments a ON a.tenant_id = d.tenant_id AND a.device_id = d.id
+    LEFT JOIN releases r ON r.tenant_id = a.tenant_id AND r.digest = a.digest
     WHERE d.id > $1 ORDER BY d.id LIMIT $2
 """
 
 
 class DeviceRow(Message):
-    """A device as operators see it; the health fields are of its newest sample."""
+    """A device as operators see it; the health fields are of its newest sample.
+
+    What runs is what the device itself says; what was assigned is a wish, and `given_up_reason` why it came to nothing.
+    """
 
     device_id: UUID
     machine_id: UUID
@@ -69,6 +78,15 @@ class DeviceRow(Message):
     free_bytes: int | None
     rssi_dbm: int | None
     journal_bytes: int | None
+    running_slot: str | None
+    running_digest: Digest | None
+    running_version: str | None
+    firmware_state: str | None
+    firmware_reason: str | None
+    firmware_changed_at: Instant | None
+    assigned_digest: Digest | None
+    assigned_version: str | None
+    given_up_reason: str | None
 
 
 async def expect_device(

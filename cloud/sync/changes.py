@@ -9,6 +9,7 @@ from cloud.database import Database, Transaction
 from cloud.devices import service as devices
 from cloud.inventory import service as inventory
 from cloud.onboarding.service import change_bounds, changes_since
+from cloud.rollouts import service as rollouts
 from shared.sync import ChangeBody, Changes
 
 log = structlog.get_logger()
@@ -45,5 +46,6 @@ async def _full(transaction: Transaction, caller: GatewayCaller, newest: int) ->
         *await catalog.current(transaction, caller.site_id),
         *await devices.expected(transaction, caller.site_id),
         *await inventory.pending(transaction, caller.site_id),
+        *await rollouts.assignments(transaction, caller.site_id),
     ]
     return Changes(cursor=newest, full=True, more=False, changes=tuple(state))

@@ -14,6 +14,7 @@ from cloud.errors import FactRefused
 from cloud.inventory import service as inventory
 from cloud.orders import service as orders
 from cloud.payments import service as payments
+from cloud.rollouts import service as rollouts
 from shared.sync import Fact
 
 Handler = Callable[[Transaction, UUID, Sequence[Fact]], Awaitable[None]]
@@ -25,7 +26,8 @@ _PAYMENT_EVENTS = frozenset(
 
 _OF_A_DEVICE = frozenset({"device_claimed", "device_link_changed"})
 _OF_A_SLOT = frozenset({"stock_moved", "slot_suspected", "slot_sensed"})
-LAST_WORD = _OF_A_DEVICE | _OF_A_SLOT
+_OF_FIRMWARE = frozenset({"firmware_changed"})
+LAST_WORD = _OF_A_DEVICE | _OF_A_SLOT | _OF_FIRMWARE
 """Events of which the last one in (epoch, seq) order says how it is now."""
 
 PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
@@ -34,6 +36,8 @@ PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
     (payments.record, _PAYMENT_EVENTS),
     (payments.record_credits, frozenset({"credit_inserted"})),
     (inventory.record, _OF_A_SLOT),
+    (rollouts.record_firmware, _OF_FIRMWARE),
+    (rollouts.record_given_up, frozenset({"firmware_given_up"})),
 )
 
 _HANDLERS = {
@@ -61,10 +65,12 @@ async def project(transaction: Transaction, tenant_id: UUID, machines: frozenset
 
 
 def subject(fact: Fact) -> tuple[UUID, str] | None:
-    """The device or the slot of which a fact says how it is now."""
+    """The device, its firmware or the slot of which a fact says how it is now."""
     event, told = fact.body.event, vars(fact.body)
     if event in _OF_A_DEVICE:
         return told["device_id"], ""
+    if event in _OF_FIRMWARE:
+        return told["device_id"], "firmware"
     return (told["machine_id"], told["slot"]) if event in _OF_A_SLOT else None
 
 
@@ -73,6 +79,9 @@ async def restate(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fac
     of_devices = [fact for fact in facts if fact.body.event in _OF_A_DEVICE]
     if of_devices:
         await devices.record_steps(transaction, tenant_id, of_devices)
+    of_firmware = [fact for fact in facts if fact.body.event in _OF_FIRMWARE]
+    if of_firmware:
+        await rollouts.record_firmware(transaction, tenant_id, of_firmware)
     await inventory.restate(transaction, tenant_id, facts)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -11,8 +12,9 @@ from quart import Blueprint, Response, request, websocket
 from cloud.auth.service import AuthService, GatewayCaller
 from cloud.database import Database, Transaction
 from cloud.devices import service as devices
-from cloud.errors import Refused, Unauthenticated
+from cloud.errors import NotFound, Refused, Unauthenticated
 from cloud.failpoints import Failpoints
+from cloud.rollouts import service as rollouts
 from cloud.sync.changes import ChangeFeed
 from cloud.sync.ingest import Ingest
 from cloud.sync.recall import Recall, Wanted
@@ -21,6 +23,9 @@ from cloud.watch import Watch, first_of
 from cloud.web import answer, bearer, body_chunks, invalid, page_size, parse
 from shared.errors import Code
 from shared.sync import DOORBELL, MAX_BATCH_BYTES, MAX_BATCH_FACTS, Telemetry
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+RANGE = re.compile(r"bytes=([0-9]{1,9})-")
 
 TRUST_SECONDS = 30.0
 """How long a doorbell rings on without asking whether its gateway is still trusted."""
@@ -49,6 +54,7 @@ class SyncRoutes:
         routes.add_url_rule("/facts", view_func=self.told, methods=["GET"])
         routes.add_url_rule("/telemetry", view_func=self.telemetry, methods=["POST"])
         routes.add_url_rule("/changes", view_func=self.changes, methods=["GET"])
+        routes.add_url_rule("/files/<sha256>", view_func=self.file, methods=["GET"])
         routes.add_websocket("/doorbell", view_func=self.doorbell)
         return routes
 
@@ -88,6 +94,28 @@ class SyncRoutes:
         caller = await self._auth.gateway(bearer())
         cursor = _number("cursor") if "cursor" in request.args else None
         return answer(await self._feed.since(caller, cursor, page_size(200, 500)))
+
+    async def file(self, sha256: str) -> Response:
+        """GET: a file of a release, with `Range: bytes=N-` its rest from byte N on."""
+        caller = await self._auth.gateway(bearer())
+        if not DIGEST.fullmatch(sha256):
+            raise NotFound
+        wanted = RANGE.fullmatch(request.headers.get("Range", "bytes=0-"))
+        if wanted is None:
+            raise Refused(Code.VALIDATION_FAILED, "Ask for bytes=N-.", status=416)
+        offset = int(wanted[1])
+
+        async def work(transaction: Transaction) -> tuple[bytes, int] | None:
+            return await rollouts.file_from(transaction, sha256, offset)
+
+        found = await self._database.unit("sync.file", work, tenant_id=caller.tenant_id)
+        if found is None:
+            raise NotFound
+        rest, size = found
+        if offset and not rest:
+            raise Refused(Code.VALIDATION_FAILED, f"It has {size} bytes.", status=416)
+        headers = {"Content-Range": f"bytes {offset}-{size - 1}/{size}"} if "Range" in request.headers else {}
+        return Response(rest, status=206 if headers else 200, content_type="application/octet-stream", headers=headers)
 
     async def doorbell(self) -> None:
         """WebSocket: "pull" now and whenever something of the site has changed. A gateway has one, the newest.

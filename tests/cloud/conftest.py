@@ -21,6 +21,7 @@ from cloud.failpoints import Failpoints
 from cloud.postgres import EmbeddedPostgres
 from shared.onboarding import GatewayClaimed
 from shared.sync import Ack
+from tests.fakes import release_key
 from tests.fakes.gateway_client import GatewayClient, Slot
 
 T = TypeVar("T")
@@ -147,7 +148,14 @@ async def claim(client: QuartClient, gateway: GatewayClient, code: str) -> None:
 @pytest.fixture
 async def world(database: Database, database_url: str) -> AsyncIterator[World]:
     draining = asyncio.Event()
-    app = create_app(database_url, clock=Clock(), failpoints=Failpoints(), draining=draining, pool_size=4)
+    app = create_app(
+        database_url,
+        clock=Clock(),
+        failpoints=Failpoints(),
+        draining=draining,
+        pool_size=4,
+        release_keys=[release_key.PUBLIC],
+    )
     seeded = await demo.seed(database, Clock())
     assert seeded is not None
     async with app.test_app() as running:

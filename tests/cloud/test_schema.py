@@ -48,7 +48,15 @@ RARE = """
     INSERT INTO credits (tenant_id, id, machine_id, device_id, amount_minor, currency, at)
         SELECT tenant_id, id, machine_id, id, 1, 'INR', now() FROM devices;
     INSERT INTO fact_conflicts (tenant_id, id, gateway_id, epoch, seq, hash, line)
-        SELECT tenant_id, id, id, 1, 1, '', '' FROM gateways
+        SELECT tenant_id, id, id, 1, 1, '', '' FROM gateways;
+    INSERT INTO release_files (tenant_id, sha256, content)
+        SELECT tenant_id, encode(sha256('x'), 'hex'), 'x' FROM tenants;
+    INSERT INTO releases (tenant_id, digest, kind, board, version, minimum, expires, size, signed_by)
+        SELECT tenant_id, sha256, 'app', 'esp32', '1.0.0', '0.0.0', 0, 1, '' FROM release_files;
+    INSERT INTO firmware_assignments (tenant_id, device_id, id, assigned_by, assigned_at)
+        SELECT d.tenant_id, d.id, d.id, k.id, now() FROM devices d JOIN api_keys k USING (tenant_id);
+    INSERT INTO device_firmware (tenant_id, device_id, slot, version, state, changed_at)
+        SELECT tenant_id, id, 'a', '1.0.0', 'valid', now() FROM devices
 """
 """What no simple story brings about."""
 

@@ -59,3 +59,11 @@ def test_the_program_does_not_start_on_a_wrong_setting() -> None:
     assert ended.stderr.splitlines() == [ended.stderr.strip()]
     assert "LARDER_CLOUD_PORT" in ended.stderr
     assert ended.stdout == ""
+
+
+def test_release_keys_are_a_list() -> None:
+    key, other = "ab" * 32, "cd" * 32
+    assert load({"LARDER_CLOUD_RELEASE_KEYS": f"{key}, {other}"}).release_keys == (key, other)
+    assert load({}).release_keys == ()
+    with pytest.raises(SettingsError, match="LARDER_CLOUD_RELEASE_KEYS"):
+        load({"LARDER_CLOUD_RELEASE_KEYS": "AB" * 32})

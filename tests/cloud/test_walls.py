@@ -19,7 +19,7 @@ from shared.inventory import Reason
 from tests.cloud.conftest import JSON, World, claim
 from tests.fakes.gateway_client import GatewayClient, Slot
 
-LISTS = ("/v1/orders", "/v1/inventory", "/v1/catalog/products", "/v1/devices")
+LISTS = ("/v1/orders", "/v1/inventory", "/v1/catalog/products", "/v1/devices", "/v1/releases")
 
 
 @dataclass

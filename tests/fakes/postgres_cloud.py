@@ -16,6 +16,7 @@ from cloud.demo import Seeded
 from cloud.failpoints import Failpoints
 from cloud.postgres import EmbeddedPostgres
 from edge.kiosk.server import bind, serve
+from tests.fakes import release_key
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,14 @@ async def running_cloud(folder: Path) -> AsyncIterator[PostgresCloud]:
 @asynccontextmanager
 async def _served(database_url: str) -> AsyncIterator[str]:
     draining = asyncio.Event()
-    app = create_app(database_url, clock=Clock(), failpoints=Failpoints(), draining=draining, pool_size=4)
+    app = create_app(
+        database_url,
+        clock=Clock(),
+        failpoints=Failpoints(),
+        draining=draining,
+        pool_size=4,
+        release_keys=[release_key.PUBLIC],
+    )
     listener = bind("127.0.0.1", 0)
     where = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = asyncio.create_task(serve(app, listener, draining), name="cloud")

@@ -19,8 +19,8 @@ FILES = {"app.mpy": b"one", "boot.mpy": b"two"}
 def release(tmp_path: Path, **others: Any) -> ReleaseBundle:
     path = tmp_path / "key.pem"
     key = read_key(path) if path.exists() else make_key(path)
-    about: dict[str, Any] = {"kind": ReleaseKind.APP, "version": "1.0.0", "minimum": "0.0.0", "board": "esp32", "expires": 2**40}
-    return make_release(key, **({"files": FILES} | about | others))
+    about: dict[str, Any] = {"kind": ReleaseKind.APP, "version": "1.0.0", "minimum": "0.0.0", "board": "esp32"}
+    return make_release(key, **({"files": FILES, "expires": 2**40} | about | others))
 
 
 def test_the_firmware_says_its_version() -> None:

@@ -1,0 +1,1 @@
+"""Firmware: releases that somebody trusted has signed, and which device shall run which."""

@@ -1,0 +1,144 @@
+"""POST and GET /v1/releases, PUT /v1/devices/{id}/release, PUT /v1/sites/{id}/release."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from quart import Blueprint, Response, request
+
+from cloud.auth.service import AuthService, Operator
+from cloud.clock import Clock
+from cloud.database import Database, Transaction
+from cloud.errors import Refused
+from cloud.rollouts.rules import ReleaseRefused, read_release
+from cloud.rollouts.service import ReleaseRow, assign, publish, releases
+from cloud.web import (
+    answer,
+    bearer,
+    body_chunks,
+    decode_cursor,
+    encode_cursor,
+    invalid,
+    page_size,
+    parse,
+    read_message,
+)
+from shared.contract import Digest, Message
+from shared.errors import Code
+from shared.releases import ReleaseBundle
+
+MAX_BUNDLE_BYTES = 3 * 1024 * 1024
+"""The largest image in base64, and its signed text."""
+
+log = structlog.get_logger()
+
+
+class Published(Message):
+    """What the release is known by."""
+
+    digest: Digest
+
+
+class ReleasePage(Message):
+    """A page of releases, the newest first."""
+
+    releases: tuple[ReleaseRow, ...]
+    next_cursor: str | None
+
+
+class AssignRelease(Message):
+    """The release to run; null: keep what runs."""
+
+    digest: Digest | None
+
+
+class Assigned(Message):
+    """Whom it was assigned to. Whether they run it is told by GET /v1/devices."""
+
+    device_ids: tuple[UUID, ...]
+
+
+class RolloutRoutes:
+    """What operators do with firmware. `keys` may sign releases."""
+
+    def __init__(self, database: Database, auth: AuthService, clock: Clock, keys: dict[str, Ed25519PublicKey]) -> None:
+        self._database = database
+        self._auth = auth
+        self._clock = clock
+        self._keys = keys
+
+    def blueprint(self) -> Blueprint:
+        """All routes."""
+        routes = Blueprint("rollouts", __name__)
+        routes.add_url_rule("/releases", view_func=self.publish, methods=["POST"])
+        routes.add_url_rule("/releases", view_func=self.list_releases, methods=["GET"])
+        routes.add_url_rule("/devices/<uuid:device_id>/release", view_func=self.assign_device, methods=["PUT"])
+        routes.add_url_rule("/sites/<uuid:site_id>/release", view_func=self.assign_site, methods=["PUT"])
+        return routes
+
+    async def publish(self) -> Response:
+        """POST: a ReleaseBundle; 201, or 200 if it was published before."""
+        operator = await self._auth.operator(bearer())
+        if request.mimetype != "application/json":
+            raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send application/json.", status=415)
+        bundle = parse(ReleaseBundle, b"".join([chunk async for chunk in body_chunks(MAX_BUNDLE_BYTES)]))
+        try:
+            release = read_release(bundle, self._keys)
+        except ReleaseRefused as error:
+            raise invalid("signed", str(error)) from error
+
+        async def work(transaction: Transaction) -> bool:
+            return await publish(transaction, operator.tenant_id, release)
+
+        is_new = await self._database.unit("rollouts.publish", work, tenant_id=operator.tenant_id)
+        if is_new:
+            log.info("release_published", digest=release.digest, version=release.manifest.version)
+        return answer(Published(digest=release.digest), 201 if is_new else 200)
+
+    async def list_releases(self) -> Response:
+        """GET ?limit=&cursor=."""
+        operator = await self._auth.operator(bearer())
+        limit, before = page_size(), (datetime(9999, 1, 1, tzinfo=UTC), "")
+        if "cursor" in request.args:
+            before = _position(*decode_cursor(request.args["cursor"], 2))
+
+        async def work(transaction: Transaction) -> list[ReleaseRow]:
+            return await releases(transaction, before, limit + 1)
+
+        rows = await self._database.unit("rollouts.releases", work, tenant_id=operator.tenant_id)
+        shown = rows[:limit]
+        more = encode_cursor([shown[-1].published_at.isoformat(), shown[-1].digest]) if len(rows) > limit else None
+        return answer(ReleasePage(releases=tuple(shown), next_cursor=more))
+
+    async def assign_device(self, device_id: UUID) -> Response:
+        """PUT: have this device run a release."""
+        operator = await self._auth.operator(bearer())
+        return await self._assign(operator, device_id=device_id)
+
+    async def assign_site(self, site_id: UUID) -> Response:
+        """PUT: have all devices of the site run a release. One that comes to the site later is not concerned."""
+        operator = await self._auth.operator(bearer())
+        return await self._assign(operator, site_id=site_id)
+
+    async def _assign(
+        self, operator: Operator, *, device_id: UUID | None = None, site_id: UUID | None = None
+    ) -> Response:
+        digest, now = (await read_message(AssignRelease)).digest, self._clock.now()
+
+        async def work(transaction: Transaction) -> list[UUID]:
+            return await assign(transaction, operator, digest, now, device_id=device_id, site_id=site_id)
+
+        concerned = await self._database.unit("rollouts.assign", work, tenant_id=operator.tenant_id)
+        log.info("release_assigned", digest=digest, device_ids=[str(device_id) for device_id in concerned])
+        return answer(Assigned(device_ids=tuple(concerned)))
+
+
+def _position(published_at: str, digest: str) -> tuple[datetime, str]:
+    try:
+        at = datetime.fromisoformat(published_at)
+    except ValueError as error:
+        raise invalid("cursor", "is not one of ours") from error
+    if at.tzinfo is None or not 1 < at.year < 9999:
+        raise invalid("cursor", "is not one of ours")
+    return at, digest

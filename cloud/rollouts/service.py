@@ -1,0 +1,196 @@
+"""Releases: published once, assigned to devices, fetched by gateways; and what devices make of them.
+
+What a device runs is what it says, never what it was assigned.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from cloud.auth.service import Operator
+from cloud.clock import new_id
+from cloud.database import Row, Transaction, columns
+from cloud.errors import FactRefused, NotFound, Refused
+from cloud.onboarding.service import append_changes
+from cloud.rollouts.rules import Release, given_up, last_firmware
+from shared.contract import Digest, Instant, Message
+from shared.errors import Code, FieldError
+from shared.releases import AssignedRelease, FirmwareAssigned
+from shared.sync import Fact
+
+log = structlog.get_logger()
+
+_ADD = """
+    INSERT INTO releases (tenant_id, digest, kind, board, version, minimum, expires, size, signed_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING
+"""
+_ADD_FILES = """
+    INSERT INTO release_files (tenant_id, sha256, content)
+    SELECT DISTINCT ON (content) $1::uuid, encode(sha256(content), 'hex'), content
+    FROM unnest($2::bytea[]) AS f (content)
+    ON CONFLICT DO NOTHING
+"""
+_RELEASES = """
+    SELECT digest, kind, board, version, minimum, expires, signed_by, published_at FROM releases
+    WHERE (published_at, digest) < ($1, $2) ORDER BY published_at DESC, digest DESC LIMIT $3
+"""
+_DEVICES = """
+    SELECT d.id, d.machine_id, m.site_id FROM devices d
+    JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
+    WHERE ($1::uuid IS NULL OR d.id = $1) AND ($2::uuid IS NULL OR m.site_id = $2) ORDER BY m.site_id, d.id
+"""
+_ASSIGN = """
+    INSERT INTO firmware_assignments (tenant_id, device_id, id, digest, assigned_by, assigned_at)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT ON CONSTRAINT firmware_assignments_pkey DO UPDATE SET id = excluded.id, digest = excluded.digest,
+        assigned_by = excluded.assigned_by, assigned_at = excluded.assigned_at,
+        given_up_at = NULL, given_up_reason = NULL
+"""
+_ASSIGNED = """
+    SELECT a.id, a.device_id, d.machine_id, a.digest, r.size FROM firmware_assignments a
+    JOIN devices d ON d.tenant_id = a.tenant_id AND d.id = a.device_id
+    JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
+    LEFT JOIN releases r ON r.tenant_id = a.tenant_id AND r.digest = a.digest
+    WHERE m.site_id = $1 ORDER BY a.device_id
+"""
+_FIRMWARE = """
+    INSERT INTO device_firmware (tenant_id, device_id, slot, digest, version, state, offered, reason, changed_at)
+    SELECT $1, u.device_id, u.slot, u.digest, u.version, u.state, u.offered, u.reason, u.at
+    FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                $10::timestamptz[]) AS u (device_id, machine_id, slot, digest, version, state, offered, reason, at)
+    JOIN devices d ON d.tenant_id = $1 AND d.id = u.device_id AND d.machine_id = u.machine_id
+    ON CONFLICT ON CONSTRAINT device_firmware_pkey DO UPDATE SET slot = excluded.slot, digest = excluded.digest,
+        version = excluded.version, state = excluded.state, offered = excluded.offered, reason = excluded.reason,
+        changed_at = excluded.changed_at
+"""
+_GIVE_UP = """
+    UPDATE firmware_assignments SET given_up_at = $3, given_up_reason = $4 WHERE device_id = $1 AND id = $2
+"""
+_FILE = (
+    "SELECT substring(content FROM $2 + 1) AS rest, octet_length(content) AS size FROM release_files WHERE sha256 = $1"
+)
+
+
+class ReleaseRow(Message):
+    """A release as operators see it; `expires` in seconds since 1970 (UTC)."""
+
+    digest: Digest
+    kind: str
+    board: str
+    version: str
+    minimum: str
+    expires: int
+    signed_by: str
+    published_at: Instant
+
+
+async def publish(transaction: Transaction, tenant_id: UUID, release: Release) -> bool:
+    """Inside a unit of the tenant: keep a release and its files; false if it was published before.
+
+    Raises Refused if its version was published with other content.
+    """
+    manifest = release.manifest
+    about = (manifest.kind, manifest.board, manifest.version, manifest.minimum, manifest.expires)
+    size, signed_by = len(release.document), release.signed_by
+    await transaction.execute(_ADD_FILES, tenant_id, [release.document, *release.files])
+    if await transaction.execute(_ADD, tenant_id, release.digest, *about, size, signed_by):
+        return True
+    if await _release(transaction, release.digest) is None:
+        raise _wrong("signed", f"{manifest.kind} {manifest.version} for {manifest.board} has other content already")
+    return False
+
+
+async def releases(transaction: Transaction, before: tuple[datetime, str], limit: int) -> list[ReleaseRow]:
+    """Releases, the newest first, from before the given pair on."""
+    return [ReleaseRow(**row) for row in await transaction.fetch(_RELEASES, *before, limit)]
+
+
+async def assign(
+    transaction: Transaction,
+    operator: Operator,
+    digest: str | None,
+    now: datetime,
+    *,
+    device_id: UUID | None = None,
+    site_id: UUID | None = None,
+) -> list[UUID]:
+    """Inside a unit of the tenant: have one device, or all of a site, run a release, or keep what they run.
+
+    Returns their ids. Raises NotFound for no such device, Refused for a release that is unknown or has expired.
+    """
+    release = None if digest is None else await _assignable(transaction, digest, now)
+    devices = await transaction.fetch(_DEVICES, device_id, site_id)
+    if not devices:
+        raise NotFound
+    for row in devices:
+        change = FirmwareAssigned(
+            assignment_id=new_id(), device_id=row["id"], machine_id=row["machine_id"], release=release
+        )
+        wish = (change.device_id, change.assignment_id, digest, operator.api_key_id, now)
+        await transaction.execute(_ASSIGN, operator.tenant_id, *wish)
+        await append_changes(transaction, row["site_id"], [change])
+    return [row["id"] for row in devices]
+
+
+async def assignments(transaction: Transaction, site_id: UUID) -> list[FirmwareAssigned]:
+    """What the devices of a site shall run."""
+    return [
+        FirmwareAssigned(
+            assignment_id=row["id"],
+            device_id=row["device_id"],
+            machine_id=row["machine_id"],
+            release=None if row["digest"] is None else AssignedRelease(digest=row["digest"], size=row["size"]),
+        )
+        for row in await transaction.fetch(_ASSIGNED, site_id)
+    ]
+
+
+async def file_from(transaction: Transaction, sha256: str, offset: int) -> tuple[bytes, int] | None:
+    """A file of a release from there on, and its whole size; None if there is no such file."""
+    row = await transaction.fetch_one(_FILE, sha256, offset)
+    return None if row is None else (bytes(row["rest"]), row["size"])
+
+
+async def record_firmware(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """What devices say they run. Raises FactRefused for an unknown device."""
+    rows: list[tuple[object, ...]] = [
+        (
+            body.device_id,
+            body.machine_id,
+            body.running.slot,
+            body.running.digest,
+            body.running.version,
+            body.state,
+            body.offered,
+            body.reason,
+            fact.at,
+        )
+        for fact, body in last_firmware(facts).values()
+    ]
+    if await transaction.execute(_FIRMWARE, tenant_id, *columns(rows)) != len(rows):
+        raise FactRefused("the device is unknown")
+
+
+async def record_given_up(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """Assignments that have come to nothing; of one that was replaced meanwhile nobody needs to know."""
+    for fact, body in given_up(facts):
+        await transaction.execute(_GIVE_UP, body.device_id, body.assignment_id, fact.at, body.reason)
+
+
+async def _release(transaction: Transaction, digest: str) -> Row | None:
+    return await transaction.fetch_one("SELECT digest, size, expires FROM releases WHERE digest = $1", digest)
+
+
+async def _assignable(transaction: Transaction, digest: str, now: datetime) -> AssignedRelease:
+    row = await _release(transaction, digest)
+    if row is None:
+        raise _wrong("digest", "is no release of yours")
+    if row["expires"] <= now.timestamp():
+        raise _wrong("digest", "has expired: no device would take it")
+    return AssignedRelease(digest=row["digest"], size=row["size"])
+
+
+def _wrong(path: str, message: str) -> Refused:
+    return Refused(Code.VALIDATION_FAILED, "Some fields are wrong.", errors=(FieldError(path=path, message=message),))
