@@ -143,7 +143,7 @@ class Provisioning:
             self._board.fit(settings)
             context = site_context(settings.ca_der)
             self._enter(JOINING)
-            await self._board.join_network()
+            await self._join(settings.wifi)
             self._enter(REACHING)
             await self._reach(settings, context)
             settings_file.save(self._flash, data)
@@ -151,6 +151,13 @@ class Provisioning:
             self._enter(FAILED, str(error))
         else:
             self._enter(SAVED)
+
+    async def _join(self, wifi) -> None:
+        try:
+            await self._board.join_network()
+        except OSError as error:
+            log("network_unavailable", error=str(error))
+            raise Unreached("the Wi-Fi " + wifi.ssid + " is not in reach (2.4 GHz), or has another password") from None
 
     async def _reach(self, settings: Settings, context) -> None:
         """Be let in by the settings' own gateway, at any address it may have. Raises Unreached."""

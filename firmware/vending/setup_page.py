@@ -49,7 +49,8 @@ section {
 dl { display: grid; grid-template-columns: auto 1fr; gap: .2rem 1rem; }
 dd { overflow-wrap: anywhere; font-weight: 600; }
 ol { list-style: none; display: grid; gap: .5rem; }
-li::before { content: "\\25CB"; display: inline-block; width: 1.6rem; }
+li { padding-left: 1.6rem; }
+li::before { content: "\\25CB"; float: left; margin-left: -1.6rem; }
 li.now { color: var(--ink); font-weight: 600; }
 li.now::before { content: "\\25B6"; }
 li.done::before { content: "\\2713"; color: var(--accent); }

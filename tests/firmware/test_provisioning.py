@@ -38,7 +38,7 @@ async def test_right_settings_are_saved_after_wifi_and_gateway_have_been_tried(
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ({"wifi": {"ssid": "Site 7", "password": "another password"}}, "no Wi-Fi"),
+        ({"wifi": {"ssid": "Site 7", "password": "another password"}}, "the Wi-Fi Site 7 is not in reach"),
         ({"gateway_port": 1}, "no gateway of this site at 127.0.0.1:1"),
         ({"claim_code": "used-up"}, "does not know this claim code"),
         ({"currency": "rupees"}, "currency must be three capitals"),

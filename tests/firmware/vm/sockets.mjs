@@ -23,6 +23,25 @@ export class Sockets {
     return id;
   }
 
+  /** Listen on a free port of loopback, whatever `port` the device wants, and say which; `accepted` hears of each socket. */
+  listen(port, accepted, say) {
+    const server = net.createServer((wire) => {
+      const id = this.#next++;
+      const one = { received: Buffer.alloc(0), ended: false, failed: false, changed: () => {} };
+      this.#open.set(id, one);
+      this.#use(one, wire, "connect");
+      one.isUp = true;
+      accepted(id);
+    });
+    server.listen(0, "127.0.0.1", () => say(`# port ${port} is ${server.address().port}`));
+    return () => server.close();
+  }
+
+  /** From now on `changed` is called whenever `ready` may say something else. */
+  watch(id, changed) {
+    this.#open.get(id).changed = changed;
+  }
+
   /** TLS over a socket that is connected: the other side must be `name`, by the certificate authority `der`. */
   secure(id, der, name) {
     const one = this.#open.get(id);

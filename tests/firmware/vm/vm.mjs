@@ -63,6 +63,8 @@ mp.registerJsModule("_pc", {
   pin_write: (number, level) => gpio.write(number, level),
   pin_on_edge: (number, trigger, handler) => gpio.onEdge(number, trigger, handler),
   socket_connect: (host, port, changed) => sockets.connect(host, port, changed),
+  socket_listen: (port, accepted) => sockets.listen(port, accepted, say),
+  socket_watch: (id, changed) => sockets.watch(id, changed),
   socket_secure: (id, der, name) => sockets.secure(id, der, name),
   socket_ready: (id) => sockets.ready(id),
   socket_read: (id, size) => sockets.read(id, size),

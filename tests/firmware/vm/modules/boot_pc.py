@@ -2,12 +2,12 @@
 """What MicroPython's WebAssembly port lacks of the ESP32's, put in its place before main.py runs.
 
 The port's asyncio is MicroPython's own (tasks, events, gather, wait_for in the same C and Python) on the event loop of
-JavaScript. Two things are not in it:
+JavaScript. Three things are not in it:
 
 * `run` cannot block there: the garbage collector works only between two calls from JavaScript. So it begins the program
   and returns, and main.py comes to its end at once, its `finally` with it: the motors' pins are lowered a first time.
   Should the program ever end, so does the VM, which is what a restart of the board is for the cabinet.
-* `StreamReader`, the only part of asyncio that meets sockets.
+* `StreamReader` and `start_server`, the only parts of asyncio that meet sockets.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import os
 import sys
 
 import _pc
+import socket
 
 
 class Stream:
@@ -61,6 +62,26 @@ class Stream:
         self._wire.close()
 
 
+class Server:
+    def __init__(self, close) -> None:
+        self.close = close
+
+    async def wait_closed(self) -> None:
+        """As there: nothing is left to wait for."""
+
+
+async def _start_server(serve, host: str, port: int) -> Server:
+    """Of the PC's loopback, whatever address of the board's own `host` is."""
+
+    def accepted(number: int) -> None:
+        wire = socket.Socket()
+        wire.adopt(number)
+        stream = Stream(wire)
+        asyncio.create_task(serve(stream, stream))
+
+    return Server(_pc.socket_listen(port, accepted))
+
+
 def _run(program):
     return asyncio.create_task(_until_its_end(program))
 
@@ -76,5 +97,6 @@ async def _until_its_end(program) -> None:
 
 
 asyncio.run = _run
+asyncio.start_server = _start_server
 asyncio.StreamReader = asyncio.StreamWriter = Stream
 os.urandom = lambda size: binascii.unhexlify(_pc.random(size))

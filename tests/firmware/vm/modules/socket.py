@@ -56,6 +56,11 @@ class Socket(io.IOBase):
             raise OSError(errno.ECONNRESET)
         return taken
 
+    def adopt(self, number: int) -> None:
+        """Be the socket that somebody else has opened to a server here."""
+        self.number = number
+        _pc.socket_watch(number, self._changed.set)
+
     async def change(self) -> None:
         """Until there may be something new."""
         self._changed.clear()

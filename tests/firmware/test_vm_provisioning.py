@@ -1,0 +1,89 @@
+"""A board fresh from the operator's desk, in MicroPython's own VM: set up by phone or by file, it claims itself."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from firmware.simulator.coil import Habits
+from tests.fakes.settings_key import OperatorKey
+from tests.fakes.until import until
+from tests.firmware.vm.device import VmDevice, compile_firmware
+from tests.firmware.vm.site import vm_site
+
+RESTARTED = 64
+OWN = {"Host": "192.168.4.1"}
+FAST = Habits(speed=5)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("app")
+    compile_firmware(folder)
+    return folder
+
+
+async def page(device: VmDevice) -> httpx.AsyncClient:
+    """A phone on the board's own network."""
+    pattern = re.compile(rb"# port 80 is (\d+)")
+    await until(lambda: bool(pattern.search(device.log.read_bytes())), 20)
+    port = int(pattern.findall(device.log.read_bytes())[-1])
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=OWN, timeout=20, trust_env=False)
+
+
+async def offer(phone: httpx.AsyncClient, data: bytes) -> dict[str, Any]:
+    assert (await phone.post("/settings", content=data)).status_code == 202
+    async with asyncio.timeout(40):
+        while True:
+            told: dict[str, Any] = (await phone.get("/state")).json()
+            if told["state"] in ("saved", "failed"):
+                return told
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.criterion("8.1")
+@pytest.mark.criterion("9.3")
+async def test_a_board_that_was_set_up_by_phone_restarts_and_claims_itself(tmp_path: Path, app: Path) -> None:
+    key = OperatorKey()
+    async with vm_site(tmp_path, app, FAST) as site:
+        device, values = site.device, site.device.settings
+        (device.flash / "settings.json").unlink()
+        (device.flash / "trust.json").write_bytes(key.trust)
+        await device.power_on()
+        async with await page(device) as phone:
+            assert "<title>Set up this machine</title>" in (await phone.get("/")).text
+            assert (await phone.get("/generate_204", headers={"Host": "a.example"})).status_code == 302
+            assert "does not know" in (await offer(phone, OperatorKey().sign(values)))["reason"]
+            print(f"live heap while it waits: {await device.heap() - device.said('heap')[0]['bytes']} bytes")
+            assert (await offer(phone, key.sign(values)))["state"] == "saved"
+        assert await device.ended(20) == RESTARTED
+        password = json.loads((device.flash / "label.json").read_text())["password"]
+        assert f"password {password}".encode() in device.log.read_bytes()
+        await device.power_on()
+        await site.until_online()
+        assert len(device.said("claimed")) == 1
+        await until(lambda: any(b'"device_claimed"' in line for line in site.cloud.lines), 10)
+
+
+@pytest.mark.criterion("9.3")
+async def test_a_file_dropped_on_the_board_is_checked_at_boot(tmp_path: Path, app: Path) -> None:
+    key = OperatorKey()
+    async with vm_site(tmp_path, app, FAST) as site:
+        device, values = site.device, site.device.settings
+        (device.flash / "trust.json").write_bytes(key.trust)
+        await device.power_on()
+        async with await page(device) as phone:
+            assert (await phone.get("/state")).json()["reason"] == "settings.json: not signed"
+        assert [told["reason"] for told in device.said("settings_refused")] == ["settings.json: not signed"]
+        await device.power_off()
+        (device.flash / "settings.json").write_bytes(key.sign(values))
+        await device.power_on()
+        await site.until_online()
+        await device.power_off()
+        await device.power_on()
+        await until(lambda: len(device.said("link_online")) == 2, 20)
+        assert len(device.said("claimed")) == 1
