@@ -44,7 +44,8 @@ class SimulatedBoard(Hardware):
         self._beam_is_blocked = before.beam_is_blocked
         self._drops_seen = self._drops_unseen = 0
         self._has_empty_sensor = {slot: wiring.empty is not None for slot, wiring in settings.slots.items()}
-        self.coins_minor = 0
+        self.coins: list[int] = []
+        """Inserted and not yet taken, in minor units."""
         self._coins_taken_minor = before.coins_minor
         self.accepts_money = False
         self.signalled: str | None = None
@@ -95,8 +96,7 @@ class SimulatedBoard(Hardware):
         self.signalled = kind
 
     def take_money(self) -> int:
-        amount, self.coins_minor = self.coins_minor, 0
-        return amount
+        return self.coins.pop(0) if self.coins else 0
 
     def feed_watchdog(self) -> None:
         """A process needs none: the simulator ends when the firmware does."""
@@ -141,7 +141,7 @@ class SimulatedBoard(Hardware):
             self._log.write("coin_returned", amount=amount_minor)
             raise CoinReturned("no money is taken now, the coin is returned")
         self._log.write("coin", amount=amount_minor)
-        self.coins_minor += amount_minor
+        self.coins.append(amount_minor)
         self._coins_taken_minor += amount_minor
 
     def set_door(self, is_open: bool) -> None:

@@ -102,8 +102,8 @@ class WorldLog:
 
     def write(self, kind: str, slot: str | None = None, label: str | None = None, **figures: object) -> None:
         """`kind` is one of motor_start, left_home, drop, no_drop, home, motor_stop, jam, unjam (with their `slot`),
-        coin, coin_returned, restock (`amount`), door_open, door_closed, beam_blocked, beam_free, link_up, link_down, temperature (`zone`,
-        `hundredths`)."""
+        coin, coin_returned, restock (`amount`), door_open, door_closed, beam_blocked, beam_free, link_up,
+        link_down, temperature (`zone`, `hundredths`)."""
         event = {"time": time.time(), "kind": kind, "slot": slot, "label": label, **figures}
         line = json.dumps({name: value for name, value in event.items() if value is not None})
         with self._path.open("ab", buffering=0) as file:

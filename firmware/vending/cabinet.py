@@ -102,11 +102,11 @@ class Cabinet(Hardware):
             acceptor.accept(allowed)
 
     def take_money(self) -> int:
-        """Minor units inserted since the last call, once the burst of pulses is over."""
-        amount_minor = 0
         for acceptor in self._has.acceptors:
-            amount_minor += acceptor.take()
-        return amount_minor
+            amount_minor = acceptor.take()
+            if amount_minor:
+                return amount_minor
+        return 0
 
     def signal(self, kind: str) -> None:
         if self._has.panel is not None:

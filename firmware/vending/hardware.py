@@ -72,11 +72,14 @@ class Hardware:
         raise NotImplementedError
 
     def accept_money(self, allowed: bool) -> None:
-        """Whether coin and note acceptor take money; without this they do not. What they took before still counts."""
+        """Whether coin and note acceptor take money; without this they do not. What they took before still counts.
+
+        To be called many times a second.
+        """
         raise NotImplementedError
 
     def take_money(self) -> int:
-        """Minor units inserted since the last call, whole coins and notes only."""
+        """Minor units of the next coin or note that was inserted and not yet taken; 0 if there is none."""
         raise NotImplementedError
 
     def signal(self, kind: str) -> None:

@@ -39,10 +39,10 @@ class Sensors:
 
     def _take_money(self) -> None:
         # With too many credits unacknowledged the coins stay counted on the board until there is room.
-        if len(self._journal.state.credits) >= MAX_CREDITS:
-            return
-        amount_minor = self._board.take_money()
-        if amount_minor:
+        while len(self._journal.state.credits) < MAX_CREDITS:
+            amount_minor = self._board.take_money()
+            if not amount_minor:
+                return
             credit_id = new_uuid()
             self._journal.note(("C", credit_id, amount_minor))
             log("credit_inserted", credit_id=credit_id, amount_minor=amount_minor)

@@ -28,6 +28,7 @@ CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 SHIFT = {"kind": "74hc595", "data": 23, "clock": 18, "latch": 19, "enable": 5, "chips": 2}
 PWM = {"kind": "pca9685", "address": 64, "enable": 13}
 EXPANDERS = {"i2c": {"sda": 21, "scl": 22}, "expanders": {"s": SHIFT, "p": PWM}}
+QUIET_MS = 40
 INHIBITED = {"pin": 4, "minor_per_pulse": 100, "inhibit": {"pin": 15, "active": 0}}
 
 
@@ -153,7 +154,7 @@ def test_a_chip_that_does_not_answer_keeps_no_pin_from_being_safe() -> None:
 
 def test_money_is_refused_until_allowed_and_counted_by_its_pulses() -> None:
     note = {"pin": 14, "active": 1, "values": {"2": 5000}, "inhibit": {"pin": 26, "active": 1}}
-    fast = {"debounce_ms": 1, "quiet_ms": 2}
+    fast = {"debounce_ms": 1, "quiet_ms": QUIET_MS}
     machine.levels[14] = 0
     board = wired({"coin": INHIBITED | fast, "note": note | fast})
     assert (machine.levels[15], machine.levels[26]) == (0, 1)
@@ -166,6 +167,16 @@ def test_money_is_refused_until_allowed_and_counted_by_its_pulses() -> None:
     wait_us(1500)
     pulse(14, 1)
     assert taken(board) == 5000
+    for _ in range(2):
+        pulse(14, 1)
+        wait_us(1500)
+        pulse(14, 1)
+        time.sleep(QUIET_MS / 1000)
+    assert [taken(board) for _ in range(3)] == [5000, 5000, 0], "each note by itself, whenever they are taken"
+    pulse(14, 1)
+    time.sleep(QUIET_MS / 1000)
+    pulse(4, 0)
+    assert taken(board) == 100, "what has no value hides nothing"
     board.make_safe()
     assert (machine.levels[15], machine.levels[26]) == (0, 1)
 
@@ -183,7 +194,7 @@ def wait_us(microseconds: int) -> None:
 
 
 def taken(board: Any) -> int:
-    wait_us(3000)
+    time.sleep(QUIET_MS / 1000)
     return int(board.take_money())
 
 

@@ -133,7 +133,7 @@ def test_a_flash_that_failed_is_tried_again_without_any_gateway(tmp_path: Path) 
         running = asyncio.create_task(device.run())
         await asyncio.sleep(1)
         flash.works = False
-        board.coins_minor = 1000  # the acceptor had it as the link was lost
+        board.coins = [1000]  # the acceptor had it as the link was lost
         await asyncio.sleep(1)
         assert [amount for _, amount in device.journal.state.credits] == [1000]
         assert device.journal.failed

@@ -3,7 +3,7 @@
 import pytest
 
 from firmware.vending.beam import Breaks
-from firmware.vending.pulses import DEBOUNCE_US, QUIET_US, Pulses, worth
+from firmware.vending.pulses import DEBOUNCE_US, MAX_BURSTS, QUIET_US, Pulses, worth
 from firmware.vending.wiring import Acceptor as Wired
 
 PERIOD = 2**30
@@ -52,7 +52,41 @@ def test_coins_that_nobody_takes_for_long_stay_counted(minutes: int) -> None:
     for _ in range(3):
         acceptor.coin(2)
         acceptor.wait(minutes * MINUTE_US)
-    assert acceptor.pulses.take() == 6
+    assert all_of(acceptor) == [2, 2, 2]
+
+
+def all_of(acceptor: Acceptor) -> list[int]:
+    return list(iter(acceptor.pulses.take, 0))
+
+
+def test_a_coin_that_comes_when_the_clock_has_just_wrapped_is_not_the_one_before() -> None:
+    acceptor = Acceptor()
+    acceptor.coin(2)
+    for _ in range(2):
+        acceptor.wait(PERIOD // 2 - DEBOUNCE_US)
+        acceptor.pulses.look()
+    acceptor.coin(3)
+    acceptor.wait(QUIET_US)
+    assert all_of(acceptor) == [2, 3]
+
+
+def test_coins_that_come_while_nobody_looks_are_one_by_one() -> None:
+    acceptor = Acceptor()
+    for pulses in range(1, MAX_BURSTS + 1):
+        acceptor.coin(pulses)
+        acceptor.wait(QUIET_US)
+    assert all_of(acceptor) == list(range(1, MAX_BURSTS + 1))
+
+
+def test_more_coins_than_can_wait_are_counted_with_the_last() -> None:
+    acceptor = Acceptor()
+    for looks in range(2):
+        for _ in range(MAX_BURSTS + 3):
+            acceptor.coin(1)
+            acceptor.wait(QUIET_US)
+            if looks:
+                acceptor.pulses.look()
+        assert all_of(acceptor) == [1] * (MAX_BURSTS - 1) + [4]
 
 
 def test_a_coin_is_not_taken_in_halves() -> None:

@@ -202,12 +202,17 @@ async def test_coins_wait_on_the_board_while_too_many_credits_are_unacknowledged
         await until(lambda: desk.board.accepts_money)
         for _ in range(MAX_CREDITS):
             desk.board.insert_coin(100)
-            await until(lambda: desk.board.coins_minor == 0)
+            await until(lambda: desk.board.coins == [])
         await until(lambda: not desk.board.accepts_money)
-        desk.board.coins_minor = 100  # it was in the acceptor already
+        desk.board.coins = [100]  # it was in the acceptor already
         await asyncio.sleep(0.2)
         assert len(desk.journal.state.credits) == MAX_CREDITS
-        assert desk.board.coins_minor == 100
+        assert desk.board.coins == [100]
+        desk.board.coins.append(500)
+        for credit_id, _ in desk.journal.state.credits[:2]:
+            desk.journal.note(("KC", credit_id))
+        await until(lambda: desk.board.coins == [])
+        assert [amount for _, amount in desk.journal.state.credits[-2:]] == [100, 500], "each by itself"
     finally:
         sensing.cancel()
 
