@@ -53,6 +53,8 @@ from edge.sync.doorbell import Doorbell
 from edge.sync.pull import Apply, Pull, forget_cursor
 from edge.sync.push import Push
 from edge.sync.recall import Recall
+from edge.upkeep.service import UpkeepService
+from edge.upkeep.sweep import UpkeepSweep
 from edge.watch import Watch
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -111,7 +113,9 @@ class Gateway:
         self.cash_sweep = CashSweep(database, self.catalog, links, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.parcels = ParcelService(database, links, Shelf(self.settings.state_dir / "parcels"), watch)
-        heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.parcels)
+        self.upkeep = UpkeepService(database, self.devices, self.parcels, outbox, clock)
+        self.upkeep_sweep = UpkeepSweep(database, self.upkeep, self.orders, self.parcels, links, clock, watch)
+        heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.parcels, self.upkeep)
         self.routes = MqttRoutes(self.mqtt, *heard_by, self.links)
 
     def _build_guard(self) -> None:
@@ -134,6 +138,8 @@ class Gateway:
             "planogram": self.catalog.apply_planogram,
             "expected_device": self.devices.apply_expected,
             "stock_instruction": self.inventory.apply_instruction,
+            "device_instruction": self.upkeep.apply_instruction,
+            "settings_assigned": self.upkeep.apply_settings,
         }
         pull = Pull(self.database, self.client, self.clock, self.failpoints, features)
         recalled = RecallService(self.database, self.outbox, self.catalog, self.order_recall)
@@ -236,6 +242,7 @@ class Gateway:
             "dispenses": partial(_patiently, partial(self.conductor.run, self.orders)),
             "orders": partial(_patiently, self.order_sweep.run),
             "cash": partial(_patiently, self.cash_sweep.run),
+            "upkeep": partial(_patiently, self.upkeep_sweep.run),
             "parcels": partial(_patiently, self.parcels.run),
             "cloud": self._meet_cloud,
             "housekeeping": self._keep_house,

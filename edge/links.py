@@ -89,6 +89,11 @@ class Links:
         link = self._links.get(device_id)
         return link.nonce if link is not None and link.connected else None
 
+    def boot_id(self, device_id: UUID) -> UUID | None:
+        """In which boot the device was met; None while it cannot be commanded."""
+        link = self._links.get(device_id)
+        return link.boot_id if link is not None and self.online(device_id) else None
+
     def online(self, device_id: UUID) -> bool:
         """Whether the device can be commanded."""
         return self.nonce(device_id) is not None

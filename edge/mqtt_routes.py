@@ -16,8 +16,10 @@ from edge.mqtt import LocalMqtt, Message
 from edge.orders.service import OrderService
 from edge.parcels.service import ParcelService
 from edge.payments.service import PaymentService
+from edge.upkeep.service import UpkeepService
 from shared import devices as wire
 from shared import topics
+from shared import upkeep as care
 from shared.parcels import Ask
 from shared.topics import Channel, Topic
 
@@ -46,6 +48,7 @@ class MqttRoutes:
         payments: PaymentService,
         orders: OrderService,
         parcels: ParcelService,
+        upkeep: UpkeepService,
         links: Links,
     ) -> None:
         self._mqtt = mqtt
@@ -58,6 +61,9 @@ class MqttRoutes:
             Channel.DROP: Route(wire.Drop, dispenses.record_drop),
             Channel.OUTCOME: Route(wire.VendReport, orders.record_outcome),
             Channel.CREDIT: Route(wire.Credit, payments.record_credit),
+            Channel.LOG: Route(care.LogLines, upkeep.record_log),
+            Channel.ANSWER: Route(care.RequestAnswer, upkeep.record_answer),
+            Channel.SETTINGS: Route(care.SettingsReport, upkeep.record_settings, of_link=True),
             Channel.STOCK: Route(wire.StockSensed, inventory.sense),
             Channel.ASK: Route(Ask, parcels.ask, of_link=True),
         }

@@ -131,6 +131,11 @@ class DeviceService:
         """Take a device the cloud expects here."""
         store.put_expected(tx, change)
 
+    def machine_of(self, tx: Transaction, device_id: UUID) -> UUID | None:
+        """The machine in which the device stands; None for a device that is not known here."""
+        row = store.device(tx, device_id)
+        return None if row is None else UUID(row["machine_id"])
+
     def begin_epoch(self, tx: Transaction) -> None:
         """The ledger was restored: never again use a number that may have been used."""
         store.raise_all_epochs(tx)

@@ -100,6 +100,10 @@ class OrderService:
         """The order as it is now. Raises Refused (unknown_order)."""
         return await self._database.read(lambda tx: self._view(tx, order_id))
 
+    def is_open_at(self, tx: Transaction, device_id: UUID) -> bool:
+        """Whether an order that has not ended wants something of this device."""
+        return store.is_open_at(tx, device_id)
+
     async def count_by_state(self) -> dict[str, int]:
         """How many orders are in each state."""
         return await self._database.read(store.count_by_state)

@@ -71,6 +71,15 @@ def open_orders(tx: Transaction) -> list[sqlite3.Row]:
     )
 
 
+def is_open_at(tx: Transaction, device_id: UUID) -> bool:
+    """Whether an order that has not ended wants something of this device."""
+    sql = (
+        "SELECT 1 FROM orders INDEXED BY orders_open JOIN vends USING (order_id) "
+        "WHERE orders.state IN ('placed', 'authorised', 'dispensing') AND vends.device_id = ? LIMIT 1"
+    )
+    return tx.one(sql, str(device_id)) is not None
+
+
 def count_by_state(tx: Transaction) -> dict[str, int]:
     """How many orders are in each state."""
     return {row["state"]: row["n"] for row in tx.all("SELECT state, count(*) AS n FROM orders GROUP BY state")}

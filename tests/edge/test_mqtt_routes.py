@@ -73,9 +73,16 @@ GOOD: dict[Channel, dict[str, Any]] = {
         "currency": "INR",
     },
     Channel.STOCK: {"v": 1, "boot_id": str(BOOT_ID), "slot": "A1", "empty": True},
+    Channel.LOG: {
+        "v": 1,
+        "boot_id": str(BOOT_ID),
+        "lines": [{"number": 0, "uptime_ms": 5, "level": "error", "event": "journal_failed", "fields": "{}"}],
+    },
+    Channel.ANSWER: {"v": 1, "boot_id": str(BOOT_ID), "request_id": str(uuid4()), "state": "done"},
+    Channel.SETTINGS: {"v": 1, "boot_id": str(BOOT_ID), "digest": None, "state": "kept"},
     Channel.ASK: {"v": 1, "boot_id": str(BOOT_ID), "digest": "ab" * 32, "offset": 0, "size": 1536},
 }
-IDS = {"boot_id", "journal_id", "vend_id", "credit_id"}
+IDS = {"boot_id", "journal_id", "vend_id", "credit_id", "request_id"}
 
 
 def spoilt(channel: Channel) -> dict[str, bytes]:
@@ -263,7 +270,7 @@ async def test_without_room_nothing_is_acknowledged_and_one_line_says_why(site: 
     links.of(Topic(site.machine_id, site.device_id, Channel.HELLO)).key = bytes(32)
     full = FullDatabase(tmp_path / "full", Watch(), Failpoints())
     payments = PaymentService(full, CatalogService(Clock()), Outbox(Clock()), links, Failpoints())
-    heard_by = (site.devices, site.dispenses, site.inventory, payments, site.orders, site.parcels)
+    heard_by = (site.devices, site.dispenses, site.inventory, payments, site.orders, site.parcels, site.upkeep)
     routes = MqttRoutes(mqtt, *heard_by, links)
     with capture_logs() as lines:
         payload = json.dumps(GOOD[Channel.CREDIT]).encode()

@@ -29,6 +29,8 @@ from edge.payments.service import PaymentService
 from edge.payments.sweep import CashSweep
 from edge.recall.service import RecallService
 from edge.shelf import Shelf
+from edge.upkeep.service import UpkeepService
+from edge.upkeep.sweep import UpkeepSweep
 from edge.watch import Watch
 from shared.catalog import MachineVersion, PlanogramSlot, PlanogramVersion, ProductVersion
 from shared.contract import Rail
@@ -103,7 +105,12 @@ class Site:
         self.recall = RecallService(database, self.outbox, self.catalog, self.order_recall)
         self.shelf = Shelf(database.folder / "parcels")
         self.parcels = ParcelService(database, self.links, self.shelf, watch)
-        heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.parcels)
+        self.upkeep = UpkeepService(database, self.devices, self.parcels, self.outbox, clock)
+        self.upkeep_sweep = UpkeepSweep(
+            database, self.upkeep, self.orders, self.parcels, self.links, clock, watch, repeat_s=0.05
+        )
+        services = (self.devices, self.dispenses, self.inventory, self.payments, self.orders)
+        heard_by = (*services, self.parcels, self.upkeep)
         self.routes = MqttRoutes(mqtt, *heard_by, self.links)
         self.device = FakeDevice(self.machine_id, self.device_id, self._from_device, SLOTS)
         self._messages: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
@@ -229,6 +236,7 @@ class Site:
             tasks.create_task(self.order_sweep.run(), name="orders")
             tasks.create_task(self.cash_sweep.run(), name="cash")
             tasks.create_task(self.parcels.run(), name="parcels")
+            tasks.create_task(self.upkeep_sweep.run(), name="upkeep")
 
     def _to_device(self, topic: str, payload: bytes) -> None:
         is_of_money = json.loads(payload).get("type") in ("accept_money", "refuse_money")
