@@ -40,9 +40,10 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     project, groups = everything_asked["project"], everything_asked["dependency-groups"]
     extras = project["optional-dependencies"]
     asked = {
-        "dev.txt": [*project["dependencies"], *extras["edge"], *extras["cloud"], *extras["dev"]],
+        "dev.txt": [*project["dependencies"], *extras["edge"], *extras["cloud"], *extras["device"], *extras["dev"]],
         "edge.txt": [*project["dependencies"], *extras["edge"]],
         "cloud.txt": [*project["dependencies"], *extras["cloud"]],
+        "device.txt": [*project["dependencies"], *extras["device"]],
         "esp32.txt": groups["esp32"],
     }
     for lock, wishes in asked.items():
@@ -51,5 +52,5 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
             assert wish.name in pinned, f"{lock} lacks {wish.name}"
             assert pinned[wish.name] in wish.specifier, f"{lock} pins another {wish.name}"
     everything = pins(ROOT / "requirements" / "dev.txt")
-    for lock in ("edge.txt", "cloud.txt"):
+    for lock in ("edge.txt", "cloud.txt", "device.txt"):
         assert pins(ROOT / "requirements" / lock).items() <= everything.items(), "production runs what was tested"

@@ -13,10 +13,10 @@ JavaScript. Three things are not in it:
 import asyncio
 import binascii
 import os
+import socket
 import sys
 
 import _pc
-import socket
 
 
 class Stream:
@@ -72,12 +72,13 @@ class Server:
 
 async def _start_server(serve, host: str, port: int) -> Server:
     """Of the PC's loopback, whatever address of the board's own `host` is."""
+    visits = []
 
     def accepted(number: int) -> None:
         wire = socket.Socket()
         wire.adopt(number)
         stream = Stream(wire)
-        asyncio.create_task(serve(stream, stream))
+        visits.append(asyncio.create_task(serve(stream, stream)))
 
     return Server(_pc.socket_listen(port, accepted))
 
