@@ -1,5 +1,5 @@
 # mypy: disable-error-code="attr-defined"
-"""Time since boot. The device has no wall clock it could trust, and needs none."""
+"""Time since boot, and the gateway's wall time once it has told it: nothing that is sold hangs on that."""
 
 import time
 
@@ -13,9 +13,22 @@ class Clock:
     def __init__(self) -> None:
         self._last = time.ticks_ms()
         self._ms = 0
+        self._epoch_s: "int | None" = None
 
     def ms(self) -> int:
         now = time.ticks_ms()
         self._ms += time.ticks_diff(now, self._last)
         self._last = now
         return self._ms
+
+    def set(self, fields: dict) -> None:
+        """The errand: it is `now` seconds since 1970 (UTC). The message may have been on its way for 20 s."""
+        self._epoch_s = fields["now"] - self.ms() // 1000
+
+    def now(self) -> "int | None":
+        """Seconds since 1970 (UTC); None until the gateway has told it in this boot. It drifts by seconds a day."""
+        return None if self._epoch_s is None else self._epoch_s + self.ms() // 1000
+
+    def quality(self) -> str:
+        """The word of shared.contract.ClockQuality."""
+        return "unsynced" if self._epoch_s is None else "synced"

@@ -83,15 +83,16 @@ class Reports:
         now = self._clock.ms()
         return max(0, min([LONGEST_WAIT_MS] + [wait[0] - now for wait in self._waits.values()]))
 
-    def tell(self, channel: str, payload: bytes) -> None:
-        """News: sent once if the link stands, else forgotten."""
+    def tell(self, channel: str, payload: bytes) -> bool:
+        """News: sent once if the link stands, else forgotten. Whether it was taken."""
         if self._client is None:
-            return
+            return False
         if len(self._news) >= MAX_NEWS:
             warn("news_dropped", channel=channel)
-            return
+            return False
         self._news.append((channel, payload))
         self._client.wake()
+        return True
 
     def _unacknowledged(self) -> dict:
         state = self._journal.state

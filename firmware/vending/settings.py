@@ -6,7 +6,7 @@ from collections import namedtuple
 
 from . import checks, pins
 from .checks import is_int, is_text, merge, require
-from .messages import is_slot, is_uuid
+from .messages import is_slot, is_uuid, is_zone
 from .wiring import parse_line, parse_motor, parse_parts
 
 Slot = namedtuple(
@@ -29,6 +29,10 @@ home switch `home_edges` times; a motor is stopped after `max_ms`; a product may
 has stopped. With `extra_turn`, a full turn that dropped nothing may be followed by one more. A current of `jam_ma` is a
 jam (None: only time tells). A motor takes `soft_start_ms` to come to its full speed."""
 
+Limits = namedtuple("Limits", ("limit", "warm_ms", "grace_ms", "slots"))
+"""Of a zone that must stay cold: above `limit` hundredths of a degree for `warm_ms` it locks, and with it `slots`. A
+door that opens, or a defrost that begins, suspends that for `grace_ms`."""
+
 Wifi = namedtuple("Wifi", ("ssid", "password"))
 
 Settings = namedtuple(
@@ -45,6 +49,7 @@ Settings = namedtuple(
         "mdns_interface",
         "slots",
         "board",
+        "climate",
         "wifi",
     ),
 )
@@ -56,6 +61,7 @@ _DEFAULTS = {
     "mdns": True,
     "mdns_interface": None,
     "board": {},
+    "climate": {},
     "wifi": None,
 }
 _SLOT_DEFAULTS = {
@@ -70,6 +76,7 @@ _SLOT_DEFAULTS = {
     "jam_ma": None,
     "soft_start_ms": 0,
 }
+_CLIMATE_DEFAULTS = {"limit": 500, "warm_s": 900, "grace_s": 1800, "slots": None}
 _WIFI_DEFAULTS = {"ssid": None, "password": None}
 MAX_SLOTS = 60
 MAX_MOTION_MS = 20_000
@@ -99,6 +106,7 @@ def parse(data: bytes) -> Settings:
     values["slots"] = parse_slots(values["slots"])
     values["board"] = parse_parts(values["board"])
     pins.check(values["board"], values["slots"])
+    values["climate"] = _climate(values["climate"], values["board"].temperatures, values["slots"])
     values["wifi"] = _wifi(values["wifi"])
     return Settings(**values)
 
@@ -140,6 +148,27 @@ def _slot(where: str, given: object) -> Slot:
     for switch in ("home", "empty"):
         values[switch] = parse_line(where + "." + switch, values[switch])
     return Slot(**values)
+
+
+def _climate(given: object, thermometers, slots: dict) -> dict:
+    """Every zone with a thermometer has to stay cold, unless it is named here with null."""
+    zones = {} if thermometers is None else dict.fromkeys(thermometers.zones, _CLIMATE_DEFAULTS)
+    limits = {}
+    for zone, wanted in merge("climate", given, zones).items():
+        require(is_zone(zone), "board.temperatures.zones must have names of 1 to 16 of a-z, 0-9, - and _")
+        if wanted is not None:
+            limits[zone] = _limits("climate." + zone, wanted, slots)
+    return limits
+
+
+def _limits(where: str, given: object, slots: dict) -> Limits:
+    values = merge(where, given, _CLIMATE_DEFAULTS)
+    require(is_int(values["limit"], -4000, 6000), where + ".limit must be -4000 to 6000 hundredths of a degree")
+    require(is_int(values["warm_s"], 1, 86_400), where + ".warm_s must be 1 to 86400 s")
+    require(is_int(values["grace_s"], 0, 86_400), where + ".grace_s must be 0 to 86400 s")
+    named = list(slots) if values["slots"] is None else values["slots"]
+    require(isinstance(named, list) and all(slot in slots for slot in named), where + ".slots must list slots")
+    return Limits(values["limit"], 1000 * values["warm_s"], 1000 * values["grace_s"], tuple(named))
 
 
 def _wifi(given: object) -> "Wifi | None":

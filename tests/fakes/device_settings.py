@@ -29,5 +29,6 @@ SETTINGS = Settings(
     mdns_interface=None,
     slots={"A1": SLOT},
     board=NO_PARTS,
+    climate={},
     wifi=None,
 )

@@ -8,7 +8,7 @@ class SetClock(Clock):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0
+        self.time_ms = 0
 
     def ms(self) -> int:
-        return self.now
+        return self.time_ms

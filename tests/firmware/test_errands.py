@@ -137,7 +137,7 @@ async def test_a_piece_is_taken_if_it_is_the_one_that_was_asked_for(bench: Bench
 async def test_a_piece_that_does_not_come_is_no_piece(bench: Bench) -> None:
     fetching = asyncio.create_task(bench.errands.fetch(bench.parts, DIGEST, 0, 4))
     await bench.rest()
-    bench.parts.clock.now = 10**6
+    bench.parts.clock.time_ms = 10**6
     bench.errands.take(Errand("piece", {"digest": "cd" * 32, "offset": 0, "data": ""}, ""))
     assert await fetching is None
 

@@ -58,7 +58,7 @@ class Wire(MqttClient):
     async def receive(self, timeout_ms: int) -> tuple[str, bytes] | None:
         if self.heard:
             return self.heard.pop(0)
-        self.clock.now = min(self.clock.now + max(1, timeout_ms), self.latest)
+        self.clock.time_ms = min(self.clock.time_ms + max(1, timeout_ms), self.latest)
         return None
 
 
@@ -88,7 +88,7 @@ class Desk:
 
     async def tend_until(self, ms: int) -> None:
         self.wire.latest = ms
-        while self.clock.now < ms:
+        while self.clock.time_ms < ms:
             await self.session.tend(self.wire)
 
     def times(self, channel: str) -> list[dict[str, Any]]:
@@ -179,7 +179,7 @@ async def test_a_new_connection_makes_all_older_nonces_stale(desk: Desk) -> None
 
 async def test_an_outcome_is_repeated_ever_more_slowly_and_at_once_on_a_new_connection(desk: Desk) -> None:
     desk.journal.append(("X", 1, 1, VEND, "cancelled"))
-    desk.clock.now = 0
+    desk.clock.time_ms = 0
     seen = []
     for second in range(1, 130):
         before = len(desk.times("outcome"))
@@ -191,7 +191,7 @@ async def test_an_outcome_is_repeated_ever_more_slowly_and_at_once_on_a_new_conn
     await desk.session.tend(desk.wire)
     assert len(desk.times("outcome")) == 9
     await desk.say("acknowledge", 1)
-    await desk.tend_until(desk.clock.now + 40_000)
+    await desk.tend_until(desk.clock.time_ms + 40_000)
     assert len(desk.times("outcome")) == 9
 
 
@@ -278,7 +278,7 @@ async def test_no_money_is_taken_that_cannot_be_journalled(desk: Desk) -> None:
 
 
 async def test_the_vigil_hears_the_sensors_as_long_as_they_run(desk: Desk) -> None:
-    desk.clock.now = LIMITS_MS[SENSORS] + 1
+    desk.clock.time_ms = LIMITS_MS[SENSORS] + 1
     assert SENSORS in desk.vigil.silent()
     sensing = asyncio.create_task(desk.sensors.run())
     await until(lambda: SENSORS not in desk.vigil.silent())

@@ -39,19 +39,19 @@ def guarded(tmp_path: Path) -> Guarded:
 
 @pytest.mark.parametrize("part", [DISPENSER, SENSORS, LINK])
 def test_a_part_is_silent_once_its_limit_has_passed(guarded: Guarded, part: str) -> None:
-    guarded.clock.now = 1_000_000
+    guarded.clock.time_ms = 1_000_000
     for other in LIMITS_MS:
         guarded.vigil.lives(other)
-    guarded.clock.now += LIMITS_MS[part]
+    guarded.clock.time_ms += LIMITS_MS[part]
     assert part not in guarded.vigil.silent()
-    guarded.clock.now += 1
+    guarded.clock.time_ms += 1
     assert part in guarded.vigil.silent()
     guarded.vigil.lives(part)
     assert part not in guarded.vigil.silent()
 
 
 def test_a_part_that_never_speaks_is_missed(guarded: Guarded) -> None:
-    guarded.clock.now = max(LIMITS_MS.values()) + 1
+    guarded.clock.time_ms = max(LIMITS_MS.values()) + 1
     assert guarded.vigil.silent() == [LINK, SENSORS]
 
 
@@ -70,7 +70,7 @@ async def test_one_silent_part_starves_the_watchdog_until_it_speaks(
         guarded.vigil.lives(part)
     looking = asyncio.create_task(guarded.vigil.run())
     await until(lambda: guarded.board.fed >= 1)
-    guarded.clock.now = LIMITS_MS[SENSORS] + 1
+    guarded.clock.time_ms = LIMITS_MS[SENSORS] + 1
     fed = guarded.board.fed
     await asyncio.sleep(2.5 * vigil.LOOK_S)
     assert guarded.board.fed == fed
