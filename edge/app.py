@@ -110,7 +110,7 @@ class Gateway:
         self.orders = OrderService(database, *features, outbox, clock)
         parts = (self.orders, self.devices, self.dispenses, self.payments)
         self.order_sweep = OrderSweep(database, *parts, clock, watch)
-        self.cash_sweep = CashSweep(database, self.catalog, links, watch)
+        self.cash_sweep = CashSweep(database, self.catalog, self.inventory, links, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.parcels = ParcelService(database, links, Shelf(self.settings.state_dir / "parcels"), watch)
         self.upkeep = UpkeepService(database, self.devices, self.parcels, outbox, clock)

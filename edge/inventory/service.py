@@ -7,6 +7,7 @@ from edge.database import Database, Transaction
 from edge.errors import Refused
 from edge.inventory import rules, store
 from edge.outbox import Outbox
+from shared.catalog import SlotState
 from shared.devices import StockSensed
 from shared.errors import Code
 from shared.inventory import CLEARS_SUSPICION, Reason, SlotSensed, SlotSuspected, StockInstruction, StockMoved
@@ -22,6 +23,13 @@ class Level:
     reserved: int
     available: int
     suspect: bool
+
+
+def state_of(level: Level | None, *, online: bool) -> SlotState:
+    """Whether a customer may choose the slot with this stock, if it has any; online: so is the device that turns it."""
+    if level is None:
+        return rules.slot_state(0, suspect=False, online=online)
+    return rules.slot_state(level.available, suspect=level.suspect, online=online)
 
 
 def stock_key(machine_id: UUID) -> str:

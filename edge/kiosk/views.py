@@ -7,8 +7,7 @@ from edge.catalog.rules import OfferedSlot
 from edge.catalog.service import CatalogService, machine_key
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService, link_key
-from edge.inventory.rules import slot_state
-from edge.inventory.service import InventoryService, Level, stock_key
+from edge.inventory.service import InventoryService, Level, state_of, stock_key
 from edge.payments.service import PaymentService, credit_key
 from shared.catalog import Catalogue, CatalogueSlot, Machines, MachineSummary
 
@@ -81,14 +80,13 @@ class KioskViews:
 
     def _slot(self, offered: OfferedSlot, levels: Mapping[str, Level]) -> CatalogueSlot:
         level = levels.get(offered.slot)
-        available = level.available if level else 0
         return CatalogueSlot(
             slot=offered.slot,
             product_id=offered.product_id,
             name=offered.name,
             price_minor=offered.price_minor,
-            available=available,
-            state=slot_state(available, suspect=bool(level and level.suspect), online=self._online(offered)),
+            available=level.available if level else 0,
+            state=state_of(level, online=self._online(offered)),
         )
 
     def _online(self, offered: OfferedSlot) -> bool:

@@ -14,6 +14,9 @@ def is_earned(outcome: VendOutcome) -> bool:
     return outcome is VendOutcome.DISPENSED
 
 
-def takes_cash(rail: Rail, *, in_service: bool, has_room: bool) -> bool:
-    """Whether a machine may take coins and notes. has_room: what is inserted can be written down."""
-    return rail is Rail.CASH and in_service and has_room
+def takes_cash(rail: Rail, *, in_service: bool, has_room: bool, wanted: bool) -> bool:
+    """Whether a machine may take coins and notes.
+
+    has_room: what is inserted can be written down. wanted: it sells something now, or an order waits for its money.
+    """
+    return rail is Rail.CASH and in_service and has_room and wanted

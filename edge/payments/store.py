@@ -35,6 +35,12 @@ def payment(tx: Transaction, order_id: UUID) -> sqlite3.Row:
     return row
 
 
+def is_awaited(tx: Transaction, machine_id: UUID) -> bool:
+    """Whether the machine has a payment whose money is not there yet."""
+    sql = "SELECT 1 FROM payments WHERE machine_id = ? AND state = ?"
+    return tx.one(sql, str(machine_id), PaymentState.PENDING) is not None
+
+
 def set_state(tx: Transaction, payment_id: str, state: PaymentState) -> None:
     """Move the payment on."""
     tx.run("UPDATE payments SET state = ? WHERE payment_id = ?", state, payment_id)

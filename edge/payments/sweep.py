@@ -1,15 +1,20 @@
 """Who may take money now: told to each device anew, so that none takes a coin that nobody would count."""
 
 import asyncio
+from collections.abc import Iterable
 from uuid import UUID
 
 import structlog
 
-from edge.catalog.service import MACHINES_KEY, CatalogService
+from edge.catalog.service import MACHINES_KEY, CatalogService, machine_key
 from edge.database import Database, Transaction
+from edge.inventory.service import InventoryService, state_of, stock_key
 from edge.links import LINKS_KEY, UNSIGNED, Links
+from edge.payments import store
 from edge.payments.rules import takes_cash
+from edge.payments.service import credit_key
 from edge.watch import Watch
+from shared.catalog import SlotState
 from shared.devices import AcceptMoney, RefuseMoney
 
 RENEW_S = 10.0
@@ -19,13 +24,20 @@ log = structlog.get_logger()
 
 
 class CashSweep:
-    """Looks when a device or a machine has changed, and every `renew_s`."""
+    """Looks when a device, a machine or what it sells has changed, and every `renew_s`."""
 
     def __init__(
-        self, database: Database, catalog: CatalogService, links: Links, watch: Watch, renew_s: float = RENEW_S
+        self,
+        database: Database,
+        catalog: CatalogService,
+        inventory: InventoryService,
+        links: Links,
+        watch: Watch,
+        renew_s: float = RENEW_S,
     ) -> None:
         self._database = database
         self._catalog = catalog
+        self._inventory = inventory
         self._links = links
         self._watch = watch
         self._renew_s = renew_s
@@ -33,23 +45,38 @@ class CashSweep:
 
     async def run(self) -> None:
         """Sweep for ever."""
-        with self._watch.on(LINKS_KEY, MACHINES_KEY) as changed:
-            while True:
-                changed.clear()
-                self._tell(await self._database.read(self._open_machines))
+        watched: set[UUID] = set()
+        while True:
+            with self._watch.on(LINKS_KEY, MACHINES_KEY, *_keys(watched)) as changed:
+                machines = await self._database.read(self._machines)
+                if machines.keys() != watched:
+                    watched = set(machines)
+                    continue
+                self._tell({machine_id for machine_id, is_open in machines.items() if is_open})
                 try:
                     async with asyncio.timeout(self._renew_s):
                         await changed.wait()
                 except TimeoutError:
                     continue
 
-    def _open_machines(self, tx: Transaction) -> set[UUID]:
+    def _machines(self, tx: Transaction) -> dict[UUID, bool]:
+        """Each machine, and whether it may take money."""
         has_room = self._database.has_room()
         return {
-            machine.machine_id
+            machine.machine_id: takes_cash(
+                machine.rail,
+                in_service=machine.in_service,
+                has_room=has_room,
+                wanted=self._sells(tx, machine.machine_id) or store.is_awaited(tx, machine.machine_id),
+            )
             for machine in self._catalog.machines(tx)
-            if takes_cash(machine.rail, in_service=machine.in_service, has_room=has_room)
         }
+
+    def _sells(self, tx: Transaction, machine_id: UUID) -> bool:
+        levels = self._inventory.levels(tx, machine_id)
+        offered = self._catalog.offer(tx, machine_id).slots.values()
+        states = (state_of(levels.get(slot.slot), online=self._links.online(slot.device_id)) for slot in offered)
+        return SlotState.OK in states
 
     def _tell(self, open_machines: set[UUID]) -> None:
         """Whoever is not there takes nothing by itself. A refusal that is lost comes again with the next sweep."""
@@ -63,3 +90,8 @@ class CashSweep:
         if allowed != self._allowed:
             log.info("cash_taken_by", device_ids=sorted(map(str, allowed)))
         self._allowed = allowed
+
+
+def _keys(machine_ids: Iterable[UUID]) -> list[str]:
+    """What tells that one of the machines has another offer, other stock, or another order that waits for money."""
+    return [key(machine_id) for machine_id in machine_ids for key in (machine_key, stock_key, credit_key)]

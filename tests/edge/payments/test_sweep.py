@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,12 +15,14 @@ from edge.links import LINKS_KEY
 from edge.payments.rules import takes_cash
 from edge.payments.sweep import RENEW_S, CashSweep
 from firmware.vending.till import LEASE_MS
-from shared.catalog import MachineVersion
+from shared.catalog import MachineVersion, PlanogramSlot, PlanogramVersion
 from shared.commands import COMMAND, mac_of
 from shared.contract import Rail
 from shared.devices import HEARTBEAT_S, MONEY_LEASE_S, AcceptMoney, RefuseMoney
+from shared.inventory import Reason
+from shared.orders import OrderState
 from shared.topics import Channel, Topic
-from tests.fakes.site import Site, running_site
+from tests.fakes.site import PRICE_MINOR, SLOTS, Site, running_site
 from tests.fakes.until import until
 
 T = TypeVar("T")
@@ -63,10 +66,56 @@ async def test_a_machine_out_of_service_takes_nothing(site: Site) -> None:
     await until(lambda: not site.device.takes_money)
 
 
+async def test_a_machine_with_nothing_to_sell_takes_nothing(site: Site) -> None:
+    for slot in sorted(SLOTS - {"A1"}):
+        await site.move_stock(slot, -10, Reason.ADJUST)
+    await site.settle()
+    assert site.device.takes_money
+    await site.move_stock("A1", -10, Reason.ADJUST)
+    await until(lambda: not site.device.takes_money)
+    await site.move_stock("A1", 1, Reason.RESTOCK)
+    await until(lambda: site.device.takes_money)
+    vend_id = new_id()
+    await site.database.unit("test.suspect", lambda tx: site.inventory.suspect(tx, site.machine_id, "A1", vend_id))
+    await until(lambda: not site.device.takes_money)
+
+
+async def test_money_that_an_order_waits_for_is_taken_though_it_has_the_last_product(tmp_path: Path) -> None:
+    async with running_site(tmp_path, Rail.CASH, opening=0) as site:
+        await site.move_stock("A1", 1, Reason.RESTOCK)
+        await until(lambda: site.device.takes_money)
+        order = await site.order("A1")
+        await site.settle()
+        assert site.device.takes_money
+        await site.orders.cancel(order.order_id)
+        order = await site.order("A1")
+        await site.device.insert_coin(PRICE_MINOR)
+        await site.until_state(order.order_id, OrderState.DISPENSING)
+        await until(lambda: not site.device.takes_money)
+
+
+async def test_what_another_device_sells_that_is_away_cannot_be_sold(site: Site) -> None:
+    await until(lambda: site.device.takes_money)
+    away = new_id()
+    offer = await site.database.read(lambda tx: site.catalog.offer(tx, site.machine_id))
+    product_id = offer.slots["A1"].product_id
+    slot = PlanogramSlot(slot="A1", product_id=product_id, device_id=away, price_minor=1, capacity=9, par_level=1)
+    planogram = PlanogramVersion(
+        machine_id=site.machine_id, version=2, effective_at=datetime(2026, 1, 1, tzinfo=UTC), slots=(slot,)
+    )
+
+    def work(tx: Transaction) -> None:
+        site.catalog.apply_planogram(tx, planogram)
+        site.catalog.recall_version(tx, site.machine_id, 2)
+
+    await site.database.unit("test.planogram", work)
+    await until(lambda: not site.device.takes_money)
+
+
 async def test_the_permission_is_renewed_in_time(site: Site) -> None:
     await until(lambda: site.device.takes_money)
     before = len(told(site))
-    sweep = CashSweep(site.database, site.catalog, site.links, site.watch, renew_s=0.01)
+    sweep = CashSweep(site.database, site.catalog, site.inventory, site.links, site.watch, renew_s=0.01)
     sweeping = asyncio.create_task(sweep.run(), name="cash")
     await until(lambda: len(told(site)) >= before + 3)
     sweeping.cancel()
@@ -90,7 +139,7 @@ class FullDisk(Database):
 
 async def test_nothing_is_taken_that_could_not_be_written_down(site: Site) -> None:
     await until(lambda: site.device.takes_money)
-    sweep = CashSweep(FullDisk(site.database), site.catalog, site.links, site.watch)
+    sweep = CashSweep(FullDisk(site.database), site.catalog, site.inventory, site.links, site.watch)
     sweeping = asyncio.create_task(sweep.run(), name="cash")
     await until(lambda: not site.device.takes_money)
     sweeping.cancel()
@@ -136,15 +185,16 @@ async def test_a_refusal_that_was_lost_comes_again(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rail", "in_service", "has_room", "takes"),
+    ("rail", "in_service", "has_room", "wanted", "takes"),
     [
-        (Rail.CASH, True, True, True),
-        (Rail.FREE, True, True, False),
-        (Rail.CASH, False, True, False),
-        (Rail.CASH, True, False, False),
+        (Rail.CASH, True, True, True, True),
+        (Rail.FREE, True, True, True, False),
+        (Rail.CASH, False, True, True, False),
+        (Rail.CASH, True, False, True, False),
+        (Rail.CASH, True, True, False, False),
     ],
 )
-def test_cash_is_for_cash_machines_in_service_with_room_to_write_it_down(
-    rail: Rail, in_service: bool, has_room: bool, takes: bool
+def test_cash_is_for_cash_machines_in_service_that_want_it_and_have_room_to_write_it_down(
+    rail: Rail, in_service: bool, has_room: bool, wanted: bool, takes: bool
 ) -> None:
-    assert takes_cash(rail, in_service=in_service, has_room=has_room) is takes
+    assert takes_cash(rail, in_service=in_service, has_room=has_room, wanted=wanted) is takes
