@@ -44,12 +44,16 @@ from edge.parcels.service import ParcelService
 from edge.payments.service import PaymentService
 from edge.payments.sweep import CashSweep
 from edge.recall.service import RecallService
+from edge.releases.rules import keys_by_id
+from edge.releases.service import ReleaseService
+from edge.releases.sweep import ReleaseSweep
 from edge.settings import PREFIX, Settings
 from edge.shelf import Shelf
 from edge.site_ca import SiteCa
 from edge.sync.agent import SyncAgent
 from edge.sync.cloud_client import CloudClient
 from edge.sync.doorbell import Doorbell
+from edge.sync.files import Files
 from edge.sync.pull import Apply, Pull, forget_cursor
 from edge.sync.push import Push
 from edge.sync.recall import Recall
@@ -108,15 +112,20 @@ class Gateway:
         self.payments = PaymentService(database, self.catalog, outbox, links, self.failpoints)
         features = (self.catalog, self.inventory, self.devices, self.dispenses, self.payments)
         self.orders = OrderService(database, *features, outbox, clock)
-        parts = (self.orders, self.devices, self.dispenses, self.payments)
-        self.order_sweep = OrderSweep(database, *parts, clock, watch)
-        self.cash_sweep = CashSweep(database, self.catalog, self.inventory, links, watch)
+        settling = (self.orders, self.devices, self.dispenses, self.payments)
+        self.order_sweep = OrderSweep(database, *settling, clock, watch)
+        self.cash_sweep = CashSweep(database, self.catalog, links, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
-        self.parcels = ParcelService(database, links, Shelf(self.settings.state_dir / "parcels"), watch)
+        self.shelf = Shelf(self.settings.state_dir / "parcels")
+        self.parcels = ParcelService(database, links, self.shelf, watch)
         self.upkeep = UpkeepService(database, self.devices, self.parcels, outbox, clock)
         self.upkeep_sweep = UpkeepSweep(database, self.upkeep, self.orders, self.parcels, links, clock, watch)
-        heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.parcels, self.upkeep)
-        self.routes = MqttRoutes(self.mqtt, *heard_by, self.links)
+        keys = keys_by_id(self.settings.release_keys)
+        self.releases = ReleaseService(database, self.parcels, self.shelf, outbox, clock, keys)
+        offering = (self.releases, self.orders, self.dispenses, self.parcels)
+        self.release_sweep = ReleaseSweep(database, *offering, links, clock, watch)
+        heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.parcels)
+        self.routes = MqttRoutes(self.mqtt, *heard_by, self.upkeep, self.releases, self.links)
 
     def _build_guard(self) -> None:
         self.guard = Guard(
@@ -140,6 +149,7 @@ class Gateway:
             "stock_instruction": self.inventory.apply_instruction,
             "device_instruction": self.upkeep.apply_instruction,
             "settings_assigned": self.upkeep.apply_settings,
+            "firmware_assigned": self.releases.apply_assigned,
         }
         pull = Pull(self.database, self.client, self.clock, self.failpoints, features)
         recalled = RecallService(self.database, self.outbox, self.catalog, self.order_recall)
@@ -149,6 +159,7 @@ class Gateway:
             client=self.client,
             push=Push(self.database, self.outbox, self.telemetry, self.client, self.failpoints, self._part),
             pull=pull,
+            files=Files(self.client, self.shelf, self.releases, self.watch),
             recall=Recall(self.database, self.client, pull, recalled, self.failpoints),
             doorbell=Doorbell(settings.cloud_url, self.identity),
             watch=self.watch,
@@ -243,6 +254,7 @@ class Gateway:
             "orders": partial(_patiently, self.order_sweep.run),
             "cash": partial(_patiently, self.cash_sweep.run),
             "upkeep": partial(_patiently, self.upkeep_sweep.run),
+            "releases": partial(_patiently, self.release_sweep.run),
             "parcels": partial(_patiently, self.parcels.run),
             "cloud": self._meet_cloud,
             "housekeeping": self._keep_house,

@@ -16,11 +16,13 @@ from edge.mqtt import LocalMqtt, Message
 from edge.orders.service import OrderService
 from edge.parcels.service import ParcelService
 from edge.payments.service import PaymentService
+from edge.releases.service import ReleaseService
 from edge.upkeep.service import UpkeepService
 from shared import devices as wire
 from shared import topics
 from shared import upkeep as care
 from shared.parcels import Ask
+from shared.releases import FirmwareReport
 from shared.topics import Channel, Topic
 
 log = structlog.get_logger()
@@ -49,6 +51,7 @@ class MqttRoutes:
         orders: OrderService,
         parcels: ParcelService,
         upkeep: UpkeepService,
+        releases: ReleaseService,
         links: Links,
     ) -> None:
         self._mqtt = mqtt
@@ -66,6 +69,7 @@ class MqttRoutes:
             Channel.SETTINGS: Route(care.SettingsReport, upkeep.record_settings, of_link=True),
             Channel.STOCK: Route(wire.StockSensed, inventory.sense),
             Channel.ASK: Route(Ask, parcels.ask, of_link=True),
+            Channel.OTA: Route(FirmwareReport, releases.report, of_link=True),
         }
 
     async def run(self) -> None:

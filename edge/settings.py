@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 
 from edge.errors import SettingsError
 
@@ -54,6 +63,8 @@ def _split(value: object) -> object:
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 takes a free one."""
 
+PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -89,6 +100,8 @@ class Settings(BaseModel):
     watchdog_s: Seconds = 60
     """If facts wait and none was acknowledged for so long, the link to the cloud is built anew."""
     backup_s: Seconds = 3600
+    release_keys: Annotated[tuple[PublicKey, ...], BeforeValidator(_split)] = ()
+    """Ed25519 public keys in hex: devices are offered no firmware but what one of them has signed."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     failpoint: str = ""
     """Tests only, from LARDER_FAILPOINT."""

@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -86,6 +86,11 @@ class Shelf:
         with self._lock:
             self._proven.discard(digest)
             return self._prove(digest)
+
+    def lacks(self, digests: Iterable[str]) -> list[str]:
+        """Those of them that are not here, in their order. What was found right once is only looked for."""
+        with self._lock:
+            return [digest for digest in digests if not self._prove(digest)]
 
     def read(self, digest: str, offset: int, size: int) -> bytes:
         """So many bytes from there on, fewer at its end; empty too if there is no such file, or it was damaged."""

@@ -50,6 +50,10 @@ class ParcelService:
         store.set_permits(tx, device_id, purpose, digests)
         tx.touch(PERMITS_KEY)
 
+    def may_fetch(self, tx: Transaction, device_id: UUID, digest: str) -> bool:
+        """Whether the device may fetch this file."""
+        return store.is_permitted(tx, device_id, digest)
+
     def offer(self, machine_id: UUID, device_id: UUID, purpose: Purpose, digest: str, size: int) -> bool:
         """Tell the device of a signed text of `size` bytes that it may fetch; false if it is not there."""
         nonce = self._links.nonce(device_id)
@@ -85,7 +89,7 @@ class ParcelService:
 
     async def _send_piece(self, topic: Topic, ask: Ask) -> None:
         device_id, data = topic.device_id, b""
-        if await self._database.read(lambda tx: store.is_permitted(tx, device_id, ask.digest)):
+        if await self._database.read(lambda tx: self.may_fetch(tx, device_id, ask.digest)):
             data = await asyncio.to_thread(self._shelf.read, ask.digest, ask.offset, ask.size)
         if not data:
             log.warning("parcel_not_here", device_id=str(device_id), digest=ask.digest, offset=ask.offset)

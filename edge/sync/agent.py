@@ -13,10 +13,12 @@ from edge.errors import LarderError, StorageFull
 from edge.failpoints import Failpoints
 from edge.identity import GatewayIdentity
 from edge.outbox import OUTBOX_KEY, Position
+from edge.releases.service import RELEASES_KEY
 from edge.settings import Settings
 from edge.sync.backoff import Backoff
 from edge.sync.cloud_client import CloudAway, CloudClient, CloudRefused
 from edge.sync.doorbell import Doorbell, DoorbellGone
+from edge.sync.files import Files
 from edge.sync.pull import Pull
 from edge.sync.push import Push
 from edge.sync.recall import Recall
@@ -57,6 +59,7 @@ class SyncAgent:
         recall: Recall,
         push: Push,
         pull: Pull,
+        files: Files,
         doorbell: Doorbell,
         watch: Watch,
         clock: Clock,
@@ -70,6 +73,7 @@ class SyncAgent:
         self._recall = recall
         self._push = push
         self._pull = pull
+        self._files = files
         self._doorbell = doorbell
         self._watch = watch
         self._clock = clock
@@ -116,6 +120,7 @@ class SyncAgent:
             "facts": self._facts,
             "telemetry": self._telemetry,
             "changes": self._changes,
+            "files": self._fetch,
             "doorbell": self._listen,
             "watchdog": self._watchdog,
         }
@@ -157,6 +162,19 @@ class SyncAgent:
                     await self._rung.wait()
             except TimeoutError:
                 log.debug("poll_due")
+
+    async def _fetch(self) -> None:
+        backoff = self._backoff()
+        with self._watch.on(RELEASES_KEY) as changed:
+            while True:
+                changed.clear()
+                if await self._attempt("files", self._files.fetch, backoff):
+                    continue
+                try:
+                    async with asyncio.timeout(self._settings.poll_s):
+                        await changed.wait()
+                except TimeoutError:
+                    log.debug("look_due")
 
     async def _listen(self) -> None:
         backoff = self._backoff()

@@ -1,7 +1,8 @@
-"""The cloud as the gateway sees it: five requests over HTTPS, each with a deadline, each failing in one of two ways."""
+"""The cloud as the gateway sees it: six requests over HTTPS, each with a deadline, each failing in one of two ways."""
 
 import asyncio
 import gzip
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,8 @@ from shared.onboarding import ClaimGateway, GatewayClaimed
 from shared.sync import MAX_BATCH_FACTS, Ack, RecalledHeader
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
+MAX_PROBLEM_BYTES = 16 * 1024
+CHUNK_BYTES = 64 * 1024
 CLOCK_TOLERANCE_S = 2.0
 CONNECT_TIMEOUT_S = 5.0
 LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
@@ -122,6 +125,21 @@ class CloudClient:
         query = "" if cursor is None else f"?cursor={cursor}"
         return _parse(ReceivedChanges, await self._exchange(_Request("GET", f"/v1/sync/changes{query}")))
 
+    async def file_from(self, sha256: str, offset: int) -> AsyncGenerator[bytes, None]:
+        """A file of a release from that byte on, as it comes; the deadline is for each piece, not for the whole."""
+        wanted = {"Range": f"bytes={offset}-", "Accept-Encoding": "identity"}
+        headers = wanted | {"Authorization": f"Bearer {self._identity.token()}"}
+        try:
+            async with self._http.stream("GET", f"/v1/sync/files/{sha256}", headers=headers) as response:
+                if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+                    self._identity.forget_token()
+                    _accept(_Answer(response.status_code, response.headers, await _head_of(response)))
+                    raise CloudAway("the file does not go on where it was cut")
+                async for chunk in response.aiter_raw(CHUNK_BYTES):
+                    yield chunk
+        except (httpx.HTTPError, OSError) as error:
+            raise CloudAway(f"{type(error).__name__}: {error}") from error
+
     def _connect(self) -> httpx.AsyncClient:
         timeout = httpx.Timeout(self._timeout_s, connect=min(CONNECT_TIMEOUT_S, self._timeout_s))
         limits = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=60)
@@ -179,6 +197,13 @@ class CloudClient:
         elif self._clock.quality is not ClockQuality.SYNCED:
             # Ours is right, and finer than the header's seconds.
             self._clock.learn(self._clock.now(), 0)
+
+
+async def _head_of(response: httpx.Response) -> bytes:
+    """What an answer that is no file says, as far as it matters."""
+    async for chunk in response.aiter_bytes(MAX_PROBLEM_BYTES):
+        return chunk
+    return b""
 
 
 def _date(headers: httpx.Headers) -> datetime | None:

@@ -80,6 +80,12 @@ GOOD: dict[Channel, dict[str, Any]] = {
     },
     Channel.ANSWER: {"v": 1, "boot_id": str(BOOT_ID), "request_id": str(uuid4()), "state": "done"},
     Channel.SETTINGS: {"v": 1, "boot_id": str(BOOT_ID), "digest": None, "state": "kept"},
+    Channel.OTA: {
+        "v": 1,
+        "boot_id": str(BOOT_ID),
+        "running": {"slot": "a", "digest": None, "version": "1.0.0"},
+        "state": "valid",
+    },
     Channel.ASK: {"v": 1, "boot_id": str(BOOT_ID), "digest": "ab" * 32, "offset": 0, "size": 1536},
 }
 IDS = {"boot_id", "journal_id", "vend_id", "credit_id", "request_id"}
@@ -271,7 +277,7 @@ async def test_without_room_nothing_is_acknowledged_and_one_line_says_why(site: 
     full = FullDatabase(tmp_path / "full", Watch(), Failpoints())
     payments = PaymentService(full, CatalogService(Clock()), Outbox(Clock()), links, Failpoints())
     heard_by = (site.devices, site.dispenses, site.inventory, payments, site.orders, site.parcels, site.upkeep)
-    routes = MqttRoutes(mqtt, *heard_by, links)
+    routes = MqttRoutes(mqtt, *heard_by, site.releases, links)
     with capture_logs() as lines:
         payload = json.dumps(GOOD[Channel.CREDIT]).encode()
         await routes.handle(Message(topic_of(site, Channel.CREDIT), payload, 0.0))

@@ -28,6 +28,9 @@ from edge.parcels.service import ParcelService
 from edge.payments.service import PaymentService
 from edge.payments.sweep import CashSweep
 from edge.recall.service import RecallService
+from edge.releases.rules import keys_by_id
+from edge.releases.service import ReleaseService
+from edge.releases.sweep import ReleaseSweep
 from edge.shelf import Shelf
 from edge.upkeep.service import UpkeepService
 from edge.upkeep.sweep import UpkeepSweep
@@ -39,6 +42,7 @@ from shared.inventory import Reason, StockInstruction
 from shared.orders import ChosenLine, OrderState, OrderView, PlaceOrder
 from shared.sync import FACT, Fact
 from shared.topics import Channel, Topic
+from tests.fakes import release_key
 from tests.fakes.device import FakeDevice
 from tests.fakes.interruptions import Interruptions
 from tests.fakes.until import until
@@ -100,7 +104,7 @@ class Site:
         )
         parts = (self.orders, self.devices, self.dispenses, self.payments)
         self.order_sweep = OrderSweep(database, *parts, clock, watch)
-        self.cash_sweep = CashSweep(database, self.catalog, self.inventory, self.links, watch)
+        self.cash_sweep = CashSweep(database, self.catalog, self.links, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.recall = RecallService(database, self.outbox, self.catalog, self.order_recall)
         self.shelf = Shelf(database.folder / "parcels")
@@ -109,8 +113,12 @@ class Site:
         self.upkeep_sweep = UpkeepSweep(
             database, self.upkeep, self.orders, self.parcels, self.links, clock, watch, repeat_s=0.05
         )
+        keys = keys_by_id([release_key.PUBLIC])
+        self.releases = ReleaseService(database, self.parcels, self.shelf, self.outbox, clock, keys)
+        offering = (self.releases, self.orders, self.dispenses, self.parcels)
+        self.release_sweep = ReleaseSweep(database, *offering, self.links, clock, watch, sweep_s=0.05)
         services = (self.devices, self.dispenses, self.inventory, self.payments, self.orders)
-        heard_by = (*services, self.parcels, self.upkeep)
+        heard_by = (*services, self.parcels, self.upkeep, self.releases)
         self.routes = MqttRoutes(mqtt, *heard_by, self.links)
         self.device = FakeDevice(self.machine_id, self.device_id, self._from_device, SLOTS)
         self._messages: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
@@ -236,6 +244,7 @@ class Site:
             tasks.create_task(self.order_sweep.run(), name="orders")
             tasks.create_task(self.cash_sweep.run(), name="cash")
             tasks.create_task(self.parcels.run(), name="parcels")
+            tasks.create_task(self.release_sweep.run(), name="releases")
             tasks.create_task(self.upkeep_sweep.run(), name="upkeep")
 
     def _to_device(self, topic: str, payload: bytes) -> None:

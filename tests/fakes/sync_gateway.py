@@ -12,6 +12,7 @@ from edge.settings import Settings
 from edge.sync.agent import SyncAgent
 from edge.sync.cloud_client import CloudClient
 from edge.sync.doorbell import Doorbell
+from edge.sync.files import Files
 from edge.sync.pull import Pull
 from edge.sync.push import Push
 from edge.sync.recall import Recall
@@ -54,6 +55,7 @@ class SyncGateway:
             recall=self.recall,
             push=self.push,
             pull=self.pull,
+            files=Files(self.client, site.shelf, site.releases, self.watch),
             doorbell=Doorbell(settings.cloud_url, self.identity),
             watch=self.watch,
             clock=clock,

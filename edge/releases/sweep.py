@@ -1,0 +1,110 @@
+"""Offers each device what it shall run, at a time when it disturbs nobody, until the device says what became of it."""
+
+import asyncio
+import sqlite3
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from edge.clock import Clock
+from edge.database import Database, Transaction
+from edge.dispensing.service import DispenseService
+from edge.links import LINKS_KEY, Links
+from edge.orders.service import OrderService
+from edge.parcels.service import ParcelService
+from edge.releases import rules
+from edge.releases.service import RELEASES_KEY, ReleaseService
+from edge.watch import Watch
+from shared.releases import FirmwareState
+from shared.signed import Purpose
+
+SWEEP_S = 10.0
+OFFER_S = 30.0
+"""How often a device is offered the same: it may be about to say that it has begun."""
+
+log = structlog.get_logger()
+
+
+class ReleaseSweep:
+    """Looks when a release, one of its files or a device has come or spoken, and every `sweep_s`."""
+
+    def __init__(
+        self,
+        database: Database,
+        releases: ReleaseService,
+        orders: OrderService,
+        dispenses: DispenseService,
+        parcels: ParcelService,
+        links: Links,
+        clock: Clock,
+        watch: Watch,
+        sweep_s: float = SWEEP_S,
+        offer_s: float = OFFER_S,
+    ) -> None:
+        self._database = database
+        self._releases = releases
+        self._orders = orders
+        self._dispenses = dispenses
+        self._parcels = parcels
+        self._links = links
+        self._clock = clock
+        self._watch = watch
+        self._sweep_s = sweep_s
+        self._offer_s = offer_s
+        self._offered: dict[UUID, tuple[str, UUID, float]] = {}
+        """What each device was offered last: the assignment, in which boot, and when."""
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        with self._watch.on(RELEASES_KEY, LINKS_KEY) as changed:
+            while True:
+                changed.clear()
+                await self._sweep()
+                try:
+                    async with asyncio.timeout(self._sweep_s):
+                        await changed.wait()
+                except TimeoutError:
+                    continue
+
+    async def _sweep(self) -> None:
+        await self._releases.check()
+        if not self._database.has_room():
+            return
+        for wish in await self._database.read(self._due):
+            if not await self._releases.is_here(wish["digest"]):
+                continue
+            if await self._database.unit("releases.offer", partial(self._may_offer, wish=wish)):
+                self._offer(wish)
+
+    def _due(self, tx: Transaction) -> list[sqlite3.Row]:
+        return [wish for wish in self._releases.unreached(tx) if wish["checked"] and self._is_due(wish)]
+
+    def _is_due(self, wish: sqlite3.Row) -> bool:
+        """Whether the device is there, has told of its firmware over this very link, and lacks this release."""
+        device_id = UUID(wish["device_id"])
+        boot_id = self._links.boot_id(device_id)
+        if boot_id is None or wish["boot_id"] != str(boot_id):
+            return False
+        quiet_s = self._clock.monotonic() - self._releases.heard(device_id)
+        if not rules.is_due(wish["digest"], wish["running"], FirmwareState(wish["state"]), wish["taken_up"], quiet_s):
+            return False
+        assignment_id, boot, at = self._offered.get(device_id, ("", boot_id, 0.0))
+        is_same = (assignment_id, boot) == (wish["assignment_id"], boot_id)
+        return not is_same or self._clock.monotonic() - at >= self._offer_s
+
+    def _may_offer(self, tx: Transaction, wish: sqlite3.Row) -> bool:
+        """Whether nothing is open at the device; then the offer counts from here on."""
+        device_id = UUID(wish["device_id"])
+        if self._orders.is_open_at(tx, device_id) or not self._dispenses.is_free(tx, device_id):
+            return False
+        self._releases.note_offer(tx, device_id)
+        return True
+
+    def _offer(self, wish: sqlite3.Row) -> None:
+        device_id, machine_id = UUID(wish["device_id"]), UUID(wish["machine_id"])
+        boot_id = self._links.boot_id(device_id)
+        offered = self._parcels.offer(machine_id, device_id, Purpose.RELEASE, wish["digest"], wish["size"])
+        if offered and boot_id is not None:
+            self._offered[device_id] = wish["assignment_id"], boot_id, self._clock.monotonic()
+            log.info("release_offered", device_id=str(device_id), digest=wish["digest"])

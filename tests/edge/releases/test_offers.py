@@ -1,0 +1,310 @@
+"""A device is offered what it shall run: only what can be believed, only when nobody is disturbed, not for ever."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from edge.clock import new_id
+from edge.releases.rules import MAX_FAILURES
+from edge.releases.sweep import OFFER_S
+from shared.contract import Rail
+from shared.orders import OrderState
+from shared.releases import (
+    AssignedRelease,
+    FirmwareAssigned,
+    FirmwareChanged,
+    FirmwareGivenUp,
+    FirmwareReport,
+    FirmwareRunning,
+    ReleaseBundle,
+)
+from shared.releases import FirmwareState as State
+from shared.topics import Channel, Topic
+from tests.fakes.release_key import FILES, STRANGER, signed_release
+from tests.fakes.restarted_site import restarted, stop
+from tests.fakes.site import Site, running_site
+from tests.fakes.until import until
+
+BUNDLE = signed_release("1.1.0")
+DIGEST = hashlib.sha256(BUNDLE.signed.to_line()).hexdigest()
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(tmp_path) as site:
+        yield site
+
+
+async def assign(site: Site, bundle: ReleaseBundle | None = BUNDLE, assignment_id: UUID | None = None) -> None:
+    """The cloud assigns a release."""
+    document = bundle.signed.to_line() if bundle else b""
+    release = AssignedRelease(digest=hashlib.sha256(document).hexdigest(), size=len(document)) if bundle else None
+    change = FirmwareAssigned(
+        assignment_id=assignment_id or new_id(), device_id=site.device_id, machine_id=site.machine_id, release=release
+    )
+    await site.database.unit("test.assign", lambda tx: site.releases.apply_assigned(tx, change))
+
+
+async def arrive(site: Site) -> list[int]:
+    """All that is missing comes from the cloud; the sizes, in the order it was asked for."""
+    contents = {hashlib.sha256(content).hexdigest(): content for content in (BUNDLE.signed.to_line(), *FILES.values())}
+    sizes = []
+    while missing := await site.releases.missing():
+        sha256, size = missing[0]
+        assert len(contents[sha256]) == size
+        site.shelf.begin(sha256, size)
+        site.shelf.append(sha256, contents[sha256])
+        site.shelf.finish(sha256)
+        sizes.append(size)
+    return sizes
+
+
+async def tell(
+    site: Site, state: State = State.VALID, running: str | None = None, offered: str | None = None, **others: Any
+) -> None:
+    """The device tells of its firmware."""
+    firmware = FirmwareRunning(slot="b" if running else "a", digest=running, version="1.1.0" if running else "1.0.0")
+    boot_id = UUID(site.device.boot_id)
+    report = FirmwareReport(boot_id=boot_id, running=firmware, state=state, offered=offered, **others)
+    await site.releases.report(Topic(site.machine_id, site.device_id, Channel.OTA), report)
+
+
+def offers(site: Site) -> list[str]:
+    told = [json.loads(payload) for _, payload in site.sent]
+    return [message["digest"] for message in told if message["type"] == "offer"]
+
+
+async def offered(site: Site, count: int = 1) -> None:
+    await until(lambda: len(offers(site)) >= count)
+    await site.settle()
+    assert offers(site) == [DIGEST] * count
+
+
+async def given_up(site: Site) -> list[str]:
+    return [fact.body.reason for fact in await site.facts() if isinstance(fact.body, FirmwareGivenUp)]
+
+
+async def quiet(site: Site) -> None:
+    """Time for many sweeps."""
+    for _ in range(3):
+        await site.settle()
+
+
+@pytest.mark.criterion("8.3")
+async def test_a_device_is_offered_its_release_once_all_of_it_is_here(site: Site) -> None:
+    await tell(site)
+    await assign(site)
+    await quiet(site)
+    assert offers(site) == []
+    sizes = await arrive(site)
+    assert sizes[0] == len(BUNDLE.signed.to_line())
+    assert sorted(sizes[1:]) == sorted(map(len, FILES.values()))
+    await offered(site)
+
+
+@pytest.mark.criterion("8.3")
+async def test_it_is_offered_again_until_the_device_says_what_became_of_it(site: Site) -> None:
+    await tell(site)
+    await assign(site)
+    await arrive(site)
+    await offered(site)
+    site.clock.step(OFFER_S + 1)
+    await offered(site, 2)
+    await tell(site, State.FETCHING, offered=DIGEST, fetched=10)
+    site.clock.step(OFFER_S + 1)
+    await quiet(site)
+    assert len(offers(site)) == 2
+    await tell(site, State.TRIAL, running=DIGEST, offered=DIGEST)
+    site.clock.step(OFFER_S + 1)
+    await quiet(site)
+    assert len(offers(site)) == 2
+    assert site.shelf.holds(DIGEST)
+    await tell(site, State.VALID, running=DIGEST, offered=DIGEST)
+    await until(lambda: not site.shelf.holds(DIGEST))
+    site.clock.step(OFFER_S + 1)
+    await quiet(site)
+    assert len(offers(site)) == 2
+    assert await site.releases.missing() == []
+
+
+@pytest.mark.criterion("8.3")
+async def test_nothing_is_offered_while_an_order_is_open_at_the_device(tmp_path: Path) -> None:
+    async with running_site(tmp_path, Rail.CASH) as site:
+        await tell(site)
+        view = await site.order("A1")
+        assert view.state is OrderState.PLACED
+        await assign(site)
+        await arrive(site)
+        await quiet(site)
+        assert offers(site) == []
+        await site.orders.cancel(view.order_id)
+        await offered(site)
+
+
+@pytest.mark.criterion("8.3")
+async def test_an_order_opened_during_the_fetch_stops_offers_and_no_piece(site: Site) -> None:
+    await tell(site)
+    await assign(site)
+    await arrive(site)
+    await offered(site)
+    await tell(site, State.FETCHING, offered=DIGEST)
+    site.device.slow = True
+    await site.order("A1")
+    await tell(site, State.FAILED, offered=DIGEST, reason="busy")
+    site.clock.step(OFFER_S + 1)
+    await quiet(site)
+    assert len(offers(site)) == 1
+    assert await site.database.read(lambda tx: site.parcels.may_fetch(tx, site.device_id, DIGEST))
+
+
+@pytest.mark.criterion("8.3")
+async def test_a_device_that_fails_too_often_waits_for_a_person(site: Site) -> None:
+    await tell(site)
+    await assign(site)
+    await arrive(site)
+    for time in range(1, MAX_FAILURES + 1):
+        await offered(site, time)
+        for _ in range(3):  # told anew at each connect, counted once
+            await tell(site, State.FAILED, offered=DIGEST, reason="no room")
+        site.clock.step(OFFER_S + 1)
+    await quiet(site)
+    assert len(offers(site)) == MAX_FAILURES
+    assert await given_up(site) == ["failed 3 times, last: no room"]
+    await until(lambda: not site.shelf.holds(DIGEST))
+    await assign(site)
+    await arrive(site)
+    await offered(site, MAX_FAILURES + 1)
+
+
+async def test_the_same_assignment_again_changes_nothing(site: Site) -> None:
+    assignment_id = new_id()
+    await tell(site)
+    await assign(site, assignment_id=assignment_id)
+    await arrive(site)
+    await offered(site)
+    await assign(site, assignment_id=assignment_id)
+    await quiet(site)
+    assert len(offers(site)) == 1
+    assert await site.releases.missing() == []
+
+
+async def test_an_assignment_of_nothing_ends_the_offers_and_frees_the_disk(site: Site) -> None:
+    await tell(site)
+    await assign(site)
+    await arrive(site)
+    await offered(site)
+    await assign(site, None)
+    await until(lambda: not site.shelf.holds(DIGEST))
+    site.clock.step(OFFER_S + 1)
+    await quiet(site)
+    assert len(offers(site)) == 1
+
+
+@pytest.mark.criterion("8.3")
+@pytest.mark.parametrize("wrong", ["stranger", "expired"])
+async def test_what_is_not_to_be_believed_is_given_up(site: Site, wrong: str) -> None:
+    site.clock.learn(datetime.now(UTC), 0)
+    bundle = signed_release(key=STRANGER) if wrong == "stranger" else signed_release(expires=1_700_000_000)
+    document = bundle.signed.to_line()
+    await tell(site)
+    await assign(site, bundle)
+    ((sha256, size),) = await site.releases.missing()
+    site.shelf.begin(sha256, size)
+    site.shelf.append(sha256, document)
+    site.shelf.finish(sha256)
+    assert await site.releases.missing() == []
+    (reason,) = await given_up(site)
+    assert ("not a release key" if wrong == "stranger" else "expired") in reason
+    assert offers(site) == []
+
+
+async def test_a_clock_that_nobody_has_set_expires_nothing(site: Site) -> None:
+    bundle = signed_release(expires=1_700_000_000)
+    document = bundle.signed.to_line()
+    await assign(site, bundle)
+    site.shelf.put(document)
+    await site.releases.check()
+    assert await given_up(site) == []
+    assert len(await site.releases.missing()) == len(FILES)
+
+
+async def test_a_device_that_says_nothing_of_its_firmware_is_offered_none(site: Site) -> None:
+    await assign(site)
+    await arrive(site)
+    await quiet(site)
+    assert offers(site) == []
+    site.disconnect()
+    await tell(site)
+    await quiet(site)
+    assert offers(site) == []
+
+
+async def test_what_was_said_in_another_boot_is_not_waited_on(site: Site) -> None:
+    await assign(site)
+    await arrive(site)
+    before = site.device.boot_id
+    site.device.boot_id = str(new_id())
+    await tell(site)
+    await quiet(site)
+    assert offers(site) == []
+    site.device.boot_id = before
+    await tell(site)
+    await offered(site)
+
+
+@pytest.mark.criterion("8.3")
+async def test_a_file_that_the_disk_has_damaged_is_missed_and_comes_again(site: Site, tmp_path: Path) -> None:
+    await tell(site)
+    await assign(site)
+    await arrive(site)
+    await offered(site)
+    damaged = hashlib.sha256(FILES["boot.mpy"]).hexdigest()
+    (tmp_path / "parcels" / damaged).write_bytes(b"x" * len(FILES["boot.mpy"]))
+    assert site.shelf.read(damaged, 0, 1536) == b""
+    site.clock.step(OFFER_S + 1)
+    await quiet(site)
+    assert len(offers(site)) == 1
+    assert await site.releases.missing() == [(damaged, len(FILES["boot.mpy"]))]
+    await arrive(site)
+    await offered(site, 2)
+
+
+@pytest.mark.criterion("8.3")
+async def test_the_cloud_is_told_what_the_device_says_when_it_has_changed(site: Site) -> None:
+    await tell(site)
+    await tell(site)
+    site.device.boot_id = str(new_id())
+    await tell(site)
+    await tell(site, State.FETCHING, offered=DIGEST, fetched=1)
+    await tell(site, State.FETCHING, offered=DIGEST, fetched=2)
+    await tell(site, State.FAILED, offered=DIGEST, reason="no room")
+    facts = [fact.body for fact in await site.facts() if isinstance(fact.body, FirmwareChanged)]
+    assert [(fact.state, fact.offered, fact.reason) for fact in facts] == [
+        (State.VALID, None, None),
+        (State.FETCHING, DIGEST, None),
+        (State.FAILED, DIGEST, "no room"),
+    ]
+
+
+@pytest.mark.criterion("8.3")
+async def test_all_of_it_outlives_a_restart(site: Site) -> None:
+    await tell(site)
+    await assign(site)
+    await arrive(site)
+    await offered(site)
+    await stop(site)
+    async with restarted(site) as again:
+        await again.connect()
+        await until(lambda: again.links.online(again.device_id))
+        assert await again.releases.missing() == []
+        await tell(again, State.FAILED, offered=DIGEST, reason="power")
+        await offered(again)
+    row = await site.database.read(lambda tx: tx.one("SELECT failures FROM release_assignments"))
+    assert row is not None
+    assert row["failures"] == 1
