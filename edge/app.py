@@ -114,7 +114,7 @@ class Gateway:
         self.orders = OrderService(database, *features, outbox, clock)
         settling = (self.orders, self.devices, self.dispenses, self.payments)
         self.order_sweep = OrderSweep(database, *settling, clock, watch)
-        self.cash_sweep = CashSweep(database, self.catalog, links, watch)
+        self.cash_sweep = CashSweep(database, self.catalog, self.inventory, links, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.shelf = Shelf(self.settings.state_dir / "parcels")
         self.parcels = ParcelService(database, links, self.shelf, watch)

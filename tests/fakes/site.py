@@ -104,7 +104,7 @@ class Site:
         )
         parts = (self.orders, self.devices, self.dispenses, self.payments)
         self.order_sweep = OrderSweep(database, *parts, clock, watch)
-        self.cash_sweep = CashSweep(database, self.catalog, self.links, watch)
+        self.cash_sweep = CashSweep(database, self.catalog, self.inventory, self.links, watch)
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.recall = RecallService(database, self.outbox, self.catalog, self.order_recall)
         self.shelf = Shelf(database.folder / "parcels")
