@@ -6,7 +6,7 @@ from collections import namedtuple
 
 from . import checks, pins
 from .checks import is_int, is_text, merge, require
-from .messages import is_slot, is_uuid, is_zone
+from .messages import is_hex, is_slot, is_uuid, is_zone
 from .wiring import parse_line, parse_motor, parse_parts
 
 Slot = namedtuple(
@@ -51,6 +51,7 @@ Settings = namedtuple(
         "board",
         "climate",
         "wifi",
+        "service_pin_sha256",
     ),
 )
 
@@ -63,6 +64,7 @@ _DEFAULTS = {
     "board": {},
     "climate": {},
     "wifi": None,
+    "service_pin_sha256": None,
 }
 _SLOT_DEFAULTS = {
     "motor": None,
@@ -108,6 +110,8 @@ def parse(data: bytes) -> Settings:
     pins.check(values["board"], values["slots"])
     values["climate"] = _climate(values["climate"], values["board"].temperatures, values["slots"])
     values["wifi"] = _wifi(values["wifi"])
+    pin = values["service_pin_sha256"]
+    require(pin is None or is_hex(pin, 64), "service_pin_sha256 must be 64 hex digits: SHA-256 of device_id:PIN")
     return Settings(**values)
 
 

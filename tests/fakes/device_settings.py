@@ -31,4 +31,5 @@ SETTINGS = Settings(
     board=NO_PARTS,
     climate={},
     wifi=None,
+    service_pin_sha256=None,
 )
