@@ -14,6 +14,8 @@ from firmware.vending import rules
 from firmware.vending.app import Device
 from firmware.vending.flash import Flash
 from firmware.vending.journal import REPAIR_S, Journal
+from firmware.vending.link import ONLINE
+from firmware.vending.mqtt import MqttClient
 from firmware.vending.settings import Settings, parse
 from firmware.vending.vigil import LINK
 from tests.fakes.until import until
@@ -122,6 +124,56 @@ async def test_the_vigil_hears_a_link_that_finds_no_gateway(tmp_path: Path) -> N
     await until(lambda: len(board.tries) > 1)
     assert device.vigil.expected()[LINK] > before
     running.cancel()
+
+
+class SilentGateway(MqttClient):
+    """A connection that stands, over which nothing ever comes."""
+
+    async def connect(self, client_id: str, password: str) -> None:
+        self._broken = None
+
+    async def subscribe(self, topic: str) -> None:
+        """Granted."""
+
+    async def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
+        """Taken."""
+
+    async def receive(self, timeout_ms: int) -> None:
+        await asyncio.sleep(0.02)
+
+    async def close(self) -> None:
+        """Nobody is there to hear a goodbye."""
+
+
+class NoWire(asyncio.Transport):
+    def is_closing(self) -> bool:
+        return True
+
+
+class BoardWithGateway(SimulatedBoard):
+    """`connections`: how often the device has connected."""
+
+    connections = 0
+
+    async def open_stream(
+        self, host: str, port: int, context: ssl.SSLContext, server_name: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        self.connections += 1
+        reader = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        return reader, asyncio.StreamWriter(NoWire(), asyncio.StreamReaderProtocol(reader), reader, loop)
+
+
+async def test_the_vigil_hears_a_link_that_stands_however_long_nothing_comes(tmp_path: Path) -> None:
+    wired = settings(tmp_path)
+    board = BoardWithGateway(wired, tmp_path, Habits())
+    device = Device(wired, board, Flash(str(tmp_path)), SilentGateway)
+    running = asyncio.create_task(device.run())
+    await until(lambda: device.link.state == ONLINE)
+    before = device.vigil.expected()[LINK]
+    await until(lambda: device.vigil.expected()[LINK] > before)
+    running.cancel()
+    assert (device.link.state, board.connections) == (ONLINE, 1)
 
 
 def test_a_flash_that_failed_is_tried_again_without_any_gateway(tmp_path: Path) -> None:
