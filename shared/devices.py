@@ -86,9 +86,13 @@ class AcknowledgeCredit(DeviceMessage):
 
 
 class AcceptMoney(DeviceMessage):
-    """Take coins and notes for MONEY_LEASE_S from now, as long as the link stands: a credit finds its gateway there."""
+    """Take coins and notes for MONEY_LEASE_S from now, as long as the link stands: a credit finds its gateway there.
+
+    A device whose acceptors count another currency than the machine's takes nothing: its credit would be refused.
+    """
 
     type: Literal["accept_money"] = "accept_money"
+    currency: Currency
     nonce: Nonce
     mac: Digest
 

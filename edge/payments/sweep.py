@@ -1,11 +1,12 @@
 """Who may take money now: told to each device anew, so that none takes a coin that nobody would count."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 import structlog
 
+from edge.catalog.rules import Machine
 from edge.catalog.service import MACHINES_KEY, CatalogService, machine_key
 from edge.database import Database, Transaction
 from edge.inventory.service import InventoryService, state_of, stock_key
@@ -52,25 +53,24 @@ class CashSweep:
                 if machines.keys() != watched:
                     watched = set(machines)
                     continue
-                self._tell({machine_id for machine_id, is_open in machines.items() if is_open})
+                self._tell(machines)
                 try:
                     async with asyncio.timeout(self._renew_s):
                         await changed.wait()
                 except TimeoutError:
                     continue
 
-    def _machines(self, tx: Transaction) -> dict[UUID, bool]:
-        """Each machine, and whether it may take money."""
+    def _machines(self, tx: Transaction) -> dict[UUID, str | None]:
+        """Each machine, and the currency that it may take now, if any."""
         has_room = self._database.has_room()
         return {
-            machine.machine_id: takes_cash(
-                machine.rail,
-                in_service=machine.in_service,
-                has_room=has_room,
-                wanted=self._sells(tx, machine.machine_id) or store.is_awaited(tx, machine.machine_id),
-            )
+            machine.machine_id: machine.currency if self._takes_cash(tx, machine, has_room) else None
             for machine in self._catalog.machines(tx)
         }
+
+    def _takes_cash(self, tx: Transaction, machine: Machine, has_room: bool) -> bool:
+        wanted = self._sells(tx, machine.machine_id) or store.is_awaited(tx, machine.machine_id)
+        return takes_cash(machine.rail, in_service=machine.in_service, has_room=has_room, wanted=wanted)
 
     def _sells(self, tx: Transaction, machine_id: UUID) -> bool:
         levels = self._inventory.levels(tx, machine_id)
@@ -78,13 +78,14 @@ class CashSweep:
         states = (state_of(levels.get(slot.slot), online=self._links.online(slot.device_id)) for slot in offered)
         return SlotState.OK in states
 
-    def _tell(self, open_machines: set[UUID]) -> None:
+    def _tell(self, machines: Mapping[UUID, str | None]) -> None:
         """Whoever is not there takes nothing by itself. A refusal that is lost comes again with the next sweep."""
         allowed = set()
         for machine_id, device_id, nonce in self._links.reachable():
-            if machine_id in open_machines:
+            currency = machines.get(machine_id)
+            if currency is not None:
                 allowed.add(device_id)
-                self._links.send(machine_id, device_id, AcceptMoney(nonce=nonce, mac=UNSIGNED))
+                self._links.send(machine_id, device_id, AcceptMoney(currency=currency, nonce=nonce, mac=UNSIGNED))
             else:
                 self._links.send(machine_id, device_id, RefuseMoney(mac=UNSIGNED))
         if allowed != self._allowed:

@@ -48,7 +48,7 @@ class Device:
         self.reports = Reports(journal, clock, nonces, boot_id, settings.currency)
         self.vigil = vigil = Vigil(board, clock)
         self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock, vigil)
-        till = Till(clock, journal)
+        till = Till(clock, journal, settings.currency)
         self.sensors = Sensors(board, journal, settings.slots, self.reports, till, vigil)
         self._announcer = None
         if settings.mdns:

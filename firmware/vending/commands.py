@@ -25,7 +25,7 @@ class Commands:
             return None
         if command.type == rules.ACCEPT_MONEY:
             if self._nonces.is_fresh(command.nonce):
-                self._till.allow()
+                self._till.allow(command.currency)
             return None
         facts = rules.Facts(self._nonces.is_fresh(command.nonce), command.slot in self._slots, self._journal.room())
         decision = rules.decide(self._journal.state, command, facts)

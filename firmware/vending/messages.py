@@ -53,7 +53,7 @@ def _flat_object(payload: bytes) -> dict:
     return fields
 
 
-_COMMAND_FIELDS = ("type", "epoch", "seq", "vend_id", "slot", "nonce", "credit_id", "mac")
+_COMMAND_FIELDS = ("type", "epoch", "seq", "vend_id", "slot", "nonce", "credit_id", "currency", "mac")
 _MAC = ("mac",)
 _VEND = ("epoch", "seq", "vend_id")
 _LAYOUTS = {
@@ -62,7 +62,7 @@ _LAYOUTS = {
     "query": _VEND,
     "acknowledge": _VEND,
     "acknowledge_credit": ("credit_id",),
-    "accept_money": ("nonce",),
+    "accept_money": ("currency", "nonce"),
     "refuse_money": (),
     "claimed": (),
 }
@@ -126,6 +126,8 @@ def _fits(name: str, value: object) -> bool:
         return is_zone(value)
     if name == "pin":
         return _is_made_of(value, "0123456789", 4, 8)
+    if name == "currency":
+        return _is_made_of(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ", 3, 3)
     if name == "purpose":
         return value in ("settings", "release")
     if name == "data":

@@ -53,7 +53,7 @@ Vend = namedtuple("Vend", ("epoch", "seq", "vend_id", "slot", "state", "result",
 Journal = namedtuple("Journal", ("highest", "vends", "credits"))
 """`highest` (epoch, seq), the unacknowledged vends oldest first, the unacknowledged (credit_id, amount)."""
 
-Command = namedtuple("Command", ("type", "epoch", "seq", "vend_id", "slot", "nonce", "credit_id", "mac"))
+Command = namedtuple("Command", ("type", "epoch", "seq", "vend_id", "slot", "nonce", "credit_id", "currency", "mac"))
 """A parsed command; fields it lacks are None."""
 
 Facts = namedtuple("Facts", ("nonce_fresh", "slot_known", "room"))

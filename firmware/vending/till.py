@@ -2,6 +2,7 @@
 
 from .clock import Clock
 from .journal import MAX_CREDITS, Journal
+from .log import warn
 
 LEASE_MS = 25_000
 """The gateway allows it anew every 10 s; one that is away, or wants no money, says nothing (shared/devices.py)."""
@@ -10,14 +11,21 @@ LEASE_MS = 25_000
 class Till:
     """Shut from boot on. What is inserted in spite of that is counted all the same."""
 
-    def __init__(self, clock: Clock, journal: Journal) -> None:
+    def __init__(self, clock: Clock, journal: Journal, currency: str) -> None:
         self._clock = clock
         self._journal = journal
+        self._currency = currency
         self._allowed_at_ms: "int | None" = None
+        self._is_foreign = False
 
-    def allow(self) -> None:
-        """The gateway wants money, from now on for LEASE_MS."""
-        self._allowed_at_ms = self._clock.ms()
+    def allow(self, currency: str) -> None:
+        """The gateway wants money of this currency, from now on for LEASE_MS. Another one it would not count."""
+        if currency == self._currency:
+            self._allowed_at_ms = self._clock.ms()
+        elif not self._is_foreign:
+            self.refuse()
+            warn("currency_differs", machine=currency, device=self._currency)
+        self._is_foreign = currency != self._currency
 
     def refuse(self) -> None:
         """It does not any more, or the link to it is gone."""

@@ -32,7 +32,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(wire.Query, **vend),
     st.builds(wire.Acknowledge, **vend),
     st.builds(wire.AcknowledgeCredit, credit_id=st.uuids(), mac=digests),
-    st.builds(wire.AcceptMoney, nonce=nonces, mac=digests),
+    st.builds(wire.AcceptMoney, currency=st.from_regex(r"\A[A-Z]{3}\Z"), nonce=nonces, mac=digests),
     st.builds(wire.RefuseMoney, mac=digests),
     st.builds(wire.Claimed, mac=digests),
 )

@@ -15,7 +15,7 @@ SEEN = Evidence(True, True, True, True, 1500)
 
 
 def command(kind: str, seq: int, epoch: int = 1, vend_id: str | None = None, slot: str = "A1") -> Command:
-    return Command(kind, epoch, seq, vend_id or f"vend-{epoch}-{seq}", slot, "nonce", None, "mac")
+    return Command(kind, epoch, seq, vend_id or f"vend-{epoch}-{seq}", slot, "nonce", None, None, "mac")
 
 
 def after(journal: Journal, *records: tuple[object, ...]) -> Journal:
@@ -235,7 +235,7 @@ TestAnyOrder.settings = settings(max_examples=80, stateful_step_count=40, deadli
 def test_credits_are_kept_until_acknowledged(amounts: list[int], acknowledged: set[int]) -> None:
     journal = after(rules.EMPTY, *(("C", f"credit-{place}", amount) for place, amount in enumerate(amounts)))
     for place in acknowledged:
-        told = Command("acknowledge_credit", None, None, None, None, None, f"credit-{place}", "mac")
+        told = Command("acknowledge_credit", None, None, None, None, None, f"credit-{place}", None, "mac")
         journal = after(journal, *rules.decide(journal, told, ALL_WELL).records)
     expected = tuple((f"credit-{place}", amount) for place, amount in enumerate(amounts) if place not in acknowledged)
     assert journal.credits == expected

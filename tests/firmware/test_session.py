@@ -75,7 +75,7 @@ class Desk:
         self.reports = Reports(self.journal, self.clock, nonces, VEND, "INR")
         self.vigil = Vigil(self.board, self.clock)
         dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock, self.vigil)
-        self.till = Till(self.clock, self.journal)
+        self.till = Till(self.clock, self.journal, "INR")
         self.sensors = Sensors(self.board, self.journal, slots, self.reports, self.till, self.vigil)
         self.credentials = load_or_make(self.flash)
         commands = Commands(self.journal, slots, nonces, dispenser, self.till)
@@ -98,13 +98,14 @@ class Desk:
         """The newest one told."""
         return str([message["nonce"] for sent, message in self.wire.sent if sent in ("hello", "heartbeat")][-1])
 
-    async def hear(self, kind: str, nonce: str | None = None) -> None:
+    async def hear(self, kind: str, nonce: str | None = None, currency: str = "INR") -> None:
         """An authentic command that is about no vend."""
-        await self._hear(Command(kind, None, None, None, None, nonce, None, ""))
+        takes = currency if kind == "accept_money" else None
+        await self._hear(Command(kind, None, None, None, None, nonce, None, takes, ""))
 
     async def say(self, kind: str, seq: int, nonce: str | None = None) -> dict[str, Any]:
         """The answer to an authentic command of a vend."""
-        await self._hear(Command(kind, 1, seq, VEND, "A1" if nonce else None, nonce, None, ""))
+        await self._hear(Command(kind, 1, seq, VEND, "A1" if nonce else None, nonce, None, None, ""))
         return self.wire.sent[-1][1]
 
     async def send(self, errand: Errand) -> None:
@@ -246,6 +247,18 @@ async def test_money_is_taken_while_the_gateway_allows_it(desk: Desk) -> None:
     assert desk.till.is_open()
     await desk.hear("refuse_money")
     assert not desk.till.is_open()
+
+
+async def test_money_that_the_gateway_would_not_count_is_not_taken(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await desk.hear("accept_money", desk.nonce())
+    for _ in range(2):
+        await desk.hear("accept_money", desk.nonce(), currency="EUR")
+        assert not desk.till.is_open()
+    assert capsys.readouterr().out.count("currency_differs") == 1
+    await desk.hear("accept_money", desk.nonce())
+    assert desk.till.is_open()
 
 
 async def test_permission_to_take_money_runs_out_and_is_renewed(desk: Desk) -> None:

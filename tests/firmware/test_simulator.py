@@ -233,7 +233,7 @@ async def test_coins_and_stock_are_told(site: DeviceSite) -> None:
         assert (stock.slot, stock.empty) == ("A1", False)
         returned = await asyncio.to_thread(ask, site.state, "coin", "500")
         assert returned == {"ok": False, "error": "no money is taken now, the coin is returned"}
-        await site.send(wire.AcceptMoney(nonce=hello.nonce, mac=NO_MAC))
+        await site.send(wire.AcceptMoney(currency="INR", nonce=hello.nonce, mac=NO_MAC))
         await until(lambda: ask(site.state, "status")["accepts_money"] is True)
         assert (await asyncio.to_thread(ask, site.state, "coin", "1000"))["ok"]
         credit = await site.expect(Channel.CREDIT)

@@ -184,7 +184,7 @@ def _messages_arrive(state: State) -> Iterator[State]:
 def _at_device(state: State, message: tuple[object, ...]) -> State:
     kind, place, nonce = message
     assert isinstance(place, int)
-    command = device.Command(kind, 1, place + 1, VENDS[place], SLOT, nonce, None, None)
+    command = device.Command(kind, 1, place + 1, VENDS[place], SLOT, nonce, None, None, None)
     fresh = nonce == 0 or (nonce == 1 and state.device.keeps_previous)
     decision = device.decide(state.device.journal, command, device.Facts(fresh, True, True))
     motion = "task" if decision.start else state.device.motion

@@ -52,7 +52,7 @@ async def test_a_cash_machines_device_is_allowed_as_soon_as_it_is_there(site: Si
     await until(lambda: site.device.takes_money)
     command = told(site)[0]
     assert isinstance(command, AcceptMoney)
-    assert command.nonce == site.device.nonce
+    assert (command.currency, command.nonce) == ("INR", site.device.nonce)
     assert command.mac == mac_of(site.device.key, site.machine_id, site.device_id, command)
 
 
