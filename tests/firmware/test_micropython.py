@@ -11,8 +11,8 @@ FIRMWARE = Path(__file__).parents[2] / "firmware"
 FILES = [FIRMWARE / "main.py", *sorted((FIRMWARE / "vending").glob("*.py"))]
 ON_THE_DEVICE = {"asyncio", "binascii", "collections", "errno", "gc", "hashlib", "json", "os", "select", "socket"}
 ON_THE_DEVICE |= {"ssl", "sys", "time"}
-HARDWARE = {"machine", "network", "onewire"}
-BOARDS = {"board.py", "setup_board.py", "radio.py"}
+HARDWARE = {"esp32", "machine", "network", "onewire"}
+BOARDS = {"board.py", "setup_board.py", "radio.py", "partitions.py", "slots.py"}
 BUDGET_BYTES = 150_000
 
 

@@ -12,10 +12,9 @@ import pytest
 from firmware.simulator.coil import Habits
 from tests.fakes.settings_key import OperatorKey
 from tests.fakes.until import until
-from tests.firmware.vm.device import VmDevice, compile_firmware
+from tests.firmware.vm.device import RESTARTED, VmDevice, compile_firmware
 from tests.firmware.vm.site import vm_site
 
-RESTARTED = 64
 OWN = {"Host": "192.168.4.1"}
 FAST = Habits(speed=5)
 

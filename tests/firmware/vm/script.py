@@ -19,6 +19,8 @@ class VmScript:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.told: list[dict[str, Any]] = []
         self.other: list[str] = []
+        self.status: int | None = None
+        """How it ended: CUT, RESTARTED or ENDED (device.py)."""
         self._process = process
 
     def said(self, event: str) -> list[dict[str, Any]]:
@@ -43,13 +45,14 @@ class VmScript:
 
 
 @asynccontextmanager
-async def running(flash: Path, app: Path, script: str, seconds: float = 60) -> AsyncIterator[VmScript]:
-    """The script on a flash with the firmware of `app`. On exit it is waited for: it ends by `_pc.end()`."""
-    shutil.copytree(app, flash, dirs_exist_ok=True)
-    (flash / "main.mpy").unlink(missing_ok=True)
-    (flash / "main.py").write_text(script)
+async def booted(flash: Path, seconds: float = 60, cut: tuple[int, int] | None = None) -> AsyncIterator[VmScript]:
+    """What the flash holds, from power-on. On exit its end is waited for; it is killed if that does not come.
+
+    `cut` takes the power in the middle of a write: after so many others, and so many bytes of it.
+    """
+    arguments = [str(flash), str(HERE / "modules"), "{}", *([] if cut is None else [f"{cut[0]} {cut[1]}"])]
     process = await asyncio.create_subprocess_exec(
-        *(str(NODE), str(HERE / "vm.mjs"), str(flash), str(HERE / "modules"), "{}"),
+        *(str(NODE), str(HERE / "vm.mjs"), *arguments),
         env={"PATH": os.environ.get("PATH", "")},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
@@ -61,8 +64,25 @@ async def running(flash: Path, app: Path, script: str, seconds: float = 60) -> A
         yield run
         async with asyncio.timeout(seconds):
             await listening
+            run.status = await process.wait()
     finally:
         if process.returncode is None:
             process.kill()
         listening.cancel()
         await process.wait()
+
+
+async def boot(flash: Path, seconds: float = 60, cut: tuple[int, int] | None = None) -> VmScript:
+    """One boot, from power-on to its end."""
+    async with booted(flash, seconds, cut) as run:
+        pass
+    return run
+
+
+@asynccontextmanager
+async def running(flash: Path, app: Path, script: str, seconds: float = 60) -> AsyncIterator[VmScript]:
+    """The script as main.py on a flash beside the modules of `app`; it ends by `_pc.end()`."""
+    shutil.copytree(app / "a", flash, dirs_exist_ok=True)
+    (flash / "main.py").write_text(script)
+    async with booted(flash, seconds) as run:
+        yield run

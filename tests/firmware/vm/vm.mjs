@@ -1,7 +1,7 @@
-/** One boot of a device: `node vm.mjs FLASH MODULES LEVELS` runs FLASH/main.py in MicroPython's VM until it is killed.
+/** One boot of a device: `node vm.mjs FLASH MODULES LEVELS [CUT]` runs FLASH/main.py in MicroPython's VM until it is killed.
  *
  * FLASH is the folder with the device's files, MODULES the one with what the VM lacks of the ESP32, LEVELS the inputs'
- * levels at power-on as JSON. stderr is the serial line. On stdin the cabinet says: `pin N LEVEL`, `pulse N COUNT MS`,
+ * levels at power-on as JSON, CUT "WRITES BYTES" as `cut` has it (flash.mjs). stderr is the serial line. On stdin the cabinet says: `pin N LEVEL`, `pulse N COUNT MS`,
  * `link up`, `link down`, `cut WRITES BYTES` (see flash.mjs), `heap`; its end is the end of the VM.
  */
 import { randomBytes } from "node:crypto";
@@ -12,19 +12,21 @@ import { Flash } from "./flash.mjs";
 import { Gpio } from "./gpio.mjs";
 import { isCertificate, Sockets } from "./sockets.mjs";
 
-/** The exit status says why the device ends: it restarts itself, the watchdog bites, the program is over. */
-const [RESET, WATCHDOG, ENDED] = [64, 65, 66];
+/** The signal says why the device ends: it restarts itself, the watchdog bites, the program is over.
+ * By a signal, for `process.exit` may wait for ever for the threads that compile the VM's hot code. */
+const [RESET, WATCHDOG, ENDED] = ["SIGTERM", "SIGALRM", "SIGHUP"];
+const end = (signal) => process.kill(process.pid, signal);
 /** What an ESP32-WROOM-32 gives to Python at boot, about. This VM takes more if it has to. */
 const HEAP_BYTES = 160 * 1024;
 
-const [folder, modules, levels] = process.argv.slice(2);
+const [folder, modules, levels, cut] = process.argv.slice(2);
 const say = (line) => fs.writeSync(2, `${line}\n`);
 process.on("uncaughtException", (error) => {
   say(error.stack);
-  process.exit(ENDED);
+  end(ENDED);
 });
 const mp = await loadMicroPython({ heapsize: HEAP_BYTES, stdout: say, stderr: say, linebuffer: true });
-const powerOff = () => process.kill(process.pid, "SIGKILL");
+const powerOff = () => end("SIGKILL");
 const flash = new Flash(mp.FS, folder, powerOff);
 const gpio = new Gpio();
 const sockets = new Sockets();
@@ -35,7 +37,7 @@ function mount(type, place) {
 }
 
 function watch(timeout_ms) {
-  const bites = setTimeout(() => process.exit(WATCHDOG), timeout_ms);
+  const bites = setTimeout(() => end(WATCHDOG), timeout_ms);
   return () => bites.refresh();
 }
 
@@ -74,10 +76,11 @@ mp.registerJsModule("_pc", {
   is_certificate: isCertificate,
   random: (size) => randomBytes(size).toString("hex"),
   watch,
-  reset: () => process.exit(RESET),
-  end: () => process.exit(ENDED),
+  reset: () => end(RESET),
+  end: () => end(ENDED),
 });
 for (const [number, level] of Object.entries(JSON.parse(levels))) gpio.drive(Number(number), level);
+if (cut) flash.cutAt(...cut.split(" ").map(Number));
 mount(flash, "/flash");
 mount(new Flash(mp.FS, modules, powerOff), "/pc");
 const commands = readline.createInterface({ input: process.stdin });

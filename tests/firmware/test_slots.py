@@ -1,0 +1,160 @@
+"""Which of two folders a board boots: whatever becomes of the marker and of the programs, one that works."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from firmware.vending import slots
+from firmware.workbench.layout import lay_down
+from firmware.workbench.releases import compile_app
+from tests.firmware.vm.device import CUT, ENDED, RESTARTED
+from tests.firmware.vm.script import VmScript, boot
+
+TRIAL = slots.changed(slots.FIRST, trial="b", state="trial", offered="ab" * 32)
+WORKS = 'def start():\n    print(\'{"event": "ran", "version": "%s"}\')\n    import _pc\n    _pc.end()\n'
+
+
+def test_a_new_board_boots_what_the_cable_laid_down() -> None:
+    assert slots.choose(None, {"a": "0.1.0", "b": None})["valid"] == "a"
+    assert slots.choose(None, {"a": None, "b": None}) == slots.FIRST
+
+
+def test_without_a_marker_the_newest_that_has_proven_itself_runs_and_nothing_older_is_taken_from_then_on() -> None:
+    found = slots.choose(None, {"a": "0.9.0", "b": "0.10.0"})
+    assert (found["valid"], found["floor"], found["trial"]) == ("b", "0.10.0", None)
+
+
+def test_what_is_on_trial_is_booted_three_times() -> None:
+    marker = TRIAL
+    for tries in (1, 2, 3):
+        marker = slots.choose(marker, {"a": "0.1.0", "b": None})
+        assert (marker["trial"], marker["tries"], marker["state"]) == ("b", tries, "trial")
+    marker = slots.choose(marker, {"a": "0.1.0", "b": None})
+    assert (marker["valid"], marker["trial"], marker["state"]) == ("a", None, "failed")
+    assert marker["reason"] == "not proven in 3 tries"
+    assert slots.choose(marker, {"a": "0.1.0", "b": None}) == marker
+
+
+def test_a_marker_is_itself_or_nothing(tmp_path: Path) -> None:
+    root = f"{tmp_path}/"
+    slots.write(TRIAL, root)
+    assert slots.read(root) == TRIAL
+    whole = (tmp_path / slots.FILE).read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        (tmp_path / slots.FILE).write_bytes(changed)
+        assert slots.read(root) is None, place
+        (tmp_path / slots.FILE).write_bytes(whole[:place])
+        assert slots.read(root) is None, place
+
+
+def test_a_marker_of_an_earlier_program_is_read_with_what_it_lacks(tmp_path: Path) -> None:
+    slots.write({"valid": "b", "from_the_future": 1}, f"{tmp_path}/")
+    assert slots.read(f"{tmp_path}/") == slots.FIRST | {"valid": "b", "from_the_future": 1}
+
+
+@pytest.mark.parametrize("wrong", ["", "1.0", "1.0.0.0", "1.0.x", "01.0.0", "1.0.-1", "1.0.123456", None, 1])
+def test_what_is_no_version(wrong: object) -> None:
+    assert not slots.is_version(wrong)
+    assert slots.is_version("0.10.99999")
+
+
+@pytest.fixture(scope="module")
+def chooser() -> dict[str, bytes]:
+    return compile_app()
+
+
+def board(flash: Path, chooser: dict[str, bytes], a: str, b: str) -> Path:
+    """A board whose folders hold these programs; that in a/ came by cable."""
+    lay_down(flash, {"slots.mpy": chooser["slots.mpy"]}, "0.1.0")
+    (flash / "b/vending").mkdir(parents=True)
+    for folder, program in (("a", a), ("b", b)):
+        (flash / folder / "vending/boot.py").write_text(program)
+        (flash / folder / "vending/__init__.py").write_text("")
+    return flash
+
+
+def ran(run: VmScript) -> list[str]:
+    return [told["version"] for told in run.said("ran")]
+
+
+def marker(flash: Path) -> dict[str, object]:
+    found = slots.read(f"{flash}/")
+    assert found is not None
+    return dict(found)
+
+
+@pytest.mark.criterion("8.7")
+async def test_a_board_goes_back_from_a_trial_that_never_proves_itself(
+    tmp_path: Path, chooser: dict[str, bytes]
+) -> None:
+    flash = board(tmp_path, chooser, WORKS % "old", WORKS % "new")
+    run = await boot(flash)
+    assert (ran(run), run.status) == (["old"], ENDED)
+    slots.write(marker(flash) | {"trial": "b"}, f"{flash}/")
+    booted = [ran(await boot(flash)) for _ in range(5)]
+    assert booted == [["new"], ["new"], ["new"], ["old"], ["old"]]
+    assert marker(flash)["state"] == "failed"
+
+
+@pytest.mark.criterion("8.7")
+@pytest.mark.parametrize(
+    ("program", "tries"),
+    [("import nothing_of_this_name\n", 1), ("def start(:\n", 1), ("def start():\n    raise RuntimeError\n", 3)],
+)
+async def test_a_board_leaves_a_program_that_does_not_start(
+    tmp_path: Path, chooser: dict[str, bytes], program: str, tries: int
+) -> None:
+    """At once if it cannot even be read, else when its tries are used up; nobody has to come and restart the board."""
+    flash = board(tmp_path, chooser, WORKS % "old", program)
+    slots.write(slots.changed(slots.FIRST, trial="b"), f"{flash}/")
+    for _ in range(tries):
+        run = await boot(flash)
+        assert (ran(run), run.status) == ([], RESTARTED)
+    assert ran(await boot(flash)) == ["old"]
+    assert marker(flash)["state"] == "failed"
+
+
+async def test_a_board_whose_program_is_damaged_runs_the_other_that_was_proven(
+    tmp_path: Path, chooser: dict[str, bytes]
+) -> None:
+    flash = board(tmp_path, chooser, WORKS % "old", WORKS % "older")
+    await boot(flash)
+    (flash / "a/vending/boot.py").write_bytes(b"\0\xff damaged")
+    assert (await boot(flash)).status == RESTARTED
+    run = await boot(flash)
+    assert (ran(run), run.status) == ([], RESTARTED), "b has proven nothing: it is not run, and a is tried for ever"
+    (flash / "b/proven").write_text("0.0.9")
+    assert (await boot(flash)).status == RESTARTED
+    assert ran(await boot(flash)) == ["older"]
+    assert marker(flash)["floor"] == "0.1.0"
+
+
+async def test_a_board_whose_marker_is_damaged_runs_the_newest_that_was_proven(
+    tmp_path: Path, chooser: dict[str, bytes]
+) -> None:
+    flash = board(tmp_path, chooser, WORKS % "old", WORKS % "new")
+    slots.write(slots.changed(slots.FIRST, trial="b"), f"{flash}/")
+    (flash / slots.FILE).write_text(json.dumps(slots.FIRST))
+    assert ran(await boot(flash)) == ["old"], "what was on trial has proven nothing"
+    (flash / "b/proven").write_text("0.2.0")
+    (flash / slots.FILE).write_bytes(b"")
+    assert ran(await boot(flash)) == ["new"]
+
+
+@pytest.mark.criterion("8.7")
+async def test_a_power_cut_at_any_byte_of_the_marker_leaves_a_board_that_boots(
+    tmp_path: Path, chooser: dict[str, bytes]
+) -> None:
+    """Writes of a boot on trial: the new marker is made, filled and renamed."""
+    flash = board(tmp_path, chooser, WORKS % "old", WORKS % "new")
+    slots.write(slots.changed(slots.FIRST, trial="b"), f"{flash}/")
+    for writes, size in ((0, 0), (0, 1), (0, 100), (1, 0), (0, 10**6)):
+        before = marker(flash)
+        run = await boot(flash, cut=(writes, size))
+        assert run.status == CUT, "the power was cut"
+        assert ran(run) == []
+        assert marker(flash)["tries"] in (before["tries"], 1)
+    assert ran(await boot(flash)) == ["new"]
