@@ -242,6 +242,7 @@ async def main():
     for verdict in ed25519.verifying(*[bytes.fromhex(part) for part in SIGNED[-1]]):
         await asyncio.sleep_ms(2)
     tell("stepped", verdict=verdict)
+    await asyncio.sleep_ms(500)
     for parts in SIGNED:
         public, message, signature = [bytes.fromhex(part) for part in parts]
         began = time.ticks_ms()
