@@ -9,12 +9,13 @@ pull them up. 36 and 39 dip for 80 ns whenever the radio wakes, which an interru
 """
 
 from .checks import SettingsError, require
-from .wiring import DC, PWM_CHIP, SERVO, SERVO_HZ, SHIFT_IN, SHIFT_OUT, Line, Parts, pwm_lines
+from .wiring import BOOT_BUTTON, DC, PWM_CHIP, SERVO, SERVO_HZ, SHIFT_IN, SHIFT_OUT, Line, Parts, pwm_lines
 
 MOTOR = "a motor"
 DRIVE = "an output"
 PULLED = "a line that is pulled up"
 INPUT = "an input"
+BUTTON = "a button"
 PULSES = "pulses"
 ADC = "an analogue input"
 
@@ -121,8 +122,8 @@ def _unsuited(number: int, use: str, pulled_up: bool) -> "str | None":
         return "does not exist on an ESP32-WROOM-32"
     if number in (1, 3):
         return "is the serial line"
-    if number == 0:
-        return "is the boot button"
+    if number == BOOT_BUTTON:
+        return None if use == BUTTON else "is the boot button"
     if use == ADC:
         return None if number in _ADC1 else "cannot measure while Wi-Fi is on; ADC1 is 32 to 36 and 39"
     if number in INPUT_ONLY:
@@ -135,7 +136,7 @@ def _unsuited(number: int, use: str, pulled_up: bool) -> "str | None":
 
 
 def _unsuited_input(number: int, use: str, pulled_up: bool) -> "str | None":
-    if use not in (INPUT, PULSES):
+    if use not in (INPUT, PULSES, BUTTON):
         return "is an input only"
     if use == PULSES and number in _DIPPING:
         return "dips whenever the radio wakes, which would count as a pulse"
@@ -210,6 +211,8 @@ def _check_parts(use: _Use, parts: Parts) -> None:
         line = getattr(parts, name)
         if line is not None:
             use.output("board." + name, line, DRIVE)
+    if parts.button is not None:
+        use.pin("board.button", parts.button, BUTTON)
     if parts.current is not None:
         use.pin("board.current.pin", parts.current.pin, ADC)
 

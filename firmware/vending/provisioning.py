@@ -9,18 +9,14 @@ import json
 import socket
 
 from . import SettingsError, settings_file, setup_http, setup_names, setup_page
-from .addresses import Addresses
 from .clock import Clock
-from .credentials import FILE as CREDENTIALS_FILE
-from .credentials import load_or_make
 from .flash import Flash
 from .hardware import FAULT, SETUP, Hardware
 from .label import Label, network_name
 from .log import log
-from .mqtt import MqttClient, MqttError, Refused
+from .reaching import Unreached, join, reach
 from .settings import Settings
 from .setup_http import Answer, Request
-from .sockets import SERVER_NAME, site_context
 
 WAITING = "waiting"
 CHECKING = "checking"
@@ -36,7 +32,6 @@ BREATH_S = 0.5
 """The answer to who offers settings is out before their signature is worked out, which blocks for seconds."""
 FAREWELL_S = 4
 """The page asks each second: it sees that the settings are saved before the board restarts."""
-OPEN_S = 20
 IDLE_MS = 600_000
 """With nobody at the page for so long the board boots again: what kept it from its settings may have passed."""
 
@@ -141,50 +136,15 @@ class Provisioning:
         try:
             settings = settings_file.load(self._flash, data)
             self._board.fit(settings)
-            context = site_context(settings.ca_der)
             self._enter(JOINING)
-            await self._join(settings.wifi)
+            await join(self._board, settings)
             self._enter(REACHING)
-            await self._reach(settings, context)
+            await reach(self._board, self._flash, self._clock, settings)
             settings_file.save(self._flash, data)
         except (SettingsError, OSError, Unreached) as error:
             self._enter(FAILED, str(error))
         else:
             self._enter(SAVED)
-
-    async def _join(self, wifi) -> None:
-        try:
-            await self._board.join_network()
-        except OSError as error:
-            log("network_unavailable", error=str(error))
-            raise Unreached("the Wi-Fi " + wifi.ssid + " is not in reach (2.4 GHz), or has another password") from None
-
-    async def _reach(self, settings: Settings, context) -> None:
-        """Be let in by the settings' own gateway, at any address it may have. Raises Unreached."""
-        reason = "nobody answers at the gateway's address"
-        for _, find in Addresses(settings, self._board, self._flash, self._clock).sources():
-            for host, port in await find():
-                try:
-                    await asyncio.wait_for(self._log_in(settings, context, host, port), OPEN_S)
-                    return
-                except Refused:
-                    raise Unreached("the gateway does not know this claim code: it is wrong, used or too old") from None
-                except (OSError, EOFError, asyncio.TimeoutError, MqttError) as error:
-                    log("gateway_unreached", host=host, port=port, error=str(error) or "timed out")
-                    reason = "no gateway of this site at " + host + ":" + str(port)
-        raise Unreached(reason)
-
-    async def _log_in(self, settings: Settings, context, host: str, port: int) -> None:
-        """By the claim code, which this does not use up; a device that has claimed before, by its token."""
-        reader, writer = await self._board.open_stream(host, port, context, SERVER_NAME)
-        client = MqttClient(reader, writer, self._clock)
-        password = "claim:" + str(settings.claim_code)
-        if self._flash.has(CREDENTIALS_FILE):
-            password = load_or_make(self._flash).token
-        try:
-            await client.connect(settings.device_id, password)
-        finally:
-            await client.close()
 
     def _open_names(self) -> "socket.socket | None":
         """None if that cannot be done: the page is there all the same, by its address."""
@@ -199,10 +159,6 @@ class Provisioning:
         log("setup_" + state, reason=reason)
         if state in (FAILED, SAVED):
             self._board.signal(FAULT if state == FAILED else SETUP)
-
-
-class Unreached(Exception):
-    """The settings lead to no gateway that lets this device in; the text says why."""
 
 
 def _told(status: int, what: dict) -> Answer:

@@ -62,13 +62,16 @@ Parts = namedtuple(
         "note",
         "buzzer",
         "led",
+        "button",
         "current",
     ),
 )
 """What the board carries beside its slots; None or empty: not fitted. `pulled_up`: pins with a resistor of theirs."""
 
-NO_PARTS = Parts(None, {}, (), None, None, None, None, None, None, None, None)
+NO_PARTS = Parts(None, {}, (), None, None, None, None, None, None, None, None, None)
 
+BOOT_BUTTON = 0
+"""Every development board has one on this pin."""
 MAX_CHIPS = 8
 """Of one kind in a row on the same lines: 64 outputs or inputs."""
 MAX_HALF_STEPS_PER_S = 500
@@ -79,12 +82,14 @@ MAX_ZONES = 8
 
 def parse_parts(given: object) -> Parts:
     """The setting `board`. Raises SettingsError."""
-    none: dict = {"expanders": {}, "pulled_up": []}
+    none: dict = {"expanders": {}, "pulled_up": [], "button": BOOT_BUTTON}
     for name in ("i2c", "drop", "door", "temperatures", "coin", "note", "buzzer", "led", "current"):
         none[name] = None
     values = merge("board", given, none)
     pulled_up = values["pulled_up"]
     require(isinstance(pulled_up, list) and all(_is_pin(pin) for pin in pulled_up), "board.pulled_up must list pins")
+    button = values["button"]
+    require(button is None or _is_pin(button), "board.button must be a pin's number")
     return Parts(
         _part("board.i2c", values["i2c"], _i2c),
         _expanders(values["expanders"]),
@@ -96,6 +101,7 @@ def parse_parts(given: object) -> Parts:
         _part("board.note", values["note"], _acceptor),
         parse_line("board.buzzer", values["buzzer"]),
         parse_line("board.led", values["led"]),
+        button,
         _part("board.current", values["current"], _current),
     )
 

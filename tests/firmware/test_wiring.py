@@ -58,6 +58,8 @@ RIGHT: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (chips(s=SHIFT, t=SWITCHES), {"A1": dc("s:0", home="t:0"), "A2": dc("s:15", home="t:63")}),
     (chips(p=PWM), {"A1": {"motor": {"kind": "servo", "signal": "p:15"}}, "A2": dc("p:0", soft_start_ms=300)}),
     ({}, {"A1": {"motor": {"kind": "stepper", "phases": [25, 26, 27, 32]}}}),
+    ({"button": None}, {"A1": dc(25)}),
+    ({"button": 14}, {"A1": dc(25)}),
     ({"pulled_up": [34], "drop": {"pin": 34}}, {"A1": dc(2), "A2": dc(12)}),
     ({"current": {"pin": 36, "mv_per_ampere": 500}, "led": 2, "buzzer": 12}, {"A1": dc(25, jam_ma=900)}),
     (
@@ -76,6 +78,10 @@ def test_a_right_pin_map_is_taken(board: dict[str, Any], slots: dict[str, Any]) 
 
 
 WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"button": 2}, {}, "board.button: pin 2 must be low at boot"),
+    ({"button": 34}, {}, "board.button: pin 34 has no pull-up"),
+    ({"button": 25}, {"A1": dc(25)}, "board.button: pin 25 is already slots.A1.motor.output's"),
+    ({"button": "s:1"}, {}, "board.button must be a pin's number"),
     ({}, {"A1": dc(6)}, "slots.A1.motor.output: pin 6 is wired to the flash"),
     ({}, {"A1": dc(20)}, "slots.A1.motor.output: pin 20 does not exist"),
     ({}, {"A1": dc(37)}, "slots.A1.motor.output: pin 37 does not exist"),
