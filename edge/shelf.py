@@ -15,7 +15,8 @@ from threading import RLock
 
 import structlog
 
-from edge.errors import StorageFull
+from edge.errors import StorageFull, Unavailable
+from shared.errors import Code
 
 LIMIT_BYTES = 64 * 1024 * 1024
 NAME = re.compile(r"[0-9a-f]{64}")
@@ -28,12 +29,19 @@ class FileDamaged(Exception):
     """What arrived is not the file that was asked for. It was thrown away; it has to be fetched from its beginning."""
 
 
+class ShelfFull(StorageFull):
+    """More files are wanted than may be kept. Sales are not concerned."""
+
+    def __init__(self) -> None:
+        Unavailable.__init__(self, Code.STORAGE_FULL, "There is no room for more files of devices.")
+
+
 class Shelf:
     """All files in `folder`, together at most `limit_bytes`. Safe to use from several threads."""
 
     def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
         self._folder = folder
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._lock = RLock()
         self._proven: set[str] = set()
         self._pinned: set[str] = set()
@@ -59,8 +67,8 @@ class Shelf:
             if begun > size:
                 part.unlink()
                 begun = 0
-            if self._used() - begun + size > self._limit_bytes:
-                raise StorageFull
+            if self._used() - begun + size > self.limit_bytes:
+                raise ShelfFull
             return begun
 
     def append(self, digest: str, data: bytes) -> None:

@@ -95,3 +95,11 @@ def test_a_claim_code_file_is_read_when_asked(tmp_path: Path) -> None:
     assert code.get_secret_value() == CODE
     file.write_text("no code at all")
     assert settings.read_claim_code() is None
+
+
+def test_release_keys_are_a_list() -> None:
+    key, other = "ab" * 32, "cd" * 32
+    assert load({"LARDER_GATEWAY_RELEASE_KEYS": f"{key}, {other}"}).release_keys == (key, other)
+    assert load({}).release_keys == ()
+    with pytest.raises(SettingsError, match="LARDER_GATEWAY_RELEASE_KEYS"):
+        load({"LARDER_GATEWAY_RELEASE_KEYS": "AB" * 32})

@@ -63,6 +63,12 @@ class FakeCloud:
     changes: list[dict[str, Any]] = field(default_factory=list)
     page: int = 500
     """So many facts it tells again at once."""
+    files: dict[str, bytes] = field(default_factory=dict)
+    """By SHA-256."""
+    file_bytes: int = 2**30
+    """So much of a file it tells at once, whatever was asked for."""
+    ranges: list[str] = field(default_factory=list)
+    """What was asked for of files."""
     requests: list[str] = field(default_factory=list)
     doorbells: set[asyncio.Queue[str]] = field(default_factory=set)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -221,6 +227,14 @@ def _add_sync(app: Quart, cloud: FakeCloud) -> None:
     async def telemetry() -> Response:
         cloud.telemetry.append(Telemetry.model_validate_json(await received()))
         return Response(status=204)
+
+    @app.get("/v1/sync/files/<sha256>")
+    async def file(sha256: str) -> Response:
+        cloud.ranges.append(request.headers["Range"])
+        if sha256 not in cloud.files:
+            return problem(404, Code.NOT_FOUND)
+        offset = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        return Response(cloud.files[sha256][offset:][: cloud.file_bytes], status=206)
 
     @app.get("/v1/sync/changes")
     async def changes() -> Response:

@@ -2,12 +2,14 @@
 
 import asyncio
 import hashlib
+import json
 import secrets
 import ssl
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
-from shared.devices import Claim
+from shared.devices import Claim, DeviceMessage
 from shared.topics import Channel, Topic
 from tests.fakes.device import FakeDevice
 from tests.fakes.raw_mqtt import RawMqtt, publish_packet
@@ -16,10 +18,11 @@ PUBLISH = 3
 
 
 class MqttDevice:
-    """Claims itself with a code, then serves commands. `fake` is the device itself."""
+    """Claims itself with a code, then serves commands. `fake` is the device itself, `told` all it was told."""
 
     def __init__(self, machine_id: UUID, device_id: UUID, slots: frozenset[str]) -> None:
         self.fake = FakeDevice(machine_id, device_id, self._publish, slots)
+        self.told: list[dict[str, Any]] = []
         self.token = secrets.token_hex(32).encode()
         self._link: RawMqtt | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -40,6 +43,10 @@ class MqttDevice:
         self._serving = asyncio.create_task(self._serve(), name="fake device")
         await self.fake.hello()
         await self.fake.report_open()
+
+    async def say(self, channel: Channel, message: DeviceMessage) -> None:
+        """Tell the gateway anything."""
+        await self._publish(self._topic(channel), message.to_line())
 
     async def disconnect(self) -> None:
         """Hang up."""
@@ -63,7 +70,9 @@ class MqttDevice:
             while True:
                 received = await self._link.receive()
                 if received.kind == PUBLISH:
-                    await self.fake.receive(*received.message())
+                    topic, payload = received.message()
+                    self.told.append(json.loads(payload))
+                    await self.fake.receive(topic, payload)
 
     async def _publish(self, topic: str, payload: bytes) -> None:
         if self._link is not None:

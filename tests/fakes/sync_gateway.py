@@ -45,7 +45,7 @@ class SyncGateway:
             self.database, self.outbox, self.telemetry, self.client, self.failpoints, self.part, batch_facts
         )
         self.pull = Pull(self.database, self.client, clock, self.failpoints, {"product": self.apply_product})
-        site = Site(self.database, self.watch, SteppedClock())
+        self.site = site = Site(self.database, self.watch, SteppedClock())
         self.recall = Recall(self.database, self.client, self.pull, site.recall, self.failpoints)
         self.products: list[str] = []
         self.agent = SyncAgent(
