@@ -9,7 +9,8 @@ before anything is added to it.
 The id tells a gateway that this is still the journal it knows. It is made where no whole file is found, and made anew
 where whole lines are damaged, for what they gave leave to may have happened; with it, what is left is doubted
 (rules.doubt), in the same file, so that no power cut parts the two; until that is written, an empty line behind what is
-left says that something is damaged. A line that was cut short gave no leave.
+left says that something is damaged. A line that was cut short gave no leave. A cut can only shorten: littlefs commits a
+file's size with its bytes, so a byte that no line of ours has is not one that was yet to be written, but damage.
 """
 
 import asyncio
@@ -182,9 +183,14 @@ def decode(data: bytes) -> "File | None":
 
 
 def is_damaged(data: bytes) -> bool:
-    """Whether a line is not whole any more that once was: more than the line was written, so it was not cut short."""
+    """Whether a line is not whole any more that once was.
+
+    Either more than the line was written, so it was not cut short; or its end is not text, as erased flash is not.
+    """
     *lines, rest = data.split(b"\n")
-    return any(decode_line(line) is None for line in lines) or decode_line(rest[:-1]) is not None
+    if any(decode_line(line) is None for line in lines) or decode_line(rest[:-1]) is not None:
+        return True
+    return any(not 0x20 <= byte < 0x7F for byte in rest)
 
 
 def decode_line(line: bytes) -> "tuple | None":

@@ -89,13 +89,16 @@ def test_what_is_written_after_a_cut_is_there_after_the_next(told: Told) -> None
 
 
 @pytest.mark.parametrize("filler", [b"\xff", b"\x00"])
-def test_a_write_of_which_only_the_length_came_through_is_dropped(told: Told, filler: bytes) -> None:
-    """Not what littlefs leaves, but other file systems: the file is long enough, the rest of it was never written."""
-    for number in range(len(STORY)):
-        before, name, kept, data = told.flash.writes[1 + number]
-        for size in range(len(data) - 1):
-            again = load(before | {name: kept + data[:size] + filler * (len(data) - size)})
-            assert (again.id, again.state) == (told.id, told.states[number]), (number, size)
+def test_erased_bytes_at_the_end_are_no_cut(told: Told, filler: bytes) -> None:
+    """Nothing unwritten lies within a file of littlefs: what was acknowledged there is gone, and doubted."""
+    for number in range(1, len(STORY) + 1):
+        _, name, kept, data = told.flash.writes[number]
+        size = len(encode(STORY[number - 1]))
+        for erased in range(1, size + 1):
+            damaged = (kept + data)[:-erased] + filler * erased
+            again = load(told.files[number] | {name: damaged})
+            assert again.id != told.id, (number, erased)
+            assert again.state == rules.doubt(told.states[number - 1]), (number, erased)
 
 
 def flipped(data: bytes, at: int) -> Iterator[bytes]:
