@@ -37,7 +37,11 @@ def _vend(told: dict[str, Any]) -> Span:
 
 def _journal(told: dict[str, Any]) -> Span:
     epoch, seq = told["highest"]
-    return f"epoch {epoch}, seq {seq}; firmware {told['firmware']}", Style.PLAIN
+    return f"epoch {epoch}, seq {seq}", Style.PLAIN
+
+
+def _firmware(told: dict[str, Any]) -> Span:
+    return told["firmware"], Style.PLAIN
 
 
 def _signal(told: dict[str, Any]) -> Span:
@@ -62,6 +66,10 @@ def _door(told: dict[str, Any]) -> Span:
     return ("open", Style.BAD) if told["door_is_open"] else ("closed", Style.PLAIN)
 
 
+def _beam(told: dict[str, Any]) -> Span:
+    return ("blocked", Style.BAD) if told["beam_is_blocked"] else ("free", Style.PLAIN)
+
+
 def _zones(told: dict[str, Any]) -> Span:
     zones = [f"{zone} {hundredths / 100:.1f} °C" for zone, hundredths in told["temperatures"].items()]
     return (", ".join(zones), Style.PLAIN) if zones else ("no sensor", Style.QUIET)
@@ -71,10 +79,12 @@ _FACTS: dict[str, Callable[[dict[str, Any]], Span]] = {
     "link": _link,
     "vend": _vend,
     "journal": _journal,
+    "firmware": _firmware,
     "signal": _signal,
     "till": _till,
     "money": _money,
     "door": _door,
+    "beam": _beam,
     "zones": _zones,
 }
 _EVENTS = {
@@ -91,6 +101,8 @@ _EVENTS = {
     "coin_returned": ("{amount} inserted and returned", Style.BAD),
     "door_open": ("door opened", Style.BAD),
     "door_closed": ("door closed", Style.GOOD),
+    "beam_blocked": ("drop beam blocked", Style.BAD),
+    "beam_free": ("drop beam free", Style.GOOD),
     "link_up": ("link restored", Style.GOOD),
     "link_down": ("link dropped", Style.BAD),
     "temperature": ("{zone} set to {degrees:.1f} °C", Style.PLAIN),

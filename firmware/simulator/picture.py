@@ -9,7 +9,7 @@ from firmware.simulator.spans import Line, Span, Style, fit, pad, wrap
 
 FACT_COLUMN, SLOT_COLUMN = 40, 40
 LONGEST_BAR = 24
-KEYS = ("↑↓ slot", "j jam", "r refill", "d door", "l link", "c coin", "+- °C", "Tab next", "q quit")
+KEYS = ("↑↓ slot", "j jam", "r fill", "d door", "b beam", "l link", "c coin", "+- °C", "Tab next", "q quit")
 _MOTOR = {"off": Style.QUIET, "turning": Style.BUSY, "stuck": Style.BAD}
 
 
@@ -63,7 +63,7 @@ def _facts(sight: Sight, width: int) -> list[Line]:
     if sight.told is None:
         return [((" no simulator runs here; waiting for one", Style.BAD),)]
     cells: list[Line] = [
-        ((f" {label:<8}", Style.QUIET), (pad(text, FACT_COLUMN - 9), style))
+        ((f" {label:<9}", Style.QUIET), (pad(text, FACT_COLUMN - 10), style))
         for label, (text, style) in facts(sight.told).items()
     ]
     if width < 2 * FACT_COLUMN:

@@ -64,6 +64,8 @@ class Watch:
                 return [["restock", slot, str(RESTOCK)]]
             case "d":
                 return [["door", "close" if told["door_is_open"] else "open"]]
+            case "b":
+                return [["beam", "free" if told["beam_is_blocked"] else "blocked"]]
             case "l":
                 return [["link", "down" if told["link_is_up"] else "up"]]
             case "c":

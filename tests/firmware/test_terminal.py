@@ -38,6 +38,7 @@ TOLD: dict[str, Any] = {
     "coils": {"A1": STILL, "A2": TURNING, "B1": STUCK},
     "link_is_up": True,
     "door_is_open": True,
+    "beam_is_blocked": False,
     "temperatures": {"cabinet": 412},
     "accepts_money": True,
     "coins_taken_minor": 3000,
@@ -66,13 +67,14 @@ def with_slots(count: int) -> dict[str, Any]:
 def test_it_shows_what_a_person_at_the_machine_would_see() -> None:
     shown = picture(slot=1)
     assert "[Snacks]" in shown
-    assert "link    online" in shown
-    assert "vend    …feedbeef runs" in shown
-    assert "till    open, takes money" in shown
-    assert "money   3000 minor units, 1 due" in shown
-    assert "door    open" in shown
-    assert "zones   cabinet 4.1 °C" in shown
-    assert "signal  vending" in shown
+    assert "link     online" in shown
+    assert "vend     …feedbeef runs" in shown
+    assert "till     open, takes money" in shown
+    assert "money    3000 minor units, 1 due" in shown
+    assert "door     open" in shown
+    assert "beam     free" in shown
+    assert "zones    cabinet 4.1 °C" in shown
+    assert "signal   vending" in shown
     rows = shown.splitlines()
     assert [row.split()[:4] for row in rows if row.startswith(("   A1", " > A2", "   B1"))] == [
         ["A1", "10", "off", "home"],
@@ -177,7 +179,7 @@ async def test_a_person_watches_a_vend_and_takes_a_hand(site: DeviceSite) -> Non
     """A real device at a real guard, looked at through a real pseudo-terminal."""
     async with site.simulator("--speed", "0.7"), screen() as seen, watching(site.state, seen) as window:
         hello = await site.expect(Channel.HELLO)
-        await until(lambda: "link    online" in seen.text)
+        await until(lambda: "link     online" in seen.text)
         seen.press("\x1b[Bj")
         await until(lambda: "> A2" in seen.text and "jammed" in seen.text)
         seen.press("j")
@@ -185,18 +187,22 @@ async def test_a_person_watches_a_vend_and_takes_a_hand(site: DeviceSite) -> Non
         seen.press("\x1b[Ac")
         await until(lambda: "the coin is returned" in seen.text)
         seen.press("rd")
-        await until(lambda: "> A1     15" in seen.text and "door    open" in seen.text)
+        await until(lambda: "> A1     15" in seen.text and "door     open" in seen.text)
+        seen.press("b")
+        await until(lambda: "beam     blocked" in seen.text)
+        seen.press("b")
+        await until(lambda: "beam     free" in seen.text)
         seen.press("+")
         await until(lambda: "cabinet 5.0 °C" in seen.text)
         await site.dispense(hello, 1, new_id())
         await until(lambda: "turning" in seen.text and "━" in seen.text)
         await until(lambda: "product fell" in seen.text and "> A1     14" in seen.text)
         seen.press("d")
-        await until(lambda: "door    closed" in seen.text)
+        await until(lambda: "door     closed" in seen.text)
         seen.press("l")
         await until(lambda: "dropped by hand" in seen.text and ask(site.state, "status")["link"] == "offline")
         seen.press("l")
-        await until(lambda: "link    online" in seen.text)
+        await until(lambda: "link     online" in seen.text)
         seen.press("\t")
         await until(lambda: "[absent]" in seen.text and "no simulator runs here" in seen.text)
         seen.press("jq")
