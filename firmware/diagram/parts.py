@@ -22,7 +22,7 @@ from firmware.diagram.symbols import (
     switch,
     transistor,
 )
-from firmware.vending.wiring import Acceptor, Beam, Current, I2c, Line, Switch, Thermometers
+from firmware.vending.wiring import BOOT_BUTTON, Acceptor, Beam, Current, I2c, Line, Switch, Thermometers
 
 
 def supply() -> Block:
@@ -81,6 +81,12 @@ def contact(pen: Pen, v: float, number: int, says: str, pulled_up: Sequence[int]
 def door(wired: Switch, pulled_up: Sequence[int]) -> Block:
     says = "closed while the door is " + ("shut" if wired.active else "open")
     return switches("Door switch", [(pin(wired.pin), says)], pulled_up)
+
+
+def button(number: int, pulled_up: Sequence[int]) -> Block:
+    """The one by which a person makes the device forget its settings."""
+    says = "BOOT on the board: hold 10 s" if number == BOOT_BUTTON else "hold 10 s to forget the settings"
+    return switches("Reset button", [(pin(number), says)], pulled_up)
 
 
 def beam(wired: Beam, pulled_up: Sequence[int]) -> Block:

@@ -17,6 +17,7 @@ from firmware.diagram.pen import LETTER, TEXT, TITLE
 from firmware.diagram.plan import draw, read
 from firmware.diagram.sheets import CHIP_LEFT, CHIP_RIGHT, SHEET_HEIGHT, SHEET_WIDTH
 from firmware.vending.checks import SettingsError
+from firmware.vending.wiring import BOOT_BUTTON, Parts
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -58,7 +59,14 @@ def direct() -> dict[str, Any]:
     slots["A1"] |= {"home": 25}
     slots["B1"] = {"motor": {"kind": "stepper", "phases": [26, 27, 32, 33]}}
     slots["B2"] = {"motor": {"kind": "servo", "signal": 18}}
-    board = {"pulled_up": [34], "led": 2, "buzzer": 12, "door": {"pin": 14, "active": 0}, "drop": {"pin": 21}}
+    board = {
+        "pulled_up": [34],
+        "led": 2,
+        "buzzer": 12,
+        "door": {"pin": 14, "active": 0},
+        "drop": {"pin": 21},
+        "button": 22,
+    }
     return {"board": board, "slots": slots}
 
 
@@ -193,7 +201,8 @@ def pins_of(settings: Any) -> set[int]:
     if not isinstance(settings, dict):
         return set()
     found = set().union(*(pins_of(value) for value in settings.values()))
-    found |= {value for name, value in settings.items() if name in (*named, "led", "buzzer") and type(value) is int}
+    parts = ("led", "buzzer", "button")
+    found |= {value for name, value in settings.items() if name in (*named, *parts) and type(value) is int}
     return found | {phase for phase in settings.get("phases", ()) if type(phase) is int}
 
 
@@ -205,7 +214,9 @@ def test_every_pin_leaves_the_esp32_once(name: str) -> None:
         if label.said.startswith("IO")
         and (abs(label.left - CHIP_LEFT - 1) < 0.1 or abs(label.right - CHIP_RIGHT + 1) < 0.1)
     )
-    pins = pins_of(MAPS[name]["board"]) | set().union(*(pins_of(slot) for slot in MAPS[name]["slots"].values()))
+    pins = pins_of({"button": BOOT_BUTTON} | MAPS[name]["board"]) | set().union(
+        *(pins_of(slot) for slot in MAPS[name]["slots"].values())
+    )
     assert on_chip == {f"IO{pin}": 1 for pin in pins}
 
 
@@ -226,10 +237,29 @@ def test_it_draws_the_resistors_that_keep_the_machine_safe() -> None:
     assert said["3V3, 4.7 kΩ"] == 3, "two of the I²C bus, one of the thermometers"
     assert said["GND, 10 kΩ"] == 5, "row, column, a DC motor, a servo, the buzzer"
     assert said["3V3, 10 kΩ"] == 2 + 2 + 1 + 3, "enable lines, inhibit lines, beam, home switches on a 74HC165"
-    assert said["3V3, inside"] == 3, "door, coin, note"
+    assert said["3V3, inside"] == 4, "door, button, coin, note"
     shut = {said for said in map(str, said) if "money refused" in said}
     assert shut == {"high: money refused"}
     assert "low: money refused" in {label.said for label in texts(drawing(MAPS["sixty"]))}
+
+
+def test_every_part_that_the_settings_know_is_drawn() -> None:
+    """A new one needs a block of its own (plan.py) and its place here."""
+    titles = {
+        "i2c": "I²C bus",
+        "expanders": "shift: 74HC595, chip 1 of 2",
+        "drop": "Drop sensor, across the chute",
+        "door": "Door switch",
+        "temperatures": "Thermometers DS18B20",
+        "coin": "Coin acceptor",
+        "note": "Note acceptor",
+        "buzzer": "Buzzer",
+        "led": "LED",
+        "button": "Reset button",
+        "current": "Motor current",
+    }
+    assert {*titles, "pulled_up"} == set(Parts._fields)
+    assert set(titles.values()) <= {label.said for label in texts(drawing(MAPS["readme"]))}
 
 
 def test_the_chips_say_how_they_are_strapped() -> None:
