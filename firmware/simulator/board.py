@@ -48,6 +48,7 @@ class SimulatedBoard(Hardware):
         """Inserted and not yet taken, in minor units."""
         self._coins_taken_minor = before.coins_minor
         self.accepts_money = False
+        self.button_pressed = False
         self.signalled: str | None = None
         self._streams: list[asyncio.StreamWriter] = []
         self.link_is_up = True
@@ -85,6 +86,9 @@ class SimulatedBoard(Hardware):
 
     def door_is_open(self) -> bool | None:
         return self._door_is_open
+
+    def button_is_pressed(self) -> bool:
+        return self.button_pressed
 
     def temperatures(self) -> dict[str, int | None]:
         return dict(self._temperatures)

@@ -2,7 +2,7 @@
 
 The simulator listens on STATE/control.sock; one line is one request, one line of JSON its answer:
   coin MINOR · jam SLOT · unjam SLOT · restock SLOT COUNT · link down · link up · door open · door close
-  beam blocked · beam free · temperature ZONE DEGREES (Celsius) · status
+  button down · button up · beam blocked · beam free · temperature ZONE DEGREES (Celsius) · status
 """
 
 import asyncio
@@ -65,6 +65,8 @@ class ControlServer:
                 self._board.set_link(direction == "up")
             case ["door", "open" | "close" as movement]:
                 self._board.set_door(movement == "open")
+            case ["button", "down" | "up" as movement]:
+                self._board.button_pressed = movement == "down"
             case ["beam", "blocked" | "free" as state]:
                 self._board.set_beam(state == "blocked")
             case ["temperature", zone, degrees] if -55 <= float(degrees) <= 125:

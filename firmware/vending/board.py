@@ -42,6 +42,7 @@ def assemble(settings: Settings) -> Cabinet:
         {code: fittings.switch(slot.home) for code, slot in settings.slots.items()},
         {code: fittings.switch(slot.empty) for code, slot in settings.slots.items()},
         None if parts.door is None else _input(parts.door.pin),
+        None if parts.button is None else _input(parts.button),
         None if parts.drop is None else _beam(parts.drop),
         None if parts.current is None else _adc(parts.current.pin),
         None if parts.temperatures is None else _thermometers(parts.temperatures),

@@ -23,6 +23,7 @@ Fitted = namedtuple(
         "homes",
         "empties",
         "door",
+        "button",
         "beam",
         "adc",
         "thermometers",
@@ -93,6 +94,10 @@ class Cabinet(Hardware):
 
     def door_is_open(self) -> "bool | None":
         return None if self._has.door is None else self._has.door.value() == self._wired.door.active
+
+    def button_is_pressed(self) -> bool:
+        """It pulls its line low."""
+        return _is_low(self._has.button) is True
 
     def temperatures(self) -> dict:
         return {} if self._has.thermometers is None else self._has.thermometers.look()

@@ -64,6 +64,10 @@ class Hardware:
         """What the door's switch says."""
         raise NotImplementedError
 
+    def button_is_pressed(self) -> bool:
+        """Whether somebody holds the button that makes the device forget what it was told; no without one."""
+        raise NotImplementedError
+
     def temperatures(self) -> "dict[str, int | None]":
         """Zone → hundredths of a degree Celsius, as measured last; None for a sensor that does not answer.
 
