@@ -80,6 +80,10 @@ class Climate:
         """Whether a zone of this slot is locked."""
         return any(zone.locked and slot in self._limits[name].slots for name, zone in self._zones.items())
 
+    def is_locked(self) -> bool:
+        """Whether any zone is."""
+        return any(zone.locked for zone in self._zones.values())
+
     def look(self, celsius: dict, is_open: bool) -> None:
         """`celsius`: zone → hundredths of a degree, None from a silent sensor; `is_open`: door open, or defrosting."""
         now = self._clock.ms()

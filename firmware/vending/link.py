@@ -37,7 +37,10 @@ LATER = "later"
 
 
 class Link:
-    """`state` is offline, connecting, claiming or online. It never gives up and never restarts the device."""
+    """`state` is offline, connecting, claiming or online; `refused`: the gateway did not let this device in last.
+
+    It never gives up and never restarts the device.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Link:
         self._retry_ms = FIRST_RETRY_MS
         self._longest_retry_ms = LONGEST_RETRY_MS
         self.state = OFFLINE
+        self.refused = False
 
     async def run(self) -> None:
         """For ever."""
@@ -141,6 +145,7 @@ class Link:
     def _refused(self) -> str:
         """Token and claim code take turns, so that a device whose claim was answered into the void gets in by token."""
         warn("claim_refused" if self._claims else "login_refused")
+        self.refused = True
         self._claims = not self._claims and self._settings.claim_code is not None
         self._longest_retry_ms = LONGEST_RETRY_REFUSED_MS
         return AGAIN if self._claims else LATER
@@ -148,6 +153,7 @@ class Link:
     async def _serve(self, client: MqttClient) -> None:
         """Until MqttError."""
         await self._session.open(client)
+        self.refused = False
         self._enter(ONLINE)
         self._longest_retry_ms = LONGEST_RETRY_MS
         online_ms = self._clock.ms()
