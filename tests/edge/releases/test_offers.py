@@ -1,5 +1,6 @@
 """A device is offered what it shall run: only what can be believed, only when nobody is disturbed, not for ever."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -187,11 +188,24 @@ async def test_the_same_assignment_again_changes_nothing(site: Site) -> None:
     await tell(site)
     await assign(site, assignment_id=assignment_id)
     await arrive(site)
-    await offered(site)
+    for time in range(1, MAX_FAILURES + 1):
+        await offered(site, time)
+        await assign(site, assignment_id=assignment_id)
+        await tell(site, State.FAILED, offered=DIGEST, reason="no room")
+        site.clock.step(OFFER_S + 1)
+    assert len(await given_up(site)) == 1
     await assign(site, assignment_id=assignment_id)
     await quiet(site)
-    assert len(offers(site)) == 1
-    assert await site.releases.missing() == []
+    assert len(offers(site)) == MAX_FAILURES
+
+
+async def test_a_verdict_on_what_was_replaced_meanwhile_is_of_no_account(site: Site) -> None:
+    await stop(site)
+    await assign(site, signed_release(key=STRANGER))
+    site.shelf.put(signed_release(key=STRANGER).signed.to_line())
+    await asyncio.gather(site.releases.check(), assign(site))
+    assert await given_up(site) == []
+    assert await site.releases.missing() == [(DIGEST, len(BUNDLE.signed.to_line()))]
 
 
 async def test_an_assignment_of_nothing_ends_the_offers_and_frees_the_disk(site: Site) -> None:

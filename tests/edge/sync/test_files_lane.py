@@ -2,11 +2,15 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncGenerator
 from uuid import UUID
 
 import pytest
 
 from edge.clock import new_id
+from edge.settings import Settings
+from edge.sync.cloud_client import CloudAway, CloudClient
+from edge.sync.files import Files
 from shared.releases import AssignedRelease, FirmwareAssigned, ReleaseBundle
 from tests.fakes.cloud import FakeCloud, Fault
 from tests.fakes.release_key import signed_release
@@ -95,3 +99,21 @@ async def test_a_full_shelf_waits(gateway: SyncGateway, cloud: FakeCloud) -> Non
     await until(lambda: "no room for more files" in gateway.agent.status.last_error)
     gateway.site.shelf.limit_bytes *= 2
     await until(lambda: whole(gateway))
+
+
+class EndlessClient(CloudClient):
+    """A cloud that never ends to tell."""
+
+    async def file_from(self, sha256: str, offset: int) -> AsyncGenerator[bytes, None]:
+        while True:
+            yield b"more of it" * 1000
+
+
+async def test_a_file_without_an_end_is_not_listened_to(gateway: SyncGateway, settings: Settings) -> None:
+    client = EndlessClient(settings.cloud_url, gateway.identity, gateway.clock, settings.cloud_timeout_s)
+    await assign(gateway)
+    files = Files(client, gateway.site.shelf, gateway.site.releases, gateway.watch)
+    async with asyncio.timeout(5):
+        with pytest.raises(CloudAway, match="damaged"):
+            await files.fetch()
+    await client.close()
