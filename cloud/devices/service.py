@@ -49,7 +49,8 @@ _LIST = """
     SELECT d.id AS device_id, d.machine_id, d.name, d.claimed_at, d.online, d.link_changed_at, d.link_reason,
            h.at AS health_at, h.firmware, h.uptime_s, h.free_bytes, h.rssi_dbm, h.journal_bytes,
            f.slot AS running_slot, f.digest AS running_digest, f.version AS running_version,
-           f.state AS firmware_state, f.reason AS firmware_reason, f.changed_at AS firmware_changed_at,
+           f.state AS firmware_state, f.offered AS firmware_offered, f.reason AS firmware_reason,
+           f.changed_at AS firmware_changed_at,
            a.digest AS assigned_digest, r.version AS assigned_version, a.given_up_reason
     FROM devices d LEFT JOIN device_health h ON h.tenant_id = d.tenant_id AND h.device_id = d.id
     LEFT JOIN device_firmware f ON f.tenant_id = d.tenant_id AND f.device_id = d.id
@@ -62,7 +63,8 @@ _LIST = """
 class DeviceRow(Message):
     """A device as operators see it; the health fields are of its newest sample.
 
-    What runs is what the device itself says; what was assigned is a wish, and `given_up_reason` why it came to nothing.
+    What runs is what the device itself says, and `firmware_state` how it stands with what was offered last; what was
+    assigned is a wish, and `given_up_reason` why it came to nothing.
     """
 
     device_id: UUID
@@ -82,6 +84,7 @@ class DeviceRow(Message):
     running_digest: Digest | None
     running_version: str | None
     firmware_state: str | None
+    firmware_offered: Digest | None
     firmware_reason: str | None
     firmware_changed_at: Instant | None
     assigned_digest: Digest | None

@@ -1,4 +1,4 @@
-"""Whom to believe a release, and when a device is offered one. Pure."""
+"""Whom to believe a release, and whether a device has what it shall run. Pure."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -13,9 +13,6 @@ from shared.signed import Purpose, SignedText, signed_bytes
 
 MAX_FAILURES = 3
 """So often a device may fail with an assigned release; then it waits for a person."""
-
-FETCH_QUIET_S = 180.0
-"""A device that said so long ago that it fetches is reminded: its fetching has ended, and the word of that was lost."""
 
 
 class NotBelieved(Exception):
@@ -47,13 +44,11 @@ def has_expired(manifest: Manifest, now: datetime) -> bool:
     return manifest.expires <= now.timestamp()
 
 
-def is_reached(wanted: str, running: str | None, state: FirmwareState) -> bool:
-    """Whether the device runs it, and has proven that it can."""
-    return running == wanted and state is FirmwareState.VALID
+def is_reached(wanted: str, running: str | None, state: FirmwareState, offered: str | None) -> bool:
+    """Whether the device has the release, by its own word, and for good.
 
-
-def is_due(wanted: str, running: str | None, state: FirmwareState, offered: str | None, quiet_s: float) -> bool:
-    """Whether a device that said this `quiet_s` seconds ago is to be offered what it shall run."""
-    if running == wanted or state is FirmwareState.TRIAL:
-        return False
-    return not (state is FirmwareState.FETCHING and offered == wanted and quiet_s < FETCH_QUIET_S)
+    An image of MicroPython runs beside the app: of that it says only that what was offered last is valid.
+    """
+    if running == wanted:
+        return state is not FirmwareState.TRIAL
+    return offered == wanted and state is FirmwareState.VALID

@@ -51,7 +51,6 @@ class ReleaseService:
         self._clock = clock
         self._keys = keys
         self._believed: dict[str, Manifest] = {}
-        self._heard: dict[UUID, float] = {}
 
     def apply_assigned(self, tx: Transaction, change: FirmwareAssigned) -> None:
         """The cloud has assigned a release, or none. The device may fetch it once it was checked."""
@@ -70,7 +69,6 @@ class ReleaseService:
             self._judge(tx, topic.device_id, report)
             tx.touch(RELEASES_KEY)
 
-        self._heard[topic.device_id] = self._clock.monotonic()
         await self._database.unit("releases.report", work)
         running = report.running
         about = {"state": report.state, "slot": running.slot, "version": running.version, "reason": report.reason}
@@ -80,7 +78,7 @@ class ReleaseService:
         wish = store.assignment(tx, device_id)
         if wish is None:
             return
-        if rules.is_reached(wish["digest"], report.running.digest, report.state):
+        if rules.is_reached(wish["digest"], report.running.digest, report.state, report.offered):
             self._parcels.permit(tx, device_id, Purpose.RELEASE, [])
         elif wish["offered"] and report.state is FirmwareState.FAILED and report.offered == wish["digest"]:
             failures = store.count_failure(tx, device_id)
@@ -101,13 +99,9 @@ class ReleaseService:
         )
         self._outbox.append(tx, fact)
 
-    def heard(self, device_id: UUID) -> float:
-        """When the device last spoke of its firmware, in monotonic seconds; before all time if it has not yet."""
-        return self._heard.get(device_id, float("-inf"))
-
     async def check(self) -> None:
         """Whatever has come: let the device fetch all that it lists, or give it up."""
-        wishes = await self._database.read(store.unreached)
+        wishes = await self._database.read(self.unreached)
         self._believed = {wish["digest"]: self._believed[wish["digest"]] for wish in wishes if self._knows(wish)}
         for wish in wishes:
             verdict = await self._verdict(wish)
@@ -123,7 +117,7 @@ class ReleaseService:
             return []
         await self.check()
         wanted: dict[str, int] = {}
-        for wish in await self._database.read(store.unreached):
+        for wish in await self._database.read(self.unreached):
             wanted[wish["digest"]] = wish["size"]
             if (manifest := self._believed.get(wish["digest"])) is not None:
                 wanted |= {file.sha256: file.size for file in manifest.files}
@@ -138,8 +132,8 @@ class ReleaseService:
         return not await asyncio.to_thread(self._shelf.lacks, wanted)
 
     def unreached(self, tx: Transaction) -> list[sqlite3.Row]:
-        """What devices shall run and do not run yet, or not for good (columns: store.unreached)."""
-        return store.unreached(tx)
+        """What devices shall run and do not run yet, or not for good (columns: store.assignments)."""
+        return [wish for wish in store.assignments(tx) if not _is_reached(wish)]
 
     def note_offer(self, tx: Transaction, device_id: UUID) -> None:
         """It is being offered: if the device says next that this came to nothing, that counts."""
@@ -178,6 +172,12 @@ class ReleaseService:
         self._parcels.permit(tx, device_id, Purpose.RELEASE, digests)
         store.set_checked(tx, device_id)
         tx.touch(RELEASES_KEY)
+
+
+def _is_reached(wish: sqlite3.Row) -> bool:
+    state = wish["state"]
+    told = state is not None
+    return told and rules.is_reached(wish["digest"], wish["running"], FirmwareState(state), wish["taken_up"])
 
 
 def _changed(topic: Topic, report: FirmwareReport) -> FirmwareChanged:

@@ -32,12 +32,12 @@ def assignment(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:
     return tx.one(sql, str(device_id))
 
 
-def unreached(tx: Transaction) -> list[sqlite3.Row]:
-    """What devices shall run and do not run yet, or not for good; with what they last said, if they ever did."""
+def assignments(tx: Transaction) -> list[sqlite3.Row]:
+    """What devices shall run; with what they last said of themselves, if they ever did."""
     return tx.all(
         "SELECT a.*, f.boot_id, f.digest AS running, f.state, f.offered AS taken_up FROM release_assignments a "
         "LEFT JOIN device_firmware f USING (device_id) WHERE a.digest IS NOT NULL AND given_up IS NULL "
-        "AND NOT (f.digest IS a.digest AND f.state IS 'valid') ORDER BY device_id"
+        "ORDER BY device_id"
     )
 
 

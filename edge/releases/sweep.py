@@ -13,7 +13,6 @@ from edge.dispensing.service import DispenseService
 from edge.links import LINKS_KEY, Links
 from edge.orders.service import OrderService
 from edge.parcels.service import ParcelService
-from edge.releases import rules
 from edge.releases.service import RELEASES_KEY, ReleaseService
 from edge.watch import Watch
 from shared.releases import FirmwareState
@@ -81,13 +80,13 @@ class ReleaseSweep:
         return [wish for wish in self._releases.unreached(tx) if wish["checked"] and self._is_due(wish)]
 
     def _is_due(self, wish: sqlite3.Row) -> bool:
-        """Whether the device is there, has told of its firmware over this very link, and lacks this release."""
+        """Whether the device is there, has told of its firmware in this boot, and has nothing on trial.
+
+        One that fetches it already passes over what is repeated.
+        """
         device_id = UUID(wish["device_id"])
         boot_id = self._links.boot_id(device_id)
-        if boot_id is None or wish["boot_id"] != str(boot_id):
-            return False
-        quiet_s = self._clock.monotonic() - self._releases.heard(device_id)
-        if not rules.is_due(wish["digest"], wish["running"], FirmwareState(wish["state"]), wish["taken_up"], quiet_s):
+        if boot_id is None or wish["boot_id"] != str(boot_id) or wish["state"] == FirmwareState.TRIAL:
             return False
         assignment_id, boot, at = self._offered.get(device_id, ("", boot_id, 0.0))
         is_same = (assignment_id, boot) == (wish["assignment_id"], boot_id)

@@ -113,10 +113,12 @@ async def test_what_a_device_says_is_believed_and_not_what_it_was_assigned(world
     row = await device_row(world, slot.device_id)
     told = (row["running_slot"], row["running_digest"], row["running_version"], row["firmware_state"])
     assert told == ("b", digest, "1.0.0", "trial")
+    assert row["firmware_offered"] == digest
     world.gateway.add(changed(*about, None, State.FAILED))
     await world.acknowledged(3)
     row = await device_row(world, slot.device_id)
     assert (row["running_slot"], row["running_digest"], row["firmware_state"]) == ("a", None, "failed")
+    assert row["firmware_offered"] is None
     assert row["assigned_digest"] == digest
 
 

@@ -119,18 +119,17 @@ async def test_it_is_offered_again_until_the_device_says_what_became_of_it(site:
     await offered(site, 2)
     await tell(site, State.FETCHING, offered=DIGEST, fetched=10)
     site.clock.step(OFFER_S + 1)
-    await quiet(site)
-    assert len(offers(site)) == 2
+    await offered(site, 3)
     await tell(site, State.TRIAL, running=DIGEST, offered=DIGEST)
     site.clock.step(OFFER_S + 1)
     await quiet(site)
-    assert len(offers(site)) == 2
+    assert len(offers(site)) == 3
     assert site.shelf.holds(DIGEST)
     await tell(site, State.VALID, running=DIGEST, offered=DIGEST)
     await until(lambda: not site.shelf.holds(DIGEST))
     site.clock.step(OFFER_S + 1)
     await quiet(site)
-    assert len(offers(site)) == 2
+    assert len(offers(site)) == 3
     assert await site.releases.missing() == []
 
 
