@@ -2,8 +2,9 @@
 
 import asyncio
 
-from . import VERSION, rules
+from . import VERSION, rules, topics
 from .addresses import Addresses
+from .borrowed import borrow, give_back
 from .clock import Clock
 from .commands import Commands
 from .credentials import load_or_make
@@ -15,6 +16,7 @@ from .ids import new_uuid
 from .journal import Journal
 from .link import Link
 from .log import kept, log, warn
+from .messages import settings_report
 from .mqtt import MqttClient
 from .nonces import Nonces
 from .reports import Reports
@@ -25,15 +27,27 @@ from .sockets import site_context
 from .till import Till
 from .vigil import Vigil
 
-ERRANDS: dict = {}
+ERRANDS: dict = {
+    "restart": ("restart", "requests", "exchange"),
+    "jog": ("jog", "requests", "exchange"),
+    "offer": ("offers",),
+}
 """Type of an errand → the modules it borrows (errands.py)."""
 
 
 class Device:
-    """All parts of one device. `board` and `flash` are what the hardware is; `make_client` opens MQTT on a stream."""
+    """All parts of one device. `board` and `flash` are what the hardware is; `make_client` opens MQTT on a stream.
+
+    `on_trial`: the settings are new, and kept only if the link comes up with them (trial.py).
+    """
 
     def __init__(
-        self, settings: Settings, board: Hardware, flash: Flash, make_client: "type[MqttClient]" = MqttClient
+        self,
+        settings: Settings,
+        board: Hardware,
+        flash: Flash,
+        make_client: "type[MqttClient]" = MqttClient,
+        on_trial: bool = False,
     ) -> None:
         context = site_context(settings.ca_der)
         clock = Clock()
@@ -44,6 +58,8 @@ class Device:
         self._settings = settings
         self._board = board
         self._boot_id = boot_id
+        self._flash = flash
+        self._on_trial = on_trial
         self.journal = journal
         self.reports = Reports(journal, clock, nonces, boot_id, settings.currency)
         self.vigil = vigil = Vigil(board, clock)
@@ -56,12 +72,13 @@ class Device:
             from .discovery import Announcer
 
             self._announcer = Announcer(board, clock, settings.device_id)
-        commands = Commands(journal, settings.slots, nonces, self.dispenser, till)
-        credentials = load_or_make(flash)
         residents: dict = {}
-        greetings: list = []
         self.errands = errands = Errands(nonces, residents, ERRANDS)
-        self._parts = Parts(settings, board, flash, clock, journal, self.dispenser, self.reports, boot_id, errands)
+        commands = Commands(journal, settings.slots, nonces, self.dispenser, till, errands)
+        credentials = load_or_make(flash)
+        greetings: list = [self._tell_settings]
+        known = (settings, board, flash, clock, journal, self.dispenser, self.reports, boot_id)
+        self._parts = Parts(*known, errands, till)
         said = (nonces, journal, self.reports, commands, errands, boot_id, greetings)
         session = Session(settings, credentials, board, clock, *said)
         addresses = Addresses(settings, board, flash, clock)
@@ -76,7 +93,17 @@ class Device:
         parts.append(self.errands.run(self._parts))
         if self._announcer is not None:
             parts.append(self._announcer.run())
+        if self._on_trial:
+            parts.append(borrow("trial").prove(self._parts, self.link))
+            give_back("trial", "exchange")
         await asyncio.gather(*parts)
+
+    def _tell_settings(self) -> list:
+        if not self._flash.has("settings.trial"):
+            return [(topics.SETTINGS, settings_report(self._boot_id, self._flash.read("settings.json")))]
+        told = borrow("trial").report(self._flash, self._boot_id)
+        give_back("trial", "exchange")
+        return [(topics.SETTINGS, told)]
 
     def _recover(self) -> None:
         homes = {slot: self._board.home(slot) for slot in self._settings.slots}

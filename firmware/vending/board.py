@@ -54,6 +54,11 @@ def assemble(settings: Settings) -> Cabinet:
     return Cabinet(settings, fitted)
 
 
+def restart() -> None:
+    """Boot again, at once: for who has no cabinet."""
+    machine.reset()
+
+
 class _Fittings:
     """Outputs, inputs and motors by their lines.
 

@@ -7,26 +7,19 @@ from .borrowed import borrow, give_back
 from .flash import Flash
 from .log import alarm
 
-BOOT_ONLY = ("settings_file", "signed", "settings", "checks", "wiring", "pins", "drivers", "board")
+BOOT_ONLY = ("trial", "exchange", "settings_file", "signed", "settings", "checks", "wiring", "pins", "drivers", "board")
 """Modules that nobody needs once the board is put together. What is imported is in RAM: all that they are is 24 kB."""
 BOARD_RETRY_S = 5
+TRIAL_TRIES = 12
+"""A board that is silent for a minute has not got the settings that it needs."""
 
 
 def start() -> None:
     """For ever, or until a hand at the serial line ends it. A board without usable settings asks for others."""
-    flash = Flash(".")
-    try:
-        wired = borrow("settings_file").load(flash)
-        # Not before: a board that asks for settings needs the room.
-        from .app import Device, run_safely
-
-        board = make_board(wired)
-        give_back(*BOOT_ONLY)
-        device = Device(wired, board, flash)
-    except SettingsError as error:
-        alarm("settings_refused", reason=str(error))
-        borrow("setup_board").run(flash, str(error))
+    made = make_device(Flash("."))
+    if made is None:
         return
+    device, board, run_safely = made
     # Ctrl-C is no Exception: it ends here with the motors off, and gives whoever is at the serial line its prompt.
     try:
         run_safely(device.run(), board)
@@ -36,11 +29,42 @@ def start() -> None:
         raise
 
 
-def make_board(wired):
+def make_device(flash: Flash) -> "tuple | None":
+    """The device, its board and what runs them; None once a board without usable settings has asked for others.
+
+    Whatever goes wrong with settings on trial, the board goes back to the old ones and boots again.
+    """
+    offered = borrow("trial").choose(flash) if flash.has("settings.trial") else None
+    try:
+        wired = borrow("settings_file").load(flash, offered)
+        # Not before: a board that asks for settings needs the room.
+        from .app import Device, run_safely
+
+        board = make_board(wired, offered is not None)
+        give_back(*BOOT_ONLY)
+        device = Device(wired, board, flash, on_trial=offered is not None)
+    except Exception as error:
+        if offered is not None:
+            borrow("trial").revert(flash, str(error) or repr(error))
+            borrow("board").restart()
+            return None
+        if not isinstance(error, SettingsError):
+            raise
+        alarm("settings_refused", reason=str(error))
+        borrow("setup_board").run(flash, str(error))
+        return None
+    return device, board, run_safely
+
+
+def make_board(wired, on_trial: bool):
     """The board of these settings; what is silent on its bus is asked again. Raises SettingsError."""
+    tries = 0
     while True:
         try:
             return borrow("board").assemble(wired)
         except OSError as error:
             alarm("board_unavailable", error=str(error))
+            tries += 1
+            if on_trial and tries == TRIAL_TRIES:
+                raise SettingsError("the board is silent: " + str(error)) from None
             time.sleep(BOARD_RETRY_S)

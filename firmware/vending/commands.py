@@ -2,6 +2,7 @@
 
 from . import rules
 from .dispenser import Dispenser
+from .errands import Errands
 from .journal import Journal, JournalFailed
 from .log import log
 from .nonces import Nonces
@@ -11,9 +12,12 @@ from .till import Till
 class Commands:
     """The one place where a command meets the journal."""
 
-    def __init__(self, journal: Journal, slots: dict, nonces: Nonces, dispenser: Dispenser, till: Till) -> None:
+    def __init__(
+        self, journal: Journal, slots: dict, nonces: Nonces, dispenser: Dispenser, till: Till, errands: Errands
+    ) -> None:
         self._journal = journal
         self._till = till
+        self._errands = errands
         self._slots = slots
         self._nonces = nonces
         self._dispenser = dispenser
@@ -29,6 +33,8 @@ class Commands:
             return None
         facts = rules.Facts(self._nonces.is_fresh(command.nonce), command.slot in self._slots, self._journal.room())
         decision = rules.decide(self._journal.state, command, facts)
+        if decision.start and self._errands.held:
+            decision = rules.turn_away(command)
         try:
             self._write(decision.records)
         except JournalFailed:

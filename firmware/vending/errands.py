@@ -16,7 +16,19 @@ PIECE_WAIT_MS = 5_000
 """So long a piece that was asked for may take; then it is asked for again, by who needs it."""
 
 Parts = namedtuple(
-    "Parts", ("settings", "board", "flash", "clock", "journal", "dispenser", "reports", "boot_id", "errands")
+    "Parts",
+    (
+        "settings",
+        "board",
+        "flash",
+        "clock",
+        "journal",
+        "dispenser",
+        "reports",
+        "boot_id",
+        "errands",
+        "till",
+    ),
 )
 """What an errand may need of the device. All errands run in a task of their own, beside the vends."""
 
@@ -25,6 +37,9 @@ class Errands:
     """`residents` maps a type to a function of its fields that does it at once; such code is always there.
 
     `modules` maps a type to the modules that only it needs; of the first `async perform(parts, fields)` is run.
+
+    While an errand has set `held`, no vend begins: somebody turns a motor by hand, or the board is about to restart.
+    `wrong_pins` were given in a row, and until `locked_until_ms` no PIN is looked at (jog.py).
     """
 
     def __init__(self, nonces: Nonces, residents: dict, modules: dict) -> None:
@@ -35,6 +50,9 @@ class Errands:
         self._wake = asyncio.Event()
         self._piece: "tuple | None" = None
         self._arrived = asyncio.Event()
+        self.held = False
+        self.wrong_pins = 0
+        self.locked_until_ms = 0
 
     def take(self, errand: Errand) -> None:
         """An authentic errand. One too many, or too late, is dropped: the gateway says it again."""
@@ -60,6 +78,9 @@ class Errands:
             while self._waiting:
                 errand = self._waiting.pop(0)
                 names = self._modules[errand.type]
+                if not self._nonces.is_fresh(errand.fields["nonce"]):
+                    warn("errand_refused", type=errand.type, reason="waited too long")
+                    continue
                 try:
                     await borrow(names[0]).perform(parts, errand.fields)
                 except Exception as error:  # noqa: BLE001 - an errand may die of anything; vends must not

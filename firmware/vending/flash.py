@@ -38,6 +38,10 @@ class Flash:
         """Make the file `data`. A power cut may leave a part of it."""
         self._write(name, "wb", data)
 
+    def rename(self, name: str, to: str) -> None:
+        """A file that is there already gives way. littlefs does that at once or not at all."""
+        os.rename(self._path(name), self._path(to))
+
     def free_bytes(self) -> int:
         status = os.statvfs(self._folder)
         return status[0] * status[3]

@@ -23,7 +23,7 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self.ms = lambda: 0
+        self.ms = _at_boot
         self._number = 0
         self._lines: list = []
 
@@ -45,6 +45,10 @@ class Kept:
         messages = [head + b", ".join(self._lines[at : at + LINES_A_MESSAGE]) + b"]}" for at in starts]
         self._lines = []
         return messages
+
+
+def _at_boot() -> int:
+    return 0
 
 
 kept = Kept()

@@ -213,7 +213,7 @@ def answer(boot_id: str, nonce: str, told: rules.Answer) -> bytes:
 def report(boot_id: str, vend: rules.Vend) -> bytes:
     """shared.devices.VendReport of an ended vend."""
     message = _vend(boot_id, vend)
-    message.update({"slot": vend.slot, "result": vend.result, "evidence": _evidence(vend.evidence)})
+    message.update({"slot": vend.slot, "result": vend.result, "evidence": evidence_fields(vend.evidence)})
     return pack(message)
 
 
@@ -232,11 +232,21 @@ def stock(boot_id: str, slot: str, empty: bool) -> bytes:
     return pack({"boot_id": boot_id, "slot": slot, "empty": empty})
 
 
+def settings_report(boot_id: str, running: bytes, told: "dict | None" = None) -> bytes:
+    """shared.upkeep.SettingsReport of a device that runs on these bytes; `told` says more unless they are kept."""
+    # As a name of the file itself: within a signed text a quotation mark has a backslash before it.
+    digest = to_hex(hashlib.sha256(running).digest()) if b'"signature":' in running else None
+    message = {"boot_id": boot_id, "digest": digest, "state": "kept"}
+    message.update(told or {})
+    return pack(message)
+
+
 def _vend(boot_id: str, vend: "rules.Vend | rules.Answer") -> dict:
     return {"boot_id": boot_id, "epoch": vend.epoch, "seq": vend.seq, "vend_id": vend.vend_id}
 
 
-def _evidence(evidence: "rules.Evidence | None") -> "dict | None":
+def evidence_fields(evidence: "rules.Evidence | None") -> "dict | None":
+    """shared.devices.Evidence."""
     if evidence is None:
         return None
     return {

@@ -93,6 +93,11 @@ def _dispense(journal: Journal, command: Command, facts: Facts) -> Decision:
     return Decision((record,), _answer(command, ACCEPTED), True)
 
 
+def turn_away(command: Command) -> Decision:
+    """What a dispense gets while a person has the motors in hand; it leaves no trace."""
+    return Decision((), _answer(command, REFUSED, BUSY), False)
+
+
 def _refusal(journal: Journal, facts: Facts) -> "str | None":
     if not facts.nonce_fresh:
         return STALE_NONCE

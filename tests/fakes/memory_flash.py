@@ -34,7 +34,12 @@ class MemoryFlash(Flash):
         return name in self.files
 
     def remove(self, name: str) -> None:
+        self._note_step(name)
         self.files.pop(name, None)
+
+    def rename(self, name: str, to: str) -> None:
+        self._note_step(to)
+        self.files[to] = self.files.pop(name)
 
     def read(self, name: str) -> bytes:
         return self.files.get(name, b"")
@@ -50,6 +55,10 @@ class MemoryFlash(Flash):
 
     def free_bytes(self) -> int:
         return 0 if self.full else 10**6
+
+    def _note_step(self, name: str) -> None:
+        """What happens at once or not at all: a cut may come before it."""
+        self.writes.append(Write(dict(self.files), name, b"", b""))
 
     def _store(self, name: str, kept: bytes, data: bytes) -> None:
         if self.full:

@@ -1,0 +1,90 @@
+"""Turn one motor by hand: for a person who stands before the open machine and knows its service PIN."""
+
+import asyncio
+import hashlib
+
+from . import requests, rules
+from .log import log, warn
+from .messages import to_hex
+from .motion import Motion
+
+LOOK_S = 0.005
+FREE_TRIES = 5
+FIRST_WAIT_MS = 30_000
+MAX_DOUBLINGS = 7
+"""After the fifth wrong PIN 30 s, after the twelfth and each one more 64 minutes."""
+
+
+class _Nobody:
+    """Hears what a motion would journal and report of a vend. A jog is none."""
+
+    def note(self, record: tuple) -> None:
+        """It is told when the jog is over."""
+
+    def tell_drop(self, vend: rules.Vend) -> None:
+        """As well."""
+
+
+async def perform(parts, fields: dict) -> None:
+    """The errand. The motor starts once at most for one request, whatever is repeated or cut off."""
+    request_id = fields["request_id"]
+    if requests.is_known(parts, request_id):
+        return
+    reason = _pin_refusal(parts, fields["pin"]) or _refusal(parts, fields["slot"])
+    evidence = None
+    if reason is None:
+        parts.errands.held = True
+        try:
+            requests.begin(parts, request_id)
+            evidence = await _turn(parts, fields["slot"], request_id, _Nobody())
+        finally:
+            parts.errands.held = False
+    requests.end(parts, request_id, reason, evidence)
+
+
+def _pin_refusal(parts, pin: str) -> "str | None":
+    errands, settings = parts.errands, parts.settings
+    if settings.service_pin_sha256 is None:
+        return "the settings have no service PIN"
+    wait_ms = errands.locked_until_ms - parts.clock.ms()
+    if wait_ms > 0:
+        return "too many wrong PINs: wait %d s" % ((wait_ms + 999) // 1000)
+    if to_hex(hashlib.sha256((settings.device_id + ":" + pin).encode()).digest()) != settings.service_pin_sha256:
+        errands.wrong_pins += 1
+        if errands.wrong_pins >= FREE_TRIES:
+            doublings = min(errands.wrong_pins - FREE_TRIES, MAX_DOUBLINGS)
+            errands.locked_until_ms = parts.clock.ms() + (FIRST_WAIT_MS << doublings)
+        warn("service_pin_wrong")
+        return "the PIN is wrong"
+    errands.wrong_pins = 0
+    return None
+
+
+def _refusal(parts, slot: str) -> "str | None":
+    if slot not in parts.settings.slots:
+        return "there is no such slot"
+    is_open = parts.board.door_is_open()
+    if not is_open:
+        return "the door is shut" if is_open is False else "the door has no switch"
+    return None if rules.running(parts.journal.state) is None else "a vend is open"
+
+
+async def _turn(parts, slot: str, request_id: str, nobody) -> rules.Evidence:
+    """One motion as of a vend, with its limits; a door that is shut ends it at once."""
+    wired, board, clock = parts.settings.slots[slot], parts.board, parts.clock
+    vend = rules.Vend(0, 0, request_id, slot, rules.STARTED, None, None)
+    motion = Motion(vend, wired, board.home(slot), board, nobody, nobody)
+    began = clock.ms()
+    try:
+        board.motor_on(slot, request_id)
+        log("jog_started", request_id=request_id, slot=slot)
+        while not motion.is_over(clock.ms() - began) and board.door_is_open():
+            await asyncio.sleep(LOOK_S)
+    finally:
+        board.motor_off(slot)
+    motor_ms = clock.ms() - began
+    until = clock.ms() + wired.settle_ms
+    while motion.drop is False and clock.ms() < until:
+        await asyncio.sleep(LOOK_S)
+        motion.look(clock.ms() - began)
+    return motion.evidence(motor_ms)
