@@ -23,6 +23,7 @@ from tests.system.stage import WANTED, Machine, Stage, choose_ports, clear
 
 FOLDER = ROOT / ".larder/demo"
 COIN_LIMIT = 500
+WATCH = f".venv/bin/python -m firmware.simulator.watch {FOLDER.relative_to(ROOT)}/device-*"
 HELP = """\
   coin 20     insert a coin of ₹20 into the cash machine
   cut         cut the internet between gateway and cloud; the kiosks go on selling
@@ -87,6 +88,8 @@ class Demo:
             say(f"  kiosk {machine.name + ' (' + machine.rail + ')':<16} {self._kiosk(machine)}")
         say(f"  {'cloud, orders':<22} {self._stage.cloud_url}/orders")
         say(f"  {'  its API key':<22} {self._stage.api_key}\n")
+        say("To see the machines and to jam, open or unplug them, in another terminal:\n")
+        say(f"  {WATCH}\n")
         say(f"Type a command and Enter:\n{HELP}\n")
 
     def _kiosk(self, machine: Machine) -> str:

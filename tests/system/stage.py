@@ -194,6 +194,7 @@ class Stage:
             "gateway_port": self.ports.mqtt,
             "mdns": True,
             "mdns_interface": "127.0.0.1",
+            "board": {"door": {"pin": 14}, "temperatures": {"pin": 33, "zones": {"cabinet": None}}},
             "slots": {slot: {} for slot in SLOTS},
         }
 
