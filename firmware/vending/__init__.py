@@ -3,5 +3,10 @@
 VERSION = "0.1.0"
 
 
+def const(value):
+    """`_NAME = const(…)` takes no RAM: mpy-cross puts the value itself wherever the name is used."""
+    return value
+
+
 class SettingsError(Exception):
     """The settings cannot be used; the text names the setting. Here, for what reads them is forgotten after."""

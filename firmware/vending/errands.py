@@ -4,15 +4,15 @@ import asyncio
 import binascii
 from collections import namedtuple
 
-from . import topics
+from . import const, topics
 from .borrowed import borrow, give_back
 from .log import alarm, warn
 from .messages import Errand, pack
 from .nonces import Nonces
 
-MAX_WAITING = 4
+_MAX_WAITING = const(4)
 PIECE_BYTES = 1536
-PIECE_WAIT_MS = 5_000
+_PIECE_WAIT_MS = const(5_000)
 """So long a piece that was asked for may take; then it is asked for again, by who needs it."""
 
 Parts = namedtuple(
@@ -65,7 +65,7 @@ class Errands:
             warn("errand_refused", type=errand.type, reason="stale nonce")
         elif errand.type in self._residents:
             self._residents[errand.type](fields)
-        elif errand.type not in self._modules or len(self._waiting) >= MAX_WAITING:
+        elif errand.type not in self._modules or len(self._waiting) >= _MAX_WAITING:
             warn("errand_refused", type=errand.type, reason="busy")
         else:
             self._waiting.append(errand)
@@ -93,7 +93,7 @@ class Errands:
         self._arrived.clear()
         ask = {"boot_id": parts.boot_id, "digest": digest, "offset": offset, "size": size}
         parts.reports.tell(topics.ASK, pack(ask))
-        deadline = parts.clock.ms() + PIECE_WAIT_MS
+        deadline = parts.clock.ms() + _PIECE_WAIT_MS
         while parts.clock.ms() < deadline:
             try:
                 await asyncio.wait_for(self._arrived.wait(), (deadline - parts.clock.ms()) / 1000)

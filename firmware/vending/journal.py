@@ -18,14 +18,14 @@ import binascii
 import json
 from collections import namedtuple
 
-from . import rules
+from . import const, rules
 from .flash import Flash
 from .ids import new_uuid
 from .log import alarm, warn
 
 FILES = ("journal.0", "journal.1")
 MAX_BYTES = 16_384
-RESERVE_BYTES = 2_048
+_RESERVE_BYTES = const(2_048)
 """Kept free in a file and on the flash, so that what was accepted can always be started, observed and ended."""
 MAX_CREDITS = 32
 REPAIR_S = 10
@@ -101,7 +101,7 @@ class Journal:
 
     def _has_room(self) -> bool:
         try:
-            return self._flash.free_bytes() >= RESERVE_BYTES + self._max_bytes
+            return self._flash.free_bytes() >= _RESERVE_BYTES + self._max_bytes
         except OSError:
             return False
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 
+from . import const
 from .addresses import Addresses
 from .clock import Clock
 from .credentials import Credentials
@@ -16,23 +17,23 @@ from .settings import Settings
 from .sockets import SERVER_NAME
 from .vigil import LINK, Vigil
 
-OPEN_S = 6
-FIRST_RETRY_MS = 500
-LONGEST_RETRY_MS = 2_000
-LONGEST_RETRY_REFUSED_MS = 10_000
-STEADY_MS = 5_000
+_OPEN_S = const(6)
+_FIRST_RETRY_MS = const(500)
+_LONGEST_RETRY_MS = const(2_000)
+_LONGEST_RETRY_REFUSED_MS = const(10_000)
+_STEADY_MS = const(5_000)
 """A connection that lasted so long lets the next retry start from the shortest wait again."""
 
 OFFLINE = "offline"
-CONNECTING = "connecting"
-CLAIMING = "claiming"
+_CONNECTING = const("connecting")
+_CLAIMING = const("claiming")
 ONLINE = "online"
 
-UNREACHED = "unreached"
+_UNREACHED = const("unreached")
 """How a connection ended: no gateway there, try the next address;"""
-AGAIN = "again"
+_AGAIN = const("again")
 """connect again at once;"""
-LATER = "later"
+_LATER = const("later")
 """connect again after a wait."""
 
 
@@ -66,8 +67,8 @@ class Link:
         self._make_client = make_client
         self._vigil = vigil
         self._claims = credentials.fresh and settings.claim_code is not None
-        self._retry_ms = FIRST_RETRY_MS
-        self._longest_retry_ms = LONGEST_RETRY_MS
+        self._retry_ms = _FIRST_RETRY_MS
+        self._longest_retry_ms = _LONGEST_RETRY_MS
         self.state = OFFLINE
         self.refused = False
 
@@ -75,7 +76,7 @@ class Link:
         """For ever."""
         while True:
             self._vigil.lives(LINK)
-            if await self._round() == AGAIN:
+            if await self._round() == _AGAIN:
                 continue
             wait_ms = self._retry_ms * (128 + os.urandom(1)[0] // 2) // 256
             self._retry_ms = min(2 * self._retry_ms, self._longest_retry_ms)
@@ -92,7 +93,7 @@ class Link:
             await self._board.join_network()
         except OSError as error:
             warn("network_unavailable", error=str(error))
-            return LATER
+            return _LATER
         tried: list = []
         for name, find in self._addresses.sources():
             for address in await find():
@@ -101,20 +102,20 @@ class Link:
                 tried.append(address)
                 log("gateway_tried", found_by=name, host=address[0], port=address[1])
                 end = await self._connection(address)
-                if end != UNREACHED:
+                if end != _UNREACHED:
                     return end
-        return LATER
+        return _LATER
 
     async def _connection(self, address: tuple) -> str:
         """One connection from its beginning to its end; how it ended."""
         client = None
         self._vigil.lives(LINK)
-        self._enter(CONNECTING)
+        self._enter(_CONNECTING)
         try:
             client = await self._open(address)
             if self._claims:
                 await self._claim(client, address)
-                return AGAIN
+                return _AGAIN
             await client.connect(self._settings.device_id, self._credentials.token)
             self._addresses.remember(address)
             await self._serve(client)
@@ -122,21 +123,21 @@ class Link:
             return self._refused()
         except (OSError, EOFError, asyncio.TimeoutError, MqttError) as error:
             warn("link_failed", state=self.state, host=address[0], port=address[1], error=str(error) or "timed out")
-            return LATER if self.state == ONLINE else UNREACHED
+            return _LATER if self.state == ONLINE else _UNREACHED
         finally:
             self._session.close()
             if client is not None:
                 await client.close()
             self._enter(OFFLINE)
-        return LATER
+        return _LATER
 
     async def _open(self, address: tuple) -> MqttClient:
         opening = self._board.open_stream(address[0], address[1], self._context, SERVER_NAME)
-        reader, writer = await asyncio.wait_for(opening, OPEN_S)
+        reader, writer = await asyncio.wait_for(opening, _OPEN_S)
         return self._make_client(reader, writer, self._clock)
 
     async def _claim(self, client: MqttClient, address: tuple) -> None:
-        self._enter(CLAIMING)
+        self._enter(_CLAIMING)
         await client.connect(self._settings.device_id, "claim:" + self._settings.claim_code)
         await self._session.claim(client)
         self._claims = False
@@ -147,21 +148,21 @@ class Link:
         warn("claim_refused" if self._claims else "login_refused")
         self.refused = True
         self._claims = not self._claims and self._settings.claim_code is not None
-        self._longest_retry_ms = LONGEST_RETRY_REFUSED_MS
-        return AGAIN if self._claims else LATER
+        self._longest_retry_ms = _LONGEST_RETRY_REFUSED_MS
+        return _AGAIN if self._claims else _LATER
 
     async def _serve(self, client: MqttClient) -> None:
         """Until MqttError."""
         await self._session.open(client)
         self.refused = False
         self._enter(ONLINE)
-        self._longest_retry_ms = LONGEST_RETRY_MS
+        self._longest_retry_ms = _LONGEST_RETRY_MS
         online_ms = self._clock.ms()
         while True:
             self._vigil.lives(LINK)
             await self._session.tend(client)
-            if self._clock.ms() - online_ms > STEADY_MS:
-                self._retry_ms = FIRST_RETRY_MS
+            if self._clock.ms() - online_ms > _STEADY_MS:
+                self._retry_ms = _FIRST_RETRY_MS
 
     def _enter(self, state: str) -> None:
         if state != self.state:

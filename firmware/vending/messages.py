@@ -5,9 +5,9 @@ import hashlib
 import json
 from collections import namedtuple
 
-from . import rules
+from . import const, rules
 
-VERSION = 1
+_VERSION = const(1)
 MAX_BYTES = 4096
 
 
@@ -22,7 +22,7 @@ Errand = namedtuple("Errand", ("type", "fields", "mac"))
 def parse(payload: bytes) -> "rules.Command | Errand":
     """The command in `payload`, its MAC not yet checked. Raises MessageError."""
     fields = _flat_object(payload)
-    if type(fields.get("v")) is not int or fields["v"] != VERSION:
+    if type(fields.get("v")) is not int or fields["v"] != _VERSION:
         raise MessageError("unknown version")
     kind = str(fields.get("type"))
     layout = _LAYOUTS.get(kind, _ERRANDS.get(kind))
@@ -127,7 +127,7 @@ def _fits(name: str, value: object) -> bool:
     if name == "pin":
         return _is_made_of(value, "0123456789", 4, 8)
     if name == "currency":
-        return _is_made_of(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ", 3, 3)
+        return isinstance(value, str) and len(value) == 3 and all("A" <= letter <= "Z" for letter in value)
     if name == "purpose":
         return value in ("settings", "release")
     if name == "data":
@@ -168,7 +168,7 @@ def to_hex(data: bytes) -> str:
 
 def pack(message: dict) -> bytes:
     """A message to the gateway: its fields, and the version of the contract."""
-    message["v"] = VERSION
+    message["v"] = _VERSION
     return json.dumps(message).encode()
 
 
@@ -180,7 +180,7 @@ def claim(token_sha256: str, command_key: str) -> bytes:
 def hello(boot_id: str, firmware: str, nonce: str, journal_id: str, journal: rules.Journal) -> bytes:
     """shared.devices.Hello."""
     vends = [
-        {"v": VERSION, "epoch": vend.epoch, "seq": vend.seq, "vend_id": vend.vend_id, "state": vend.state}
+        {"v": _VERSION, "epoch": vend.epoch, "seq": vend.seq, "vend_id": vend.vend_id, "state": vend.state}
         for vend in journal.vends
     ]
     return pack(

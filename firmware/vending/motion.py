@@ -1,13 +1,13 @@
 """One motion of a coil as its sensors tell it, and when it has to end."""
 
-from . import rules
+from . import const, rules
 from .hardware import Hardware
 from .journal import Journal
 from .log import warn
 from .reports import Reports
 from .settings import Slot
 
-BOUNCE_MS = 60
+_BOUNCE_MS = const(60)
 """A switch that has been open for so long does not bounce; of a fast coil's turn it is an eighth at most."""
 INRUSH_MS = 200
 """So long a motor may draw what it likes: it has to get its coil moving."""
@@ -34,7 +34,7 @@ class Motion:
         self._drops_before = board.drops()
         self.drop = None if self._drops_before is None or self._sees_nothing() else False
         self.left_home = None if home is None else False
-        self._least_away_ms = min(BOUNCE_MS, slot.turn_ms // (8 * slot.home_edges))
+        self._least_away_ms = min(_BOUNCE_MS, slot.turn_ms // (8 * slot.home_edges))
         self._opened_ms: "int | None" = None
         self._is_away = False
         self._closings = 0

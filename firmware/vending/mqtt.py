@@ -2,16 +2,16 @@
 
 import asyncio
 
-from . import packets
+from . import const, packets
 from .clock import Clock
 from .log import log, warn
 
-KEEP_ALIVE_S = 10
+_KEEP_ALIVE_S = const(10)
 PING_EVERY_MS = 5_000
 PING_DEADLINE_MS = 5_000
 CONNACK_S = 10
-ACKNOWLEDGE_S = 5
-SEND_S = 5
+_ACKNOWLEDGE_S = const(5)
+_SEND_S = const(5)
 CLOSE_S = 0.5
 MAX_INBOX = 32
 
@@ -44,7 +44,7 @@ class MqttClient:
     async def connect(self, client_id: str, password: str) -> None:
         """Log in; the user name is the client id. Raises Refused, MqttError."""
         self._reading = asyncio.create_task(self._read())
-        await self._send(packets.connect(client_id, client_id, password, KEEP_ALIVE_S))
+        await self._send(packets.connect(client_id, client_id, password, _KEEP_ALIVE_S))
         body = await self._answer(packets.CONNACK, CONNACK_S)
         code = packets.connack_code(body)
         if code in (4, 5):
@@ -56,7 +56,7 @@ class MqttClient:
         """Raises MqttError when the subscription is not granted."""
         number = self._next_packet_id()
         await self._send(packets.subscribe(number, topic))
-        if not packets.is_granted(await self._answer((packets.SUBACK, number), ACKNOWLEDGE_S)):
+        if not packets.is_granted(await self._answer((packets.SUBACK, number), _ACKNOWLEDGE_S)):
             raise MqttError("subscription refused")
 
     async def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
@@ -66,7 +66,7 @@ class MqttClient:
             return
         number = self._next_packet_id()
         await self._send(packets.publish(topic, payload, number))
-        await self._answer((packets.PUBACK, number), ACKNOWLEDGE_S)
+        await self._answer((packets.PUBACK, number), _ACKNOWLEDGE_S)
 
     async def receive(self, timeout_ms: int) -> "tuple | None":
         """The next (topic, payload); None after `timeout_ms` or a `wake`. Keeps the connection alive meanwhile."""
@@ -140,7 +140,7 @@ class MqttClient:
         self._raise_if_broken()
         try:
             self._writer.write(packet)
-            await asyncio.wait_for(self._writer.drain(), SEND_S)
+            await asyncio.wait_for(self._writer.drain(), _SEND_S)
         except asyncio.TimeoutError:
             raise MqttError("send timed out") from None
         except OSError as error:

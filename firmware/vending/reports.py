@@ -1,16 +1,16 @@
 """What the device has to say: outcomes and credits until acknowledged, live news at once and once."""
 
-from . import messages, rules, topics
+from . import const, messages, rules, topics
 from .clock import Clock
 from .journal import Journal
 from .log import warn
 from .mqtt import MqttClient
 from .nonces import Nonces
 
-FIRST_WAIT_MS = 2_000
-LONGEST_WAIT_MS = 30_000
-MAX_NEWS = 16
-MAX_NEWS_BEFORE_STOCK = 8
+_FIRST_WAIT_MS = const(2_000)
+_LONGEST_WAIT_MS = const(30_000)
+_MAX_NEWS = const(16)
+_MAX_NEWS_BEFORE_STOCK = const(8)
 """Stock can wait: behind so much news it is not taken, so that a vend's news always finds room."""
 
 
@@ -53,7 +53,7 @@ class Reports:
 
     def tell_stock(self, slot: str, empty: bool) -> bool:
         """Whether it was taken; if not, there is no connection or much to say, and it has to be told again."""
-        if self._client is None or len(self._news) >= MAX_NEWS_BEFORE_STOCK:
+        if self._client is None or len(self._news) >= _MAX_NEWS_BEFORE_STOCK:
             return False
         self.tell(topics.STOCK, messages.stock(self._boot_id, slot, empty))
         return True
@@ -81,13 +81,13 @@ class Reports:
     def next_ms(self) -> int:
         """Milliseconds until something is due by time alone."""
         now = self._clock.ms()
-        return max(0, min([LONGEST_WAIT_MS] + [wait[0] - now for wait in self._waits.values()]))
+        return max(0, min([_LONGEST_WAIT_MS] + [wait[0] - now for wait in self._waits.values()]))
 
     def tell(self, channel: str, payload: bytes) -> bool:
         """News: sent once if the link stands, else forgotten. Whether it was taken."""
         if self._client is None:
             return False
-        if len(self._news) >= MAX_NEWS:
+        if len(self._news) >= _MAX_NEWS:
             warn("news_dropped", channel=channel)
             return False
         self._news.append((channel, payload))
@@ -101,7 +101,7 @@ class Reports:
         return items
 
     def _wait_for_more(self, key: object) -> None:
-        wait = min(2 * self._waits.get(key, (0, FIRST_WAIT_MS // 2))[1], LONGEST_WAIT_MS)
+        wait = min(2 * self._waits.get(key, (0, _FIRST_WAIT_MS // 2))[1], _LONGEST_WAIT_MS)
         self._waits[key] = (self._clock.ms() + wait, wait)
 
     def _pair(self, item: tuple) -> tuple:

@@ -2,7 +2,7 @@
 
 import binascii
 
-from . import VERSION, messages, rules, topics
+from . import VERSION, const, messages, rules, topics
 from .clock import Clock
 from .commands import Commands
 from .credentials import Credentials
@@ -15,8 +15,8 @@ from .nonces import Nonces
 from .reports import Reports
 from .settings import Settings
 
-HEARTBEAT_MS = 10_000
-CLAIM_MS = 10_000
+_HEARTBEAT_MS = const(10_000)
+_CLAIM_MS = const(10_000)
 
 
 class Session:
@@ -58,7 +58,7 @@ class Session:
         await client.subscribe(self._topic(topics.COMMAND))
         payload = messages.claim(self._credentials.token_sha256(), self._credentials.command_key)
         await client.publish(self._topic(topics.CLAIM), payload, 1)
-        deadline = self._clock.ms() + CLAIM_MS
+        deadline = self._clock.ms() + _CLAIM_MS
         while self._clock.ms() < deadline:
             command = self._authentic(await client.receive(deadline - self._clock.ms()))
             if command is not None and command.type == "claimed":
@@ -77,12 +77,12 @@ class Session:
         for greeting in self._greetings:
             for channel, payload in greeting():
                 await client.publish(self._topic(channel), payload)
-        self._beat_ms = self._clock.ms() + HEARTBEAT_MS
+        self._beat_ms = self._clock.ms() + _HEARTBEAT_MS
 
     async def tend(self, client: MqttClient) -> None:
         """Send what is due, then hear at most one command and answer it. To be called for ever."""
         if self._clock.ms() >= self._beat_ms:
-            self._beat_ms = self._clock.ms() + HEARTBEAT_MS
+            self._beat_ms = self._clock.ms() + _HEARTBEAT_MS
             await self._beat(client)
         for channel, payload in self._reports.due():
             await client.publish(self._topic(channel), payload)

