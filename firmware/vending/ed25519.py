@@ -16,6 +16,7 @@ WINDOW = 2
 
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Whether the key's owner has signed the message. Blocks an ESP32 for seconds."""
+    verdict = None
     for found in verifying(public_key, message, signature):
         verdict = found
     return bool(verdict)
@@ -74,7 +75,7 @@ def _encoded(point: tuple) -> bytes:
 
 def _is_small(affine: tuple) -> bool:
     """Whether 8 times the point is the neutral one."""
-    point = _extended(*affine)
+    point = _extended(affine[0], affine[1])
     for _ in range(3):
         point = _doubled(point)
     return point[0] == 0

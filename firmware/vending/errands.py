@@ -47,6 +47,7 @@ class Errands:
         self._residents = residents
         self._modules = modules
         self._waiting: list = []
+        self._offered: "str | None" = None
         self._wake = asyncio.Event()
         self._piece: "tuple | None" = None
         self._arrived = asyncio.Event()
@@ -65,6 +66,8 @@ class Errands:
             warn("errand_refused", type=errand.type, reason="stale nonce")
         elif errand.type in self._residents:
             self._residents[errand.type](fields)
+        elif errand.type == "offer" and self._is_seen_to(fields["digest"]):
+            return
         elif errand.type not in self._modules or len(self._waiting) >= _MAX_WAITING:
             warn("errand_refused", type=errand.type, reason="busy")
         else:
@@ -81,12 +84,22 @@ class Errands:
                 if not self._nonces.is_fresh(errand.fields["nonce"]):
                     warn("errand_refused", type=errand.type, reason="waited too long")
                     continue
+                self._offered = errand.fields.get("digest")
                 try:
                     await borrow(names[0]).perform(parts, errand.fields)
                 except Exception as error:  # noqa: BLE001 - an errand may die of anything; vends must not
                     alarm("errand_failed", type=errand.type, error=repr(error))
+                self._offered = None
                 give_back(*names)
             await self._wake.wait()
+
+    def _is_seen_to(self, digest: str) -> bool:
+        """Whether the same is offered again: repeating is how the gateway goes on."""
+        return digest == self._offered or any(digest == errand.fields.get("digest") for errand in self._waiting)
+
+    def others_wait(self) -> bool:
+        """Whether something else is asked for than what is done now."""
+        return bool(self._waiting)
 
     async def fetch(self, parts: Parts, digest: str, offset: int, size: int) -> "bytes | None":
         """So many bytes of a file of the gateway, PIECE_BYTES at most; empty: it has none; None: no answer (yet)."""

@@ -7,10 +7,10 @@ class Flash:
     """The files of one folder. Every method raises OSError when the flash does."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def has(self, name: str) -> bool:
-        return name in os.listdir(self._folder)
+        return name in os.listdir(self.folder)
 
     def remove(self, name: str) -> None:
         """No harm if there is none."""
@@ -43,7 +43,7 @@ class Flash:
         os.rename(self._path(name), self._path(to))
 
     def free_bytes(self) -> int:
-        status = os.statvfs(self._folder)
+        status = os.statvfs(self.folder)
         return status[0] * status[3]
 
     def _write(self, name: str, mode: str, data: bytes) -> None:
@@ -52,4 +52,4 @@ class Flash:
             file.flush()
 
     def _path(self, name: str) -> str:
-        return self._folder + "/" + name
+        return self.folder + "/" + name

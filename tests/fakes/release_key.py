@@ -6,11 +6,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from firmware.workbench.releases import make_release
-from firmware.workbench.signing import public_bytes
+from firmware.workbench.signing import key_id, public_bytes
 from shared.releases import ReleaseBundle, ReleaseKind
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = public_bytes(KEY).hex()
+KEY_ID = key_id(public_bytes(KEY))
 STRANGER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 FILES: Mapping[str, bytes] = {"app.mpy": bytes(range(256)) * 20, "boot.mpy": b"boot" * 100}
 

@@ -45,12 +45,14 @@ class VmScript:
 
 
 @asynccontextmanager
-async def booted(flash: Path, seconds: float = 60, cut: tuple[int, int] | None = None) -> AsyncIterator[VmScript]:
+async def booted(
+    flash: Path, seconds: float = 60, cut: tuple[int, int] | None = None, modules: Path = HERE / "modules"
+) -> AsyncIterator[VmScript]:
     """What the flash holds, from power-on. On exit its end is waited for; it is killed if that does not come.
 
     `cut` takes the power in the middle of a write: after so many others, and so many bytes of it.
     """
-    arguments = [str(flash), str(HERE / "modules"), "{}", *([] if cut is None else [f"{cut[0]} {cut[1]}"])]
+    arguments = [str(flash), str(modules), "{}", *([] if cut is None else [f"{cut[0]} {cut[1]}"])]
     process = await asyncio.create_subprocess_exec(
         *(str(NODE), str(HERE / "vm.mjs"), *arguments),
         env={"PATH": os.environ.get("PATH", "")},
@@ -72,9 +74,11 @@ async def booted(flash: Path, seconds: float = 60, cut: tuple[int, int] | None =
         await process.wait()
 
 
-async def boot(flash: Path, seconds: float = 60, cut: tuple[int, int] | None = None) -> VmScript:
+async def boot(
+    flash: Path, seconds: float = 60, cut: tuple[int, int] | None = None, modules: Path = HERE / "modules"
+) -> VmScript:
     """One boot, from power-on to its end."""
-    async with booted(flash, seconds, cut) as run:
+    async with booted(flash, seconds, cut, modules) as run:
         pass
     return run
 

@@ -97,6 +97,10 @@ async def _until_its_end(program) -> None:
         _pc.end()
 
 
+if "partitions" in os.listdir("/flash"):
+    # The boot loader chooses before anything else runs.
+    __import__("esp32")
+
 asyncio.run = _run
 asyncio.start_server = _start_server
 asyncio.StreamReader = asyncio.StreamWriter = Stream

@@ -1,0 +1,109 @@
+"""The files of a release of the program, into the folder that does not run."""
+
+import hashlib
+import os
+
+from . import slots, standing
+from .flash import Flash
+from .messages import to_hex
+from .release import File, Manifest, Refused
+
+PART = ".part"
+CHUNK_BYTES = 2048
+RESERVE_BYTES = 64 * 1024
+"""Of the flash, for journal and settings."""
+TOLD_BYTES = 32 * 1024
+
+
+async def take(taking, text: bytes, manifest: Manifest, marker: dict) -> None:
+    """To the restart. Raises Refused, Unanswered, OSError."""
+    folder = Folder(taking)
+    folder.begin(text, manifest.files)
+    told = 0
+    for file in manifest.files:
+        await folder.fetch(file)
+        told += file.size
+        if told >= TOLD_BYTES:
+            taking.tell()
+            told = 0
+    # What was written is one thing, what can be read of it another.
+    for file in manifest.files:
+        await folder.compare(file)
+    await taking.boot(slots.changed(marker, trial=taking.idle))
+
+
+class Folder:
+    """a/ or b/: whichever is idle."""
+
+    def __init__(self, taking) -> None:
+        self._taking = taking
+        self._path = taking.root + taking.idle
+        self._files = Flash(self._path + "/vending")
+
+    def begin(self, text: bytes, files: list) -> None:
+        """The folder holds nothing but what belongs to this release, and from now on proves nothing."""
+        for path in (self._path, self._path + "/vending"):
+            if not _is_there(path):
+                os.mkdir(path)
+        own = Flash(self._path)
+        own.remove(slots.PROVEN)
+        names = {file.name for file in files}
+        names.update([file.name + PART for file in files])
+        for name in os.listdir(self._path + "/vending"):
+            if name not in names:
+                self._files.remove(name)
+        if own.read(standing.RELEASE) != text:
+            slots.replace(self._path + "/" + standing.RELEASE, text)
+        lying = sum([self._size(name) for name in os.listdir(self._path + "/vending")])
+        if sum([file.size for file in files]) - lying + RESERVE_BYTES > own.free_bytes():
+            raise Refused("no room on the flash")
+
+    async def fetch(self, file: File) -> None:
+        """All of it. What lies there already is hashed, not believed."""
+        if self._files.has(file.name):
+            await self.compare(file)
+            return
+        part = file.name + PART
+        if self._size(part) > file.size:
+            self._files.remove(part)
+        hasher = await self._hashed(part)
+        place = self._size(part)
+        while place < file.size:
+            piece = await self._taking.piece(file.sha256, place, file.size - place)
+            self._files.append(part, piece)
+            hasher.update(piece)
+            place += len(piece)
+        if to_hex(hasher.digest()) != file.sha256:
+            self._files.remove(part)
+            raise Refused(file.name + " is not what was signed")
+        self._files.rename(part, file.name)
+
+    async def compare(self, file: File) -> None:
+        """Raises Refused, and removes it, unless it is on flash as it was signed."""
+        if to_hex((await self._hashed(file.name)).digest()) != file.sha256:
+            self._files.remove(file.name)
+            raise Refused(file.name + " reads back differently")
+
+    async def _hashed(self, name: str):
+        """SHA-256 of the file so far, which can go on."""
+        hasher = hashlib.sha256()
+        place, size = 0, self._size(name)
+        while place < size:
+            await self._taking.rest()
+            with open(self._path + "/vending/" + name, "rb") as file:
+                file.seek(place)
+                chunk = file.read(CHUNK_BYTES)
+            hasher.update(chunk)
+            place += len(chunk)
+        return hasher
+
+    def _size(self, name: str) -> int:
+        return os.stat(self._path + "/vending/" + name)[6] if self._files.has(name) else 0
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.stat(path)
+    except OSError:
+        return False
+    return True

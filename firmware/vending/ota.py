@@ -1,0 +1,150 @@
+"""A release on its way to this board: believed, fetched while vends go on, and given a try at the next boot."""
+
+import asyncio
+import binascii
+import hashlib
+
+from . import VERSION, ed25519, release, restart, rules, signed, slots, standing, topics
+from .borrowed import borrow, give_back
+from .log import log, warn
+from .messages import to_hex
+from .release import Refused
+
+MAX_TEXT_BYTES = 16_384
+"""A release of 80 files has 12 kB; a text must find room on the heap three times."""
+PIECE_BYTES = 1536
+MAX_ASKS = 3
+REST_S = 0.1
+
+
+class Unanswered(Exception):
+    """The gateway does not say anything now, or somebody asks for something else. The next offer goes on from here."""
+
+
+async def perform(parts, fields: dict) -> None:
+    """The errand: to take the release that is offered, as far as that goes now."""
+    root = parts.flash.folder + "/"
+    marker = slots.read(root) or slots.FIRST
+    slot = slots.running()
+    if not _is_known(root, slot, marker, fields["digest"]):
+        try:
+            await Taking(parts, root, slot, fields["digest"], fields["size"]).run(marker)
+        except Unanswered:
+            log("release_waits", digest=fields["digest"])
+            return
+        except (Refused, signed.NotTrusted, OSError) as error:
+            warn("release_refused", digest=fields["digest"], reason=str(error))
+            slots.write(slots.given_up(slots.read(root) or slots.FIRST, str(error)), root)
+    parts.reports.tell(topics.OTA, standing.report(parts))
+
+
+def _is_known(root: str, slot: "str | None", marker: dict, digest: str) -> bool:
+    """Whether it runs already, or something is on trial: then the answer is how things stand."""
+    if marker["trial"] is not None or marker["image_trial"] is not None:
+        return True
+    if slot is not None and standing.digest_of(root + slot + "/" + standing.RELEASE) == digest:
+        return True
+    return marker["offered"] == digest and marker["state"] == slots.VALID
+
+
+class Taking:
+    """One release. `slot` is the folder that runs; whoever fetches the files is given this, to ask and to rest by."""
+
+    def __init__(self, parts, root: str, slot: "str | None", digest: str, size: int) -> None:
+        self._parts = parts
+        self.root = root
+        self.idle = "" if slot is None else slots.other_than(slot)
+        self._digest = digest
+        self._size = size
+
+    async def run(self, marker: dict) -> None:
+        """To the restart. Raises Refused, NotTrusted, Unanswered, OSError."""
+        if marker["offered"] != self._digest or marker["state"] != slots.FETCHING:
+            marker = slots.changed(marker, state=slots.FETCHING, offered=self._digest, reason=None)
+            slots.write(marker, self.root)
+            self._parts.reports.tell(topics.OTA, standing.report(self._parts))
+        if not self.idle:
+            raise Refused("runs from no folder of its own")
+        text = await self._text()
+        manifest = release.parse(await self._believed(text))
+        release.check(manifest, VERSION, marker, self._parts.clock.now())
+        log("release_begun", digest=self._digest, version=manifest.version)
+        # What one kind of release needs is in RAM for that kind only.
+        name = "image" if manifest.kind == release.IMAGE else "folder"
+        try:
+            await borrow(name).take(self, text, manifest, marker)
+        finally:
+            give_back(name, "partitions")
+
+    async def rest(self) -> None:
+        """Vends come first, and so does whoever asks for something else. Raises Unanswered."""
+        await asyncio.sleep(0)
+        while rules.running(self._parts.journal.state) is not None:
+            await asyncio.sleep(REST_S)
+        if self._parts.errands.others_wait():
+            raise Unanswered
+
+    async def piece(self, sha256: str, place: int, size: int) -> bytes:
+        """So many bytes of a file, fewer at its end. Raises Refused, Unanswered."""
+        for _ in range(MAX_ASKS):
+            await self.rest()
+            wanted = min(size, PIECE_BYTES)
+            data = await self._parts.errands.fetch(self._parts, sha256, place, wanted)
+            if data == b"":
+                raise Refused("the gateway lacks a file")
+            if data is not None and len(data) <= wanted:
+                return data
+        raise Unanswered
+
+    def tell(self) -> None:
+        """How far it is."""
+        self._parts.reports.tell(topics.OTA, standing.report(self._parts))
+
+    async def boot(self, marker: dict, before=lambda: None) -> None:
+        """Write the marker and boot by it, when nobody loses anything by that; `before` that. Raises Unanswered."""
+        self._parts.service.held = True
+        try:
+            rests = await restart.come_to_rest(self._parts) is None
+            state = self._parts.journal.state
+            if not rests or state.vends or state.credits:
+                raise Unanswered
+            slots.write(slots.changed(marker, state=slots.TRIAL, reason=None, tries=0), self.root)
+            before()
+            await restart.go(self._parts)
+        finally:
+            self._parts.service.held = False
+
+    async def _text(self) -> bytes:
+        """The signed text, as it lies here of an earlier try or as it is fetched."""
+        for path in (self.root + self.idle + "/" + standing.RELEASE, self.root + standing.IMAGE_RELEASE):
+            if standing.digest_of(path) == self._digest:
+                with open(path, "rb") as file:
+                    return file.read()
+        if self._size > MAX_TEXT_BYTES:
+            raise Refused("its text is too large")
+        pieces: list = []
+        place = 0
+        while place < self._size:
+            pieces.append(await self.piece(self._digest, place, self._size - place))
+            place += len(pieces[-1])
+        text = b"".join(pieces)
+        if to_hex(hashlib.sha256(text).digest()) != self._digest:
+            raise Refused("its text is not what was offered")
+        return text
+
+    async def _believed(self, text: bytes) -> str:
+        """What a key that trust.json names for releases has signed. Raises NotTrusted, Unanswered."""
+        keys = signed.trusted_keys(self._parts.flash, signed.RELEASE)
+        if keys is None:
+            raise signed.NotTrusted("there is no " + signed.TRUST_FILE)
+        document = signed.parse(text)
+        if document.key not in keys:
+            raise signed.NotTrusted("signed by a key it does not know")
+        message = ("larder-" + signed.RELEASE + "\n" + document.text).encode()
+        verdict = None
+        for found in ed25519.verifying(keys[document.key], message, binascii.unhexlify(document.signature)):
+            verdict = found
+            await self.rest()
+        if not verdict:
+            raise signed.NotTrusted("the signature is wrong")
+        return document.text

@@ -1,0 +1,75 @@
+"""What a release says of itself, and whether this board may take it. The contract is shared/releases.py."""
+
+import json
+from collections import namedtuple
+
+from .messages import is_hex
+from .slots import is_version, order_of
+
+BOARD = "esp32"
+APP, IMAGE = "app", "image"
+MAX_FILES = 80
+MAX_BYTES = {APP: 512 * 1024, IMAGE: 0x180000}
+SUFFIX = {APP: ".mpy", IMAGE: ".bin"}
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
+
+Manifest = namedtuple("Manifest", ("kind", "version", "board", "minimum", "expires", "files"))
+File = namedtuple("File", ("name", "size", "sha256"))
+
+
+class Refused(Exception):
+    """This board does not take the release; the text says why, in 60 characters."""
+
+
+def parse(text: str) -> Manifest:
+    """The manifest that was signed. Raises Refused."""
+    try:
+        given = json.loads(text)
+    except ValueError:
+        raise Refused("no JSON") from None
+    wanted = {"v", "kind", "version", "board", "minimum", "expires", "files"}
+    _require(isinstance(given, dict) and set(given) == wanted, "not the fields of a release")
+    _require(_is_whole(given["v"], 1, 1) and given["kind"] in (APP, IMAGE), "of another kind")
+    _require(is_version(given["version"]) and is_version(given["minimum"]), "no version")
+    _require(isinstance(given["board"], str) and _is_whole(given["expires"], 0, 2**53 - 1), "no board or no end")
+    files = given["files"]
+    _require(isinstance(files, list) and 1 <= len(files) <= MAX_FILES, "no files, or too many")
+    files = [_file(file, given["kind"]) for file in files]
+    _require(len({file.name for file in files}) == len(files), "two files of one name")
+    _require(given["kind"] == APP or len(files) == 1, "an image is one file")
+    _require(sum([file.size for file in files]) <= MAX_BYTES[given["kind"]], "too large")
+    return Manifest(given["kind"], given["version"], given["board"], given["minimum"], given["expires"], files)
+
+
+def check(manifest: Manifest, version: str, marker: dict, now: "int | None") -> None:
+    """Raises Refused unless it is for this board, in force and newer than all that this board has proven.
+
+    `version` is the running program's, `marker` as slots.py has it; `now` in seconds since 1970, None if nobody knows.
+    """
+    _require(manifest.board == BOARD, "for another board")
+    _require(now is None or now <= manifest.expires, "expired")
+    _require(order_of(manifest.minimum) <= order_of(version), "needs a newer program first")
+    newest = marker["image"] if manifest.kind == IMAGE else version
+    _require(order_of(newest) < order_of(manifest.version), "not newer than what runs")
+    floor = marker["floor"] if manifest.kind == APP else newest
+    _require(order_of(floor) <= order_of(manifest.version), "older than what this board has run")
+
+
+def _file(given, kind: str) -> File:
+    _require(isinstance(given, dict) and set(given) == {"name", "size", "sha256"}, "not the fields of a file")
+    name = given["name"]
+    suffix = SUFFIX[kind]
+    _require(isinstance(name, str) and name.endswith(suffix) and 5 <= len(name) <= 44, "a file's name")
+    _require(all(letter in LETTERS for letter in name[: -len(suffix)]), "a file's name")
+    _require(_is_whole(given["size"], 1, MAX_BYTES[kind]), "a file's size")
+    _require(is_hex(given["sha256"], 64), "a file's SHA-256")
+    return File(name, given["size"], given["sha256"])
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _require(holds: bool, reason: str) -> None:
+    if not holds:
+        raise Refused(reason)
