@@ -20,7 +20,8 @@ def release(tmp_path: Path, **others: Any) -> ReleaseBundle:
     path = tmp_path / "key.pem"
     key = read_key(path) if path.exists() else make_key(path)
     about: dict[str, Any] = {"kind": ReleaseKind.APP, "version": "1.0.0", "minimum": "0.0.0", "board": "esp32"}
-    return make_release(key, **({"files": FILES, "expires": 2**40} | about | others))
+    about |= {"files": FILES, "expires": 2**40} | others
+    return make_release(key, **about)
 
 
 def test_the_firmware_says_its_version() -> None:
