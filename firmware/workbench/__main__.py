@@ -1,9 +1,10 @@
-"""`larder-device`: keys, signed settings, printed sheets, boards made ready by cable, and releases."""
+"""`larder-device`: keys, signed settings, wiring diagrams, printed sheets, boards made ready by cable, and releases."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from firmware.diagram.plan import draw, read
 from firmware.vending.checks import SettingsError
 from firmware.vending.label import is_led
 from firmware.vending.settings import parse
@@ -57,6 +58,10 @@ def _sign(given: argparse.Namespace) -> None:
 def _check(given: argparse.Namespace) -> None:
     _read_settings(given)
     _say("These settings can be used.")
+
+
+def _wiring(given: argparse.Namespace) -> None:
+    sys.stdout.write(draw(read(given.file.read_bytes())))
 
 
 def _sheet(given: argparse.Namespace) -> None:
@@ -119,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     signing.add_argument("--key", type=Path, required=True)
     signing.add_argument("--output", type=Path, required=True)
     signing.set_defaults(run=_sign)
+    wiring = commands.add_parser("wiring", help="draw how the board of these settings is wired, as SVG for A4")
+    wiring.add_argument("file", type=Path, help="settings, signed or not")
+    wiring.set_defaults(run=_wiring)
     codes = commands.add_parser("sheet", help="draw the two codes by which a phone sets a board up")
     codes.add_argument("file", type=Path, help="signed settings")
     codes.add_argument("--network", required=True, help="from the board's label, such as LARDER-1A2B")

@@ -18,6 +18,7 @@ from firmware.diagram.plan import draw, read
 from firmware.diagram.sheets import CHIP_LEFT, CHIP_RIGHT, SHEET_HEIGHT, SHEET_WIDTH
 from firmware.vending.checks import SettingsError
 from firmware.vending.wiring import BOOT_BUTTON, Parts
+from firmware.workbench.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -306,6 +307,15 @@ def test_a_wrong_pin_map_is_refused_with_its_reason(data: bytes, reason: str, tm
     told = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert (told.returncode, told.stdout) == (2, "")
     assert reason in told.stderr
+
+
+def test_larder_device_draws_it_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "settings.json").write_text(README)
+    assert main(["wiring", str(tmp_path / "settings.json")]) == 0
+    assert capsys.readouterr().out == draw(read(README.encode()))
+    (tmp_path / "settings.json").write_text("{}")
+    assert main(["wiring", str(tmp_path / "settings.json")]) == 2
+    assert "slots must name 1 to 60 slots" in capsys.readouterr().err
 
 
 def test_signed_settings_are_drawn_alike() -> None:
