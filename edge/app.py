@@ -20,6 +20,7 @@ from edge.catalog.service import CatalogService
 from edge.clock import Clock
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService
+from edge.devices.sweep import TimeSweep
 from edge.discovery import Discovery, DiscoveryHealth
 from edge.dispensing.conductor import Conductor
 from edge.dispensing.service import DispenseService
@@ -107,6 +108,7 @@ class Gateway:
         self.catalog = CatalogService(clock)
         self.inventory = InventoryService(database, outbox)
         self.devices = DeviceService(database, links, outbox, self.telemetry, clock, watch)
+        self.time_sweep = TimeSweep(links, clock, watch)
         self.conductor = Conductor(database, links, clock, watch, self.failpoints)
         self.dispenses = DispenseService(database, self.devices, links, self.conductor, clock, watch, self.failpoints)
         self.payments = PaymentService(database, self.catalog, outbox, links, self.failpoints)
@@ -250,6 +252,7 @@ class Gateway:
             "mqtt_routes": self.routes.run,
             "catalog": partial(_patiently, partial(self.catalog.run, self.database)),
             "devices": partial(_patiently, self.devices.run),
+            "time": self.time_sweep.run,
             "dispenses": partial(_patiently, partial(self.conductor.run, self.orders)),
             "orders": partial(_patiently, self.order_sweep.run),
             "cash": partial(_patiently, self.cash_sweep.run),

@@ -98,6 +98,11 @@ class Links:
         """Whether the device can be commanded."""
         return self.nonce(device_id) is not None
 
+    def since(self, device_id: UUID) -> float | None:
+        """When the device's newest link came up (monotonic seconds); None if it has had none."""
+        link = self._links.get(device_id)
+        return None if link is None else link.since
+
     def reachable(self) -> list[tuple[UUID, UUID, str]]:
         """(machine id, device id, nonce) of each device that can be commanded."""
         there = ((link.machine_id, device_id, self.nonce(device_id)) for device_id, link in self._links.items())

@@ -190,6 +190,12 @@ class TelemetryBuffer:
         )
         tx.run(excess, self.MAX_SAMPLES)
 
+    def kept(self, tx: Transaction, subject: str, at: Moment) -> bytes | None:
+        """The sample of this subject and minute, if there is one that was not sent yet."""
+        sql = "SELECT line FROM telemetry WHERE minute = ? AND subject = ?"
+        row = tx.one(sql, at.ms // 60_000, f"{subject} {at.boot_id}")
+        return None if row is None else bytes(row["line"])
+
     def oldest(self, tx: Transaction, limit: int) -> tuple[int, tuple[bytes, ...]]:
         """Up to `limit` samples, oldest first, and the mark to `forget` them by."""
         rows = tx.all("SELECT rowid, line FROM telemetry ORDER BY rowid LIMIT ?", limit)

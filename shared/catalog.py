@@ -59,6 +59,8 @@ class SlotState(StrEnum):
     OK = "ok"
     SOLD_OUT = "sold_out"
     SUSPECT = "suspect"
+    LOCKED = "locked"
+    """What lies there was too warm for too long (climate.py)."""
     OFFLINE = "offline"
 
 

@@ -6,12 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.contract import Message, Name, SlotCode
+from shared.contract import CentiCelsius, Message, Name, SlotCode, Zone
 from shared.devices import DeviceMessage
-from shared.upkeep import Zone
-
-CentiCelsius = Annotated[int, Field(ge=-5500, le=12500)]
-"""Hundredths of a degree Celsius: what a DS18B20 can tell."""
 
 
 class ZoneCondition(StrEnum):

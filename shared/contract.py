@@ -50,6 +50,12 @@ Minor = Annotated[int, Field(ge=0, le=10**12)]
 """Money in minor units (paise, cents) of the currency beside it."""
 
 SlotCode = Annotated[str, StringConstraints(pattern=r"^[A-Z][0-9]{1,2}$")]
+Zone = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,16}$")]
+"""A part of a machine with a thermometer of its own."""
+
+CentiCelsius = Annotated[int, Field(ge=-5500, le=12500)]
+"""Hundredths of a degree Celsius: what a DS18B20 can tell."""
+
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Epoch = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Seq = Annotated[int, Field(ge=1, le=2**53 - 1)]

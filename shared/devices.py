@@ -10,7 +10,22 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from shared.contract import Currency, Digest, Epoch, Instant, Message, Name, Nonce, Seq, SlotCode, Version, Watermark
+from shared.contract import (
+    CentiCelsius,
+    ClockQuality,
+    Currency,
+    Digest,
+    Epoch,
+    Instant,
+    Message,
+    Name,
+    Nonce,
+    Seq,
+    SlotCode,
+    Version,
+    Watermark,
+    Zone,
+)
 
 NONCE_LIFE_S = 20
 """A device accepts its current and its previous nonce; it renews them at least this often (every 10 s)."""
@@ -24,6 +39,8 @@ MAX_MESSAGE_BYTES = 4096
 
 Measure = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """Seconds or bytes that a device tells; a figure that JSON carries exactly and a database holds."""
+
+Milliamperes = Annotated[int, Field(ge=0, le=100_000)]
 
 Rssi = Annotated[int, Field(ge=-127, le=0)]
 """Strength of a radio signal in dBm."""
@@ -129,6 +146,8 @@ class Refusal(StrEnum):
 
     STALE_NONCE = "stale_nonce"
     UNKNOWN_SLOT = "unknown_slot"
+    ZONE_LOCKED = "zone_locked"
+    """What lies in the slot was too warm for too long (climate.py)."""
     BUSY = "busy"
     JOURNAL_FULL = "journal_full"
 
@@ -213,15 +232,42 @@ class Hello(DeviceMessage):
     open: Annotated[tuple[OpenVend, ...], Field(max_length=16)]
 
 
-class Heartbeat(DeviceMessage):
+class ResetCause(StrEnum):
+    """Why a device has booted."""
+
+    POWER_ON = "power_on"
+    WATCHDOG = "watchdog"
+    BROWNOUT = "brownout"
+    SOFTWARE = "software"
+    DEEP_SLEEP = "deep_sleep"
+    OTHER = "other"
+
+
+class Vitals(Message):
+    """How a device is. None is "no such sensor" or "not known", of a temperature also "its sensor is silent".
+
+    Which firmware runs is told when it changes, not here (releases.FirmwareReport).
+    """
+
+    uptime_s: Measure
+    reset_cause: ResetCause | None = None
+    free_bytes: Measure | None = None
+    rssi_dbm: Rssi | None = None
+    journal_bytes: Measure | None = None
+    journal_limit_bytes: Measure | None = None
+    centi_celsius: Annotated[dict[Zone, CentiCelsius | None], Field(max_length=8)] = {}
+    door_open: bool | None = None
+    """It was open at some moment since the sample before."""
+    peak_ma: Annotated[dict[SlotCode, Milliamperes], Field(max_length=60)] = {}
+    """The most a slot's motor has drawn since the sample before; only of those that turned."""
+    clock: ClockQuality = ClockQuality.UNSYNCED
+
+
+class Heartbeat(DeviceMessage, Vitals):
     """Channel `heartbeat`, every 10 s: the fresh nonce, and the device's health."""
 
     boot_id: UUID
     nonce: Nonce
-    uptime_s: Measure
-    free_bytes: Measure | None = None
-    rssi_dbm: Rssi | None = None
-    journal_bytes: Measure | None = None
 
 
 class Claim(DeviceMessage):
@@ -277,14 +323,10 @@ class DeviceLinkChanged(Message):
     reason: Annotated[str, StringConstraints(max_length=60)]
 
 
-class DeviceHealth(Message):
-    """Telemetry sample: the last heartbeat of a device within its minute."""
+class DeviceHealth(Vitals):
+    """Telemetry sample: all heartbeats of a device within a minute. Of what is measured it tells the worst."""
 
     device_id: UUID
     machine_id: UUID
     at: Instant
     firmware: Version | None
-    uptime_s: Measure
-    free_bytes: Measure | None
-    rssi_dbm: Rssi | None
-    journal_bytes: Measure | None

@@ -29,6 +29,7 @@ class Code(StrEnum):
     UNKNOWN_ORDER = "unknown_order"
     SOLD_OUT = "sold_out"
     SLOT_SUSPECT = "slot_suspect"
+    SLOT_LOCKED = "slot_locked"
     PRICE_CHANGED = "price_changed"
     MACHINE_OFFLINE = "machine_offline"
     OUT_OF_SERVICE = "out_of_service"

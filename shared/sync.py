@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter
 
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
+from shared.climate import ZoneLocked, ZoneReleased
 from shared.contract import ClockQuality, Digest, Epoch, Instant, Message, Seq, Watermark
 from shared.devices import DeviceClaimed, DeviceHealth, DeviceLinkChanged, ExpectedDevice
 from shared.inventory import SlotSensed, SlotSuspected, StockInstruction, StockMoved
@@ -52,7 +53,9 @@ FactBody = Annotated[
     | FirmwareChanged
     | FirmwareGivenUp
     | DeviceInstructionEnded
-    | SettingsReported,
+    | SettingsReported
+    | ZoneLocked
+    | ZoneReleased,
     Field(discriminator="event"),
 ]
 

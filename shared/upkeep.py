@@ -10,12 +10,11 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from shared.contract import Digest, Instant, Message, Name, Nonce, SlotCode
+from shared.contract import Digest, Instant, Message, Name, Nonce, SlotCode, Zone
 from shared.devices import DeviceMessage, Evidence
 from shared.signed import SignedText
 
 Pin = Annotated[str, StringConstraints(pattern=r"^[0-9]{4,8}$")]
-Zone = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,16}$")]
 Reason = Annotated[str, StringConstraints(max_length=60)]
 
 

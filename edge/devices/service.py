@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from edge.access import Identity, IdentityKind
-from edge.clock import Clock
+from edge.clock import Clock, Moment
 from edge.database import Database, Transaction
 from edge.devices import rules, store
 from edge.devices.rules import Journal
@@ -26,6 +26,7 @@ from shared.devices import (
     ExpectedDevice,
     Heartbeat,
     Hello,
+    Vitals,
 )
 from shared.topics import Topic
 
@@ -123,9 +124,14 @@ class DeviceService:
             return
         link.renew(heartbeat.boot_id, heartbeat.nonce)
         sample, at = _health(topic, heartbeat, link, self._clock.now()), self._clock.moment()
-        await self._database.unit(
-            "devices.heartbeat", lambda tx: self._telemetry.keep(tx, str(topic.device_id), at, sample)
-        )
+        await self._database.unit("devices.heartbeat", lambda tx: self._keep_health(tx, sample, at))
+
+    def _keep_health(self, tx: Transaction, sample: DeviceHealth, at: Moment) -> None:
+        subject = str(sample.device_id)
+        kept = self._telemetry.kept(tx, subject, at)
+        if kept is not None:
+            sample = rules.fold(DeviceHealth.model_validate_json(kept), sample)
+        self._telemetry.keep(tx, subject, at, sample)
 
     def apply_expected(self, tx: Transaction, change: ExpectedDevice) -> None:
         """Take a device the cloud expects here."""
@@ -199,8 +205,5 @@ def _health(topic: Topic, heartbeat: Heartbeat, link: Link, at: datetime) -> Dev
         machine_id=topic.machine_id,
         at=at,
         firmware=link.firmware,
-        uptime_s=heartbeat.uptime_s,
-        free_bytes=heartbeat.free_bytes,
-        rssi_dbm=heartbeat.rssi_dbm,
-        journal_bytes=heartbeat.journal_bytes,
+        **{name: getattr(heartbeat, name) for name in Vitals.model_fields},
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from firmware.simulator.coil import Coil, Habits
 from firmware.simulator.world import WorldLog, read_world
-from firmware.vending.hardware import Hardware
+from firmware.vending.hardware import POWER_ON, Hardware
 from firmware.vending.settings import Settings
 
 MDNS_GROUP = "224.0.0.251"
@@ -91,6 +91,9 @@ class SimulatedBoard(Hardware):
 
     def button_is_pressed(self) -> bool:
         return self.button_pressed
+
+    def reset_cause(self) -> str:
+        return POWER_ON
 
     def temperatures(self) -> dict[str, int | None]:
         return dict(self._temperatures)

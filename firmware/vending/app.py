@@ -12,6 +12,7 @@ from .dispenser import Dispenser
 from .errands import Errands, Parts
 from .flash import Flash
 from .hardware import Hardware
+from .health import Health
 from .ids import new_uuid
 from .journal import Journal
 from .link import Link
@@ -63,7 +64,13 @@ class Device:
         self.journal = journal
         self.reports = Reports(journal, clock, nonces, boot_id, settings.currency)
         self.vigil = vigil = Vigil(board, clock)
-        self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock, vigil)
+        climate = None
+        if settings.climate:
+            from .climate import Climate
+
+            climate = Climate(settings.climate, flash, clock, self.reports, boot_id)
+        self.health = health = Health(board, journal, clock, climate)
+        self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock, vigil, health, climate)
         till = Till(clock, journal, settings.currency)
         self.sensors = Sensors(board, journal, settings.slots, self.reports, till, vigil)
         self._announcer = None
@@ -72,7 +79,10 @@ class Device:
             from .discovery import Announcer
 
             self._announcer = Announcer(board, clock, settings.device_id)
-        residents: dict = {}
+        residents: dict = {"set_time": clock.set}
+        if climate is not None:
+            residents["release_zone"] = climate.release
+            greetings.append(climate.greet)
         self.errands = errands = Errands(nonces, residents, ERRANDS)
         commands = Commands(journal, settings.slots, nonces, self.dispenser, till, errands)
         credentials = load_or_make(flash)
@@ -80,7 +90,7 @@ class Device:
         known = (settings, board, flash, clock, journal, self.dispenser, self.reports, boot_id)
         self._parts = Parts(*known, errands, till)
         said = (nonces, journal, self.reports, commands, errands, boot_id, greetings)
-        session = Session(settings, credentials, board, clock, *said)
+        session = Session(settings, credentials, health, clock, *said)
         addresses = Addresses(settings, board, flash, clock)
         parts = (credentials, board, clock, addresses, session, self.dispenser, context, make_client, vigil)
         self.link = Link(settings, *parts)
@@ -90,7 +100,7 @@ class Device:
         log("booted", device_id=self._settings.device_id, boot_id=self._boot_id, firmware=VERSION)
         self._recover()
         parts = [self.link.run(), self.dispenser.run(), self.sensors.run(), self.journal.run(), self.vigil.run()]
-        parts.append(self.errands.run(self._parts))
+        parts.extend([self.errands.run(self._parts), self.health.run()])
         if self._announcer is not None:
             parts.append(self._announcer.run())
         if self._on_trial:

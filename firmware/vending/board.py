@@ -11,6 +11,7 @@ import network
 
 from .cabinet import Cabinet, Fitted
 from .drivers import make_motor
+from .hardware import BROWNOUT, DEEP_SLEEP, OTHER, POWER_ON, SOFTWARE, WATCHDOG
 from .lines import ChipLine, PinLine, PwmLine
 from .motors import Drive
 from .pins import INPUT_ONLY
@@ -19,6 +20,7 @@ from .wiring import PWM_CHIP, SHIFT_OUT, Line, Parts, pwm_lines
 
 WATCHDOG_MS = 30_000
 DRIVE_TIMER, PANEL_TIMER = 0, 1
+RESET_STATE, BROWNED_OUT = 0x3FF48034, 15
 
 
 def assemble(settings: Settings) -> Cabinet:
@@ -50,6 +52,7 @@ def assemble(settings: Settings) -> Cabinet:
         station,
         machine.WDT(timeout=WATCHDOG_MS),
         machine.reset,
+        _reset_cause(),
     )
     return Cabinet(settings, fitted)
 
@@ -122,6 +125,20 @@ class _Fittings:
         from .panel import Panel
 
         return Panel(self.line(parts.led), self.line(parts.buzzer), machine.Timer(PANEL_TIMER))
+
+
+def _reset_cause() -> str:
+    """MicroPython counts a brownout among the watchdogs: that the chip alone tells, in the low bits of
+    RTC_CNTL_RESET_STATE_REG (ESP32 Technical Reference Manual, 31 and reset sources)."""
+    if machine.mem32[RESET_STATE] & 0x3F == BROWNED_OUT:
+        return BROWNOUT
+    causes = {
+        machine.PWRON_RESET: POWER_ON,
+        machine.WDT_RESET: WATCHDOG,
+        machine.SOFT_RESET: SOFTWARE,
+        machine.DEEPSLEEP_RESET: DEEP_SLEEP,
+    }
+    return causes.get(machine.reset_cause(), OTHER)
 
 
 def _bus(wired) -> machine.I2C:

@@ -31,6 +31,7 @@ Fitted = namedtuple(
         "station",
         "watchdog",
         "reset",
+        "reset_cause",
     ),
 )
 """What there is: None, or empty, without it. `outputs` are the lines on the chip's own pins, `enables` the pins that
@@ -98,6 +99,9 @@ class Cabinet(Hardware):
     def button_is_pressed(self) -> bool:
         """It pulls its line low."""
         return _is_low(self._has.button) is True
+
+    def reset_cause(self) -> str:
+        return self._has.reset_cause
 
     def temperatures(self) -> dict:
         return {} if self._has.thermometers is None else self._has.thermometers.look()

@@ -31,7 +31,9 @@ class Commands:
             if self._nonces.is_fresh(command.nonce):
                 self._till.allow(command.currency)
             return None
-        facts = rules.Facts(self._nonces.is_fresh(command.nonce), command.slot in self._slots, self._journal.room())
+        is_fresh, slot = self._nonces.is_fresh(command.nonce), command.slot
+        is_locked = self._dispenser.refuses(slot)
+        facts = rules.Facts(is_fresh, slot in self._slots, self._journal.room(), is_locked)
         decision = rules.decide(self._journal.state, command, facts)
         if decision.start and self._errands.held:
             decision = rules.turn_away(command)

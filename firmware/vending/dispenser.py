@@ -5,6 +5,7 @@ import asyncio
 from . import rules
 from .clock import Clock
 from .hardware import Hardware
+from .health import Health
 from .journal import Journal, JournalFailed
 from .log import log
 from .motion import Motion
@@ -18,10 +19,18 @@ REST_LOOK_S = 0.05
 
 
 class Dispenser:
-    """`wake` it when a vend has been accepted."""
+    """`wake` it when a vend has been accepted. `climate` (climate.py) is None where no zone has to stay cold."""
 
     def __init__(
-        self, board: Hardware, journal: Journal, slots: dict, reports: Reports, clock: Clock, vigil: Vigil
+        self,
+        board: Hardware,
+        journal: Journal,
+        slots: dict,
+        reports: Reports,
+        clock: Clock,
+        vigil: Vigil,
+        health: Health,
+        climate,
     ) -> None:
         self._board = board
         self._journal = journal
@@ -29,11 +38,17 @@ class Dispenser:
         self._reports = reports
         self._clock = clock
         self._vigil = vigil
+        self._health = health
+        self._climate = climate
         self._wanted = asyncio.Event()
 
     def wake(self) -> None:
         self._vigil.lives(DISPENSER)
         self._wanted.set()
+
+    def refuses(self, slot: str) -> bool:
+        """Whether nothing is sold from the slot: its zone is locked."""
+        return self._climate is not None and self._climate.refuses(slot)
 
     async def run(self) -> None:
         """For ever."""
@@ -53,6 +68,9 @@ class Dispenser:
             await asyncio.sleep(REST_LOOK_S)
 
     async def _vend(self, vend: rules.Vend) -> None:
+        if self.refuses(vend.slot):
+            self._journal.note(("X", vend.epoch, vend.seq, vend.vend_id, rules.NOT_STARTED))
+            return
         home_before = self._board.home(vend.slot)
         for record in rules.begin(self._journal.state, vend.epoch, vend.seq, home_before):
             try:
@@ -77,6 +95,7 @@ class Dispenser:
         finally:
             self._board.motor_off(vend.slot)
         motor_ms = self._clock.ms() - began
+        self._health.note_current(vend.slot, motion.peak_ma)
         await self._settle(motion, began, slot.settle_ms)
         evidence = motion.evidence(motor_ms)
         for record in rules.end(self._journal.state, vend.epoch, vend.seq, evidence):

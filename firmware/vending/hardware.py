@@ -15,6 +15,15 @@ RESET = "reset"
 SIGNALS = (IDLE, VENDING, CREDIT, FAULT, LOCKED, OFFLINE, SETUP, RESET)
 """What the board's LED and buzzer can tell."""
 
+POWER_ON = "power_on"
+WATCHDOG = "watchdog"
+BROWNOUT = "brownout"
+SOFTWARE = "software"
+DEEP_SLEEP = "deep_sleep"
+OTHER = "other"
+RESET_CAUSES = (POWER_ON, WATCHDOG, BROWNOUT, SOFTWARE, DEEP_SLEEP, OTHER)
+"""Why a board has booted."""
+
 
 class Hardware:
     """Slots are named by their codes. A sensor that is not fitted says None. Nothing but `open_stream` blocks.
@@ -66,6 +75,10 @@ class Hardware:
 
     def button_is_pressed(self) -> bool:
         """Whether somebody holds the button that makes the device forget what it was told; no without one."""
+        raise NotImplementedError
+
+    def reset_cause(self) -> str:
+        """Why the board has booted: one of RESET_CAUSES."""
         raise NotImplementedError
 
     def temperatures(self) -> "dict[str, int | None]":

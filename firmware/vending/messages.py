@@ -196,11 +196,10 @@ def hello(boot_id: str, firmware: str, nonce: str, journal_id: str, journal: rul
     )
 
 
-def heartbeat(boot_id: str, nonce: str, uptime_s: int, health: dict) -> bytes:
-    """shared.devices.Heartbeat; `health` holds free_bytes, rssi_dbm, journal_bytes, each an int or None."""
-    message = {"boot_id": boot_id, "nonce": nonce, "uptime_s": uptime_s}
-    message.update(health)
-    return pack(message)
+def heartbeat(boot_id: str, nonce: str, health: dict) -> bytes:
+    """shared.devices.Heartbeat; `health` is of Health.take."""
+    health.update({"boot_id": boot_id, "nonce": nonce})
+    return pack(health)
 
 
 def answer(boot_id: str, nonce: str, told: rules.Answer) -> bytes:

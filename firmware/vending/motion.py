@@ -19,6 +19,7 @@ class Motion:
     """From the motor's one start on. Times are since the start.
 
     `drop`, `left_home`: None without the sensor; `drop` also if its beam was blocked before anything could fall.
+    `peak_ma`: the most it has drawn so far; None if nothing measures it.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class Motion:
         self._extra_since_ms: "int | None" = None
         self._dropped_ms: "int | None" = None
         self._stalled_since_ms: "int | None" = None
+        self._current_ma: "int | None" = None
+        self.peak_ma: "int | None" = None
 
     def _sees_nothing(self) -> bool:
         """Whether what falls cannot be seen: then nobody may say that nothing fell."""
@@ -52,10 +55,16 @@ class Motion:
     def look(self, motor_ms: int) -> None:
         """Read the sensors; journal what is seen for the first time."""
         self._look_home(motor_ms)
+        self._look_at_current()
         if self.drop is False and self._board.drops() != self._drops_before:
             self.drop = True
             self._journal.note(("P", self._vend.epoch, self._vend.seq))
             self._reports.tell_drop(self._vend)
+
+    def _look_at_current(self) -> None:
+        self._current_ma = self._board.current_ma(self._vend.slot)
+        if self._current_ma is not None:
+            self.peak_ma = max(self._current_ma, self.peak_ma or 0)
 
     def _look_home(self, motor_ms: int) -> None:
         """A switch bounces: the coil has left home once it was away for a while, and only then can it come back."""
@@ -115,7 +124,7 @@ class Motion:
         """Whether the motor has drawn too much for too long."""
         if self._slot.jam_ma is None or motor_ms < max(INRUSH_MS, self._slot.soft_start_ms):
             return False
-        current_ma = self._board.current_ma(self._vend.slot)
+        current_ma = self._current_ma
         if current_ma is None or current_ma < self._slot.jam_ma:
             self._stalled_since_ms = None
             return False

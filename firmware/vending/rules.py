@@ -32,6 +32,7 @@ CANCELLED = "cancelled"
 
 STALE_NONCE = "stale_nonce"
 UNKNOWN_SLOT = "unknown_slot"
+ZONE_LOCKED = "zone_locked"
 BUSY = "busy"
 JOURNAL_FULL = "journal_full"
 
@@ -56,8 +57,8 @@ Journal = namedtuple("Journal", ("highest", "vends", "credits"))
 Command = namedtuple("Command", ("type", "epoch", "seq", "vend_id", "slot", "nonce", "credit_id", "currency", "mac"))
 """A parsed command; fields it lacks are None."""
 
-Facts = namedtuple("Facts", ("nonce_fresh", "slot_known", "room"))
-"""What a decision needs to know beside the journal."""
+Facts = namedtuple("Facts", ("nonce_fresh", "slot_known", "room", "zone_locked"))
+"""What a decision needs to know beside the journal; `zone_locked`: what lies in the slot was too warm (climate.py)."""
 
 Answer = namedtuple("Answer", ("epoch", "seq", "vend_id", "state", "reason"))
 """The answer to a command whose vend has no result yet."""
@@ -103,6 +104,8 @@ def _refusal(journal: Journal, facts: Facts) -> "str | None":
         return STALE_NONCE
     if not facts.slot_known:
         return UNKNOWN_SLOT
+    if facts.zone_locked:
+        return ZONE_LOCKED
     if running(journal) is not None:
         return BUSY
     if len(journal.vends) >= MAX_UNACKNOWLEDGED or not facts.room:

@@ -7,7 +7,7 @@ from .clock import Clock
 from .commands import Commands
 from .credentials import Credentials
 from .errands import Errands
-from .hardware import Hardware
+from .health import Health
 from .journal import Journal
 from .log import kept, log, warn
 from .mqtt import MqttClient, MqttError
@@ -29,7 +29,7 @@ class Session:
         self,
         settings: Settings,
         credentials: Credentials,
-        board: Hardware,
+        health: Health,
         clock: Clock,
         nonces: Nonces,
         journal: Journal,
@@ -41,7 +41,7 @@ class Session:
     ) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._board = board
+        self._health = health
         self._clock = clock
         self._nonces = nonces
         self._journal = journal
@@ -100,9 +100,7 @@ class Session:
 
     async def _beat(self, client: MqttClient) -> None:
         self._nonces.renew()
-        health = self._board.health()
-        health["journal_bytes"] = self._journal.size
-        beat = messages.heartbeat(self._boot_id, self._nonces.current, self._clock.ms() // 1000, health)
+        beat = messages.heartbeat(self._boot_id, self._nonces.current, self._health.take())
         await client.publish(self._topic(topics.HEARTBEAT), beat)
 
     async def _obey(self, client: MqttClient, command: "rules.Command | messages.Errand") -> None:

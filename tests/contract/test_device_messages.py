@@ -197,8 +197,6 @@ def test_hellos_are_valid(
 def test_all_other_messages_are_valid(
     boot_id: str, nonce: str, digest: str, amount: int, slot: str, empty: bool
 ) -> None:
-    health: dict[str, int | None] = {"free_bytes": 100_000, "rssi_dbm": None, "journal_bytes": 20}
-    assert wire.Heartbeat.model_validate_json(messages.heartbeat(boot_id, nonce, 10, health)).journal_bytes == 20
     assert wire.Claim.model_validate_json(messages.claim(digest, digest)).command_key == digest
     assert wire.Credit.model_validate_json(messages.credit(boot_id, boot_id, amount, "INR")).amount_minor == amount
     assert wire.StockSensed.model_validate_json(messages.stock(boot_id, slot, empty)).empty is empty
@@ -209,7 +207,7 @@ def test_words_and_figures_are_the_contracts() -> None:
     assert wire.NONCE_LIFE_S * 1000 == rules.NONCE_LIFE_MS
     states = {rules.UNSEEN, rules.FORGOTTEN, rules.ACCEPTED, rules.STARTED, rules.REFUSED}
     assert states == {state.value for state in wire.VendState}
-    refusals = {rules.STALE_NONCE, rules.UNKNOWN_SLOT, rules.BUSY, rules.JOURNAL_FULL}
+    refusals = {rules.STALE_NONCE, rules.UNKNOWN_SLOT, rules.ZONE_LOCKED, rules.BUSY, rules.JOURNAL_FULL}
     assert refusals == {reason.value for reason in wire.Refusal} - {"old_epoch"}
     results = {rules.DONE, rules.INTERRUPTED, rules.NOT_STARTED, rules.CANCELLED}
     assert results == {result.value for result in wire.VendResult}

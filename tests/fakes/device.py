@@ -18,7 +18,8 @@ class FakeDevice:
     """Answers commands as the firmware would.
 
     `evidence` is what its sensors will see of a turn. With `slow` it stops after "accepted" until `turn` is called;
-    while `deaf` it receives nothing. `takes_money` is what it was told last. `starts` counts motor starts by vend id.
+    while `deaf` it receives nothing. `takes_money` is what it was told last, and
+    `locked` the slots of which a zone is too warm. `starts` counts motor starts by vend id.
     `send` is its end of the link.
     """
 
@@ -33,6 +34,7 @@ class FakeDevice:
         self.slow = False
         self.deaf = False
         self.takes_money = False
+        self.locked: set[str] = set()
         self.starts: Counter[str] = Counter()
         self.heard: list[str] = []
         self.boot_id = str(new_id())
@@ -86,7 +88,7 @@ class FakeDevice:
             self.takes_money = command.type == rules.ACCEPT_MONEY
             return
         self.heard.append(command.type)
-        facts = rules.Facts(command.nonce == self.nonce, command.slot in self._slots, True)
+        facts = rules.Facts(command.nonce == self.nonce, command.slot in self._slots, True, command.slot in self.locked)
         decision = rules.decide(self.journal, command, facts)
         self.journal = self._write(decision.records)
         if isinstance(decision.answer, rules.Vend):

@@ -13,8 +13,8 @@ from uuid import UUID
 from edge.access import Identity, IdentityKind
 from edge.site_ca import SiteCa
 from firmware.simulator.failpoints import VARIABLE
+from shared import climate, topics, upkeep
 from shared import devices as wire
-from shared import topics, upkeep
 from shared.commands import Command, mac_of
 from shared.topics import Channel, Topic
 from tests.fakes.mqtt_site import MACHINE, Logins, MqttSite, device_id, mqtt_site
@@ -31,6 +31,7 @@ PAYLOADS: dict[Channel, type[wire.DeviceMessage]] = {
     Channel.DROP: wire.Drop,
     Channel.CREDIT: wire.Credit,
     Channel.STOCK: wire.StockSensed,
+    Channel.SENSOR: climate.ZoneReport,
     Channel.LOG: upkeep.LogLines,
     Channel.ANSWER: upkeep.RequestAnswer,
     Channel.SETTINGS: upkeep.SettingsReport,

@@ -238,6 +238,24 @@ def test_switches_door_current_and_temperature_are_told() -> None:
     assert board.temperatures() == {"cabinet": None}
 
 
+@pytest.mark.parametrize(
+    ("told", "register", "cause"),
+    [
+        (machine.PWRON_RESET, 1, "power_on"),
+        (machine.WDT_RESET, 7, "watchdog"),
+        (machine.WDT_RESET, 15, "brownout"),
+        (machine.SOFT_RESET, 12, "software"),
+        (machine.DEEPSLEEP_RESET, 5, "deep_sleep"),
+        (machine.HARD_RESET, 14, "other"),
+        (0, 0, "other"),
+    ],
+)
+def test_it_knows_why_it_has_booted(monkeypatch: pytest.MonkeyPatch, told: int, register: int, cause: str) -> None:
+    monkeypatch.setitem(machine.mem32, machine.RESET_STATE, register)
+    monkeypatch.setattr(machine, "causes", [told])
+    assert wired().reset_cause() == cause
+
+
 def test_what_is_not_fitted_says_nothing() -> None:
     board = wired()
     told = (board.home("A1"), board.is_empty("A1"), board.drops(), board.door_is_open(), board.current_ma("A1"))

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from firmware.simulator.board import SimulatedBoard
-from firmware.simulator.coil import Habits
+from firmware.simulator.coil import STALLED_MA, Habits
 from firmware.simulator.world import read_world
 from firmware.vending import rules
+from firmware.vending.climate import Climate
 from firmware.vending.clock import Clock
 from firmware.vending.dispenser import Dispenser
 from firmware.vending.flash import Flash
+from firmware.vending.health import Health
 from firmware.vending.journal import FILES, Journal
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
@@ -21,6 +23,16 @@ from tests.fakes.device_settings import SETTINGS
 from tests.fakes.until import until
 
 VEND = "01890000-0000-7000-8000-000000000001"
+
+
+class Fridge(Climate):
+    """Its slots in `locked` are refused."""
+
+    def __init__(self) -> None:
+        self.locked: set[str] = set()
+
+    def refuses(self, slot: str) -> bool:
+        return slot in self.locked
 
 
 class Bench:
@@ -41,7 +53,10 @@ class Bench:
         self.journal = Journal(self.flash)
         reports = Reports(self.journal, clock, Nonces(clock), VEND, "INR")
         self.vigil = Vigil(self.board, clock)
-        self.dispenser = Dispenser(self.board, self.journal, SETTINGS.slots, reports, clock, self.vigil)
+        self.health = Health(self.board, self.journal, clock, None)
+        self.climate = Fridge()
+        guards = (self.vigil, self.health, self.climate)
+        self.dispenser = Dispenser(self.board, self.journal, SETTINGS.slots, reports, clock, *guards)
 
     async def vend(self, seq: int = 1) -> rules.Vend:
         """Accept and run one vend to its end."""
@@ -202,3 +217,23 @@ async def test_the_vigil_expects_a_dispenser_that_has_a_vend_and_no_other(tmp_pa
     assert DISPENSER in bench.vigil.expected()
     await bench.vend()
     await until(lambda: DISPENSER not in bench.vigil.expected())
+
+
+@pytest.mark.criterion("8.6")
+async def test_a_vend_whose_zone_locks_before_its_start_never_starts(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.climate.locked.add("A1")
+    vend = await bench.vend()
+    assert (vend.result, vend.evidence) == (rules.NOT_STARTED, None)
+    assert bench.moves() == []
+    bench.climate.locked.clear()
+    assert (await bench.vend(2)).result == rules.DONE
+
+
+async def test_the_most_a_motor_drew_is_told_with_the_next_heartbeat_and_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await bench.vend()
+    bench.board.jam("A1", True)
+    await bench.vend(2)
+    assert bench.health.take()["peak_ma"] == {"A1": STALLED_MA}
+    assert bench.health.take()["peak_ma"] == {}

@@ -15,6 +15,7 @@ from firmware.vending.app import run_safely
 from firmware.vending.clock import Clock
 from firmware.vending.dispenser import Dispenser
 from firmware.vending.flash import Flash
+from firmware.vending.health import Health
 from firmware.vending.journal import Journal
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
@@ -67,9 +68,9 @@ def test_a_hand_at_the_serial_line_finds_the_motors_off_and_the_board_not_restar
 def test_a_turn_that_is_abandoned_leaves_no_motor_on(tmp_path: Path) -> None:
     """MicroPython cancels nothing when a part dies: the dispenser stays where it was, for ever in mid-turn."""
     board, journal, clock = SimulatedBoard(SETTINGS, tmp_path, Habits()), Journal(Flash(str(tmp_path))), Clock()
-    dispenser = Dispenser(
-        board, journal, SETTINGS.slots, Reports(journal, clock, Nonces(clock), VEND, "INR"), clock, Vigil(board, clock)
-    )
+    reports = Reports(journal, clock, Nonces(clock), VEND, "INR")
+    guards = (Vigil(board, clock), Health(board, journal, clock, None), None)
+    dispenser = Dispenser(board, journal, SETTINGS.slots, reports, clock, *guards)
     turn = dispenser.run()
 
     async def dies_in_mid_turn() -> None:

@@ -15,6 +15,7 @@ from firmware.vending.credentials import load_or_make
 from firmware.vending.dispenser import Dispenser
 from firmware.vending.errands import Errands
 from firmware.vending.flash import Flash
+from firmware.vending.health import Health
 from firmware.vending.journal import MAX_CREDITS, Journal
 from firmware.vending.messages import Errand
 from firmware.vending.mqtt import MqttClient
@@ -74,14 +75,16 @@ class Desk:
         nonces = Nonces(self.clock)
         self.reports = Reports(self.journal, self.clock, nonces, VEND, "INR")
         self.vigil = Vigil(self.board, self.clock)
-        dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock, self.vigil)
+        self.health = Health(self.board, self.journal, self.clock, None)
+        guards = (self.vigil, self.health, None)
+        dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock, *guards)
         self.till = Till(self.clock, self.journal, "INR")
         self.sensors = Sensors(self.board, self.journal, slots, self.reports, self.till, self.vigil)
         self.credentials = load_or_make(self.flash)
         self.done: list[dict[str, Any]] = []
         self.errands = errands = Errands(nonces, {"set_time": self.done.append}, {})
         commands = Commands(self.journal, slots, nonces, dispenser, self.till, errands)
-        parts = (self.board, self.clock, nonces, self.journal, self.reports, commands, errands)
+        parts = (self.health, self.clock, nonces, self.journal, self.reports, commands, errands)
         greeting = [("sensor", b'{"zone": "cabinet"}')]
         self.session = Session(settings, self.credentials, *parts, VEND, [lambda: greeting])
         self.wire = Wire(self.clock)

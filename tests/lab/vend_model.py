@@ -120,6 +120,9 @@ def _task(state: State) -> Iterator[State]:
     vend = device.running(state.device.journal)
     records = device.begin(state.device.journal, vend.epoch, vend.seq, state.world.home) if vend else ()
     yield write(state, records, "armed" if records else "")
+    if vend is not None:
+        # Its zone has locked since.
+        yield write(state, (("X", vend.epoch, vend.seq, vend.vend_id, device.NOT_STARTED),), "")
 
 
 def _armed(state: State) -> Iterator[State]:
@@ -186,7 +189,7 @@ def _at_device(state: State, message: tuple[object, ...]) -> State:
     assert isinstance(place, int)
     command = device.Command(kind, 1, place + 1, VENDS[place], SLOT, nonce, None, None, None)
     fresh = nonce == 0 or (nonce == 1 and state.device.keeps_previous)
-    decision = device.decide(state.device.journal, command, device.Facts(fresh, True, True))
+    decision = device.decide(state.device.journal, command, device.Facts(fresh, True, True, False))
     motion = "task" if decision.start else state.device.motion
     after = write(state, decision.records, motion)
     if isinstance(decision.answer, device.Vend):

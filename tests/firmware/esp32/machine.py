@@ -13,6 +13,12 @@ from collections.abc import Callable
 from firmware.simulator.micropython import add_missing_calls
 
 add_missing_calls()
+PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+RESET_STATE = 0x3FF48034
+mem32 = {RESET_STATE: 1}
+"""Of the last boot, as the chip tells it."""
+causes = [PWRON_RESET]
+"""As MicroPython tells it; the last one counts."""
 MISSING = {6, 7, 8, 9, 10, 11, 20, 24, 28, 29, 30, 31, 37, 38}
 INPUT_ONLY = {34, 35, 36, 39}
 ADC1 = {32, 33, 34, 35, 36, 39}
@@ -146,6 +152,10 @@ class WDT:
         for pin in outputs:
             pin.value(1)
         raise getattr(builtins, os.environ["DIES_OF"])
+
+
+def reset_cause() -> int:
+    return causes[-1]
 
 
 def reset() -> None:

@@ -8,7 +8,10 @@ import _pc
 PWRON_RESET = 1
 HARD_RESET = 2
 WDT_RESET = 3
+DEEPSLEEP_RESET = 4
 SOFT_RESET = 5
+mem32 = {0x3FF48034: 1}
+"""RTC_CNTL_RESET_STATE_REG: the power came."""
 
 
 class Pin:
