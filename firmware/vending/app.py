@@ -80,13 +80,13 @@ class Device:
 
             self._announcer = Announcer(board, clock, settings.device_id)
         residents: dict = {"set_time": clock.set}
-        if climate is not None:
-            residents["release_zone"] = climate.release
-            greetings.append(climate.greet)
         self.errands = errands = Errands(nonces, residents, ERRANDS)
         commands = Commands(journal, settings.slots, nonces, self.dispenser, till, errands)
         credentials = load_or_make(flash)
         greetings: list = [self._tell_settings]
+        if climate is not None:
+            residents["release_zone"] = climate.release
+            greetings.append(climate.greet)
         known = (settings, board, flash, clock, journal, self.dispenser, self.reports, boot_id)
         self._parts = Parts(*known, errands, till)
         said = (nonces, journal, self.reports, commands, errands, boot_id, greetings)
