@@ -27,6 +27,7 @@ from cloud.onboarding import service as onboarding
 from cloud.postgres import EmbeddedPostgres
 from cloud.settings import Settings
 from cloud.sync.ingest import Ingest
+from cloud.upkeep.signing import read_signer
 
 log = structlog.get_logger()
 
@@ -135,6 +136,7 @@ async def _migrate(configured: Settings, _: argparse.Namespace) -> None:
 
 
 async def _serve(configured: Settings, _: argparse.Namespace) -> None:
+    signer = None if configured.settings_key_file is None else read_signer(configured.settings_key_file)
     bound = server.listen(configured.host, configured.port)
     draining = asyncio.Event()
     async with _database_url(configured) as url:
@@ -147,6 +149,7 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
             draining=draining,
             pool_size=configured.pool_size,
             release_keys=configured.release_keys,
+            signer=signer,
         )
         where = server.url_of(bound)
 

@@ -18,6 +18,8 @@ from cloud.onboarding.service import OnboardingService
 from cloud.orders import routes as orders_routes
 from cloud.rollouts.routes import RolloutRoutes
 from cloud.sync.routes import SyncRoutes
+from cloud.upkeep.routes import UpkeepRoutes
+from cloud.upkeep.signing import SettingsSigner
 from cloud.watch import Watch
 
 
@@ -29,6 +31,7 @@ def blueprint(
     failpoints: Failpoints,
     draining: asyncio.Event,
     release_keys: dict[str, Ed25519PublicKey],
+    signer: SettingsSigner | None,
 ) -> Blueprint:
     """The API."""
     api = Blueprint("api", __name__, url_prefix="/v1")
@@ -40,4 +43,5 @@ def blueprint(
     api.register_blueprint(catalog_routes.blueprint(database, auth))
     api.register_blueprint(devices_routes.blueprint(database, auth))
     api.register_blueprint(RolloutRoutes(database, auth, clock, release_keys).blueprint())
+    api.register_blueprint(UpkeepRoutes(database, auth, clock, signer).blueprint())
     return api

@@ -20,6 +20,7 @@ from cloud.errors import LarderError, Refused, Unavailable
 from cloud.failpoints import Failpoints
 from cloud.rollouts.rules import keys_by_id
 from cloud.short_websocket import ShortWebsocket
+from cloud.upkeep.signing import SettingsSigner
 from cloud.watch import Watch
 from cloud.web import problem
 from shared.errors import Code
@@ -54,10 +55,11 @@ def create_app(
     draining: asyncio.Event,
     pool_size: int = 8,
     release_keys: Sequence[str] = (),
+    signer: SettingsSigner | None = None,
 ) -> Quart:
     """The cloud on a migrated database. Setting `draining` ends all streams; a part that dies sets it too.
 
-    `release_keys` are the Ed25519 public keys, in hex, of those who may sign releases.
+    `release_keys` are the Ed25519 public keys, in hex, of those who may sign releases; `signer` signs settings.
     """
     database = Database(database_url, failpoints, pool_size=pool_size)
     watch = Watch(database_url)
@@ -66,7 +68,8 @@ def create_app(
     app.asgi_websocket_class = ShortWebsocket
     app.config["BACKGROUND_TASK_SHUTDOWN_TIMEOUT"] = 0.1  # those only throw messages away
     app.config["MAX_CONTENT_LENGTH"] = MAX_BATCH_BYTES
-    app.register_blueprint(api.blueprint(database, auth, watch, clock, failpoints, draining, keys_by_id(release_keys)))
+    parts = (database, auth, watch, clock, failpoints, draining)
+    app.register_blueprint(api.blueprint(*parts, keys_by_id(release_keys), signer))
     app.register_blueprint(dashboard.blueprint(database, auth, watch, clock, draining))
     _serve_health(app, database)
     _answer_errors(app, clock)

@@ -52,6 +52,8 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     release_keys: Annotated[tuple[PublicKey, ...], BeforeValidator(_split)] = ()
     """Ed25519 public keys in hex, comma-separated: only what one of them has signed is published as a release."""
+    settings_key_file: Path | None = None
+    """PEM file of the Ed25519 private key that signs the settings of devices. Without it none are assigned."""
     failpoint: str = ""
     """Tests only, from LARDER_FAILPOINT."""
 

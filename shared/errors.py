@@ -41,6 +41,7 @@ class Code(StrEnum):
     CLAIM_CODE_UNKNOWN = "claim_code_unknown"
     CLAIM_CODE_USED = "claim_code_used"
     CLAIM_CODE_EXPIRED = "claim_code_expired"
+    SETTINGS_KEY_MISSING = "settings_key_missing"
     FACT_CONFLICT = "fact_conflict"
     EPOCH_SUPERSEDED = "epoch_superseded"
     CHAIN_BROKEN = "chain_broken"

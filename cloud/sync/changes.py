@@ -10,6 +10,8 @@ from cloud.devices import service as devices
 from cloud.inventory import service as inventory
 from cloud.onboarding.service import change_bounds, changes_since
 from cloud.rollouts import service as rollouts
+from cloud.upkeep import assignment
+from cloud.upkeep import service as upkeep
 from shared.sync import ChangeBody, Changes
 
 log = structlog.get_logger()
@@ -33,7 +35,7 @@ class ChangeFeed:
                 return await _full(transaction, caller, bounds.newest)
             rows = await changes_since(transaction, caller.site_id, cursor, limit)
             last = rows[-1][0] if rows else cursor
-            bodies = tuple(_BODY.validate_json(body) for _, body in rows)
+            bodies = await upkeep.with_pins(transaction, [_BODY.validate_json(body) for _, body in rows])
             return Changes(cursor=last, full=False, more=last < bounds.newest, changes=bodies)
 
         return await self._database.unit("sync.changes", work, tenant_id=caller.tenant_id)
@@ -47,5 +49,7 @@ async def _full(transaction: Transaction, caller: GatewayCaller, newest: int) ->
         *await devices.expected(transaction, caller.site_id),
         *await inventory.pending(transaction, caller.site_id),
         *await rollouts.assignments(transaction, caller.site_id),
+        *await assignment.settings_for(transaction, caller.site_id),
+        *await upkeep.pending(transaction, caller.site_id),
     ]
     return Changes(cursor=newest, full=True, more=False, changes=tuple(state))

@@ -15,6 +15,8 @@ from cloud.inventory import service as inventory
 from cloud.orders import service as orders
 from cloud.payments import service as payments
 from cloud.rollouts import service as rollouts
+from cloud.upkeep import assignment
+from cloud.upkeep import service as upkeep
 from shared.sync import Fact
 
 Handler = Callable[[Transaction, UUID, Sequence[Fact]], Awaitable[None]]
@@ -27,7 +29,8 @@ _PAYMENT_EVENTS = frozenset(
 _OF_A_DEVICE = frozenset({"device_claimed", "device_link_changed"})
 _OF_A_SLOT = frozenset({"stock_moved", "slot_suspected", "slot_sensed"})
 _OF_FIRMWARE = frozenset({"firmware_changed"})
-LAST_WORD = _OF_A_DEVICE | _OF_A_SLOT | _OF_FIRMWARE
+_OF_SETTINGS = frozenset({"settings_reported"})
+LAST_WORD = _OF_A_DEVICE | _OF_A_SLOT | _OF_FIRMWARE | _OF_SETTINGS
 """Events of which the last one in (epoch, seq) order says how it is now."""
 
 PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
@@ -38,6 +41,8 @@ PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
     (inventory.record, _OF_A_SLOT),
     (rollouts.record_firmware, _OF_FIRMWARE),
     (rollouts.record_given_up, frozenset({"firmware_given_up"})),
+    (assignment.record_settings, _OF_SETTINGS),
+    (upkeep.record_ended, frozenset({"device_instruction_ended"})),
 )
 
 _HANDLERS = {
@@ -65,12 +70,14 @@ async def project(transaction: Transaction, tenant_id: UUID, machines: frozenset
 
 
 def subject(fact: Fact) -> tuple[UUID, str] | None:
-    """The device, its firmware or the slot of which a fact says how it is now."""
+    """The device, its firmware, its settings or the slot of which a fact says how it is now."""
     event, told = fact.body.event, vars(fact.body)
     if event in _OF_A_DEVICE:
         return told["device_id"], ""
     if event in _OF_FIRMWARE:
         return told["device_id"], "firmware"
+    if event in _OF_SETTINGS:
+        return told["device_id"], "settings"
     return (told["machine_id"], told["slot"]) if event in _OF_A_SLOT else None
 
 
@@ -82,6 +89,9 @@ async def restate(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fac
     of_firmware = [fact for fact in facts if fact.body.event in _OF_FIRMWARE]
     if of_firmware:
         await rollouts.record_firmware(transaction, tenant_id, of_firmware)
+    of_settings = [fact for fact in facts if fact.body.event in _OF_SETTINGS]
+    if of_settings:
+        await assignment.record_settings(transaction, tenant_id, of_settings)
     await inventory.restate(transaction, tenant_id, facts)
 
 

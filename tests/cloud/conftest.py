@@ -23,6 +23,7 @@ from shared.onboarding import GatewayClaimed
 from shared.sync import Ack
 from tests.fakes import release_key
 from tests.fakes.gateway_client import GatewayClient, Slot
+from tests.fakes.settings_key import OPERATOR
 
 T = TypeVar("T")
 JSON = {"Content-Type": "application/json"}
@@ -155,6 +156,7 @@ async def world(database: Database, database_url: str) -> AsyncIterator[World]:
         draining=draining,
         pool_size=4,
         release_keys=[release_key.PUBLIC],
+        signer=OPERATOR.signer,
     )
     seeded = await demo.seed(database, Clock())
     assert seeded is not None

@@ -56,7 +56,16 @@ RARE = """
     INSERT INTO firmware_assignments (tenant_id, device_id, id, assigned_by, assigned_at)
         SELECT d.tenant_id, d.id, d.id, k.id, now() FROM devices d JOIN api_keys k USING (tenant_id);
     INSERT INTO device_firmware (tenant_id, device_id, slot, version, state, changed_at)
-        SELECT tenant_id, id, 'a', '1.0.0', 'valid', now() FROM devices
+        SELECT tenant_id, id, 'a', '1.0.0', 'valid', now() FROM devices;
+    INSERT INTO device_instructions
+            (tenant_id, id, device_id, idempotency_key, action, asked_by, asked_at, expires_at)
+        SELECT d.tenant_id, d.id, d.id, d.id, 'restart', k.id, now(), now()
+        FROM devices d JOIN api_keys k USING (tenant_id);
+    INSERT INTO device_settings (tenant_id, device_id, version, signed, digest, assigned_by, assigned_at)
+        SELECT d.tenant_id, d.id, 1, 'x', encode(sha256('x'), 'hex'), k.id, now()
+        FROM devices d JOIN api_keys k USING (tenant_id);
+    INSERT INTO device_settings_reports (tenant_id, device_id, state, reported_at)
+        SELECT tenant_id, id, 'kept', now() FROM devices
 """
 """What no simple story brings about."""
 

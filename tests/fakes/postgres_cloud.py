@@ -17,6 +17,7 @@ from cloud.failpoints import Failpoints
 from cloud.postgres import EmbeddedPostgres
 from edge.kiosk.server import bind, serve
 from tests.fakes import release_key
+from tests.fakes.settings_key import OPERATOR
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ async def _served(database_url: str) -> AsyncIterator[str]:
         draining=draining,
         pool_size=4,
         release_keys=[release_key.PUBLIC],
+        signer=OPERATOR.signer,
     )
     listener = bind("127.0.0.1", 0)
     where = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -5,6 +5,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from cloud.upkeep.signing import SettingsSigner
 from firmware.workbench.signing import key_id, public_bytes, sign
 from shared.signed import Purpose
 
@@ -21,7 +22,16 @@ class OperatorKey:
         public = public_bytes(self._private)
         return json.dumps({"settings": {key_id(public): public.hex()}, "release": {}}).encode()
 
+    @property
+    def signer(self) -> SettingsSigner:
+        """The cloud's, with this key."""
+        return SettingsSigner(self._private)
+
     def sign(self, values: dict[str, Any] | str, purpose: Purpose = Purpose.SETTINGS) -> bytes:
         """The signed file of these settings."""
         text = values if isinstance(values, str) else json.dumps(values, indent=1)
         return sign(self._private, purpose, text)
+
+
+OPERATOR = OperatorKey()
+"""The one of this test run's cloud."""

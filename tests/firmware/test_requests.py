@@ -159,7 +159,7 @@ async def test_what_cannot_be_written_down_is_not_begun(bench: Bench) -> None:
         ({"slot": "B9"}, "there is no such slot"),
     ],
 )
-async def test_a_wrong_request_turns_nothing(bench: Bench, fields: dict[str, str], reason: str) -> None:
+async def test_a_wrong_request_turns_nothing(bench: Bench, fields: dict[str, Any], reason: str) -> None:
     told = await bench.jog(**fields)
     assert (told.state, told.reason) == (RequestState.REFUSED, reason)
     assert bench.starts() == {}

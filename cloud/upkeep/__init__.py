@@ -1,0 +1,1 @@
+"""Looking after devices from afar: what people ask of them, and the settings they shall run on."""

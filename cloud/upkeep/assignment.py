@@ -1,0 +1,170 @@
+"""The settings that devices shall run on, version by version, and what devices say they run on."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from cloud.auth.service import Operator
+from cloud.database import Row, Transaction, columns
+from cloud.errors import FactRefused, NotFound, Refused
+from cloud.onboarding.service import append_changes
+from cloud.upkeep import rules
+from cloud.upkeep.owned import device_for
+from cloud.upkeep.signing import SettingsSigner
+from shared.contract import Digest, Instant, Message, Name
+from shared.errors import Code
+from shared.signed import SignedText
+from shared.sync import Fact
+from shared.upkeep import SettingsAssigned, SettingsReported, SettingsState
+
+log = structlog.get_logger()
+
+_NEWEST = """
+    SELECT s.device_id, d.machine_id, s.version, s.signed, s.digest, k.name AS assigned_by, s.assigned_at
+    FROM device_settings s
+    JOIN devices d ON d.tenant_id = s.tenant_id AND d.id = s.device_id
+    JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
+    JOIN api_keys k ON k.tenant_id = s.tenant_id AND k.id = s.assigned_by
+    WHERE s.version = (SELECT max(version) FROM device_settings n
+                       WHERE n.tenant_id = s.tenant_id AND n.device_id = s.device_id)
+"""
+_ASSIGN = """
+    INSERT INTO device_settings (tenant_id, device_id, version, signed, digest, assigned_by, assigned_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+_REPORT = """
+    INSERT INTO device_settings_reports (tenant_id, device_id, digest, state, offered, reason, reported_at)
+    SELECT $1, u.device_id, u.digest, u.state, u.offered, u.reason, u.at
+    FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+        AS u (device_id, machine_id, digest, state, offered, reason, at)
+    JOIN devices d ON d.tenant_id = $1 AND d.id = u.device_id AND d.machine_id = u.machine_id
+    ON CONFLICT ON CONSTRAINT device_settings_reports_pkey DO UPDATE SET digest = excluded.digest,
+        state = excluded.state, offered = excluded.offered, reason = excluded.reason,
+        reported_at = excluded.reported_at
+"""
+
+
+class WantedSettings(Message):
+    """The newest version for a device; of the Wi-Fi password and the claim code only that there is one is shown."""
+
+    version: int
+    digest: Digest
+    settings: dict[str, Any]
+    assigned_by: Name
+    assigned_at: Instant
+
+
+class ReportedSettings(Message):
+    """What the device itself last said: `digest` is None for unsigned settings."""
+
+    digest: Digest | None
+    state: SettingsState
+    offered: Digest | None
+    reason: str | None
+    reported_at: Instant
+
+
+class DeviceSettings(Message):
+    """The settings a device shall run on, and what it says it runs on."""
+
+    device_id: UUID
+    wanted: WantedSettings | None
+    reported: ReportedSettings | None
+    runs_wanted: bool
+    """The device runs on the wanted version, and has kept it."""
+
+
+async def assign_settings(
+    transaction: Transaction,
+    operator: Operator,
+    device_id: UUID,
+    text: str,
+    signer: SettingsSigner,
+    now: datetime,
+) -> bool:
+    """Inside a unit of the tenant: have the device run on these settings; false if it shall already.
+
+    Raises NotFound, Refused with the setting that is wrong.
+    """
+    device = await device_for(transaction, operator, device_id)
+    wrong = rules.wrong_setting(text, device["machine_id"], device_id)
+    if wrong is not None:
+        raise Refused(
+            Code.VALIDATION_FAILED, f"The device would refuse these settings: {wrong.message}.", errors=(wrong,)
+        )
+    signed = signer.sign(text)
+    newest = await transaction.fetch_one(_NEWEST + " AND s.device_id = $1", device_id)
+    line = signed.to_line()
+    digest = hashlib.sha256(line).hexdigest()
+    if newest is not None and newest["digest"] == digest:
+        return False
+    version = 1 if newest is None else newest["version"] + 1
+    what = (device_id, version, line.decode(), digest, operator.api_key_id, now)
+    await transaction.execute(_ASSIGN, operator.tenant_id, *what)
+    machine_id = device["machine_id"]
+    change = SettingsAssigned(device_id=device_id, machine_id=machine_id, version=version, signed=signed)
+    await append_changes(transaction, device["site_id"], [change])
+    log.info("settings_assigned", device_id=str(device_id), version=version, digest=digest)
+    return True
+
+
+async def settings_of(transaction: Transaction, device_id: UUID) -> DeviceSettings:
+    """What a device shall run on, and what it says it does. Raises NotFound."""
+    if await transaction.fetch_one("SELECT 1 FROM devices WHERE id = $1", device_id) is None:
+        raise NotFound
+    row = await transaction.fetch_one(_NEWEST + " AND s.device_id = $1", device_id)
+    told = await transaction.fetch_one(
+        "SELECT digest, state, offered, reason, reported_at FROM device_settings_reports WHERE device_id = $1",
+        device_id,
+    )
+    wanted = None if row is None else _wanted(row)
+    reported = None if told is None else ReportedSettings(**{**told, "state": SettingsState(told["state"])})
+    return DeviceSettings(
+        device_id=device_id,
+        wanted=wanted,
+        reported=reported,
+        runs_wanted=wanted is not None
+        and reported is not None
+        and reported.digest == wanted.digest
+        and reported.state is not SettingsState.TRIAL,
+    )
+
+
+async def settings_for(transaction: Transaction, site_id: UUID) -> list[SettingsAssigned]:
+    """The newest settings of each device of a site."""
+    return [
+        SettingsAssigned(
+            device_id=row["device_id"],
+            machine_id=row["machine_id"],
+            version=row["version"],
+            signed=SignedText.model_validate_json(row["signed"]),
+        )
+        for row in await transaction.fetch(_NEWEST + " AND m.site_id = $1 ORDER BY s.device_id", site_id)
+    ]
+
+
+async def record_settings(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """What devices say they run on. Raises FactRefused for an unknown device."""
+    newest = {fact.body.device_id: fact for fact in facts if isinstance(fact.body, SettingsReported)}
+    rows: list[tuple[object, ...]] = [
+        (body.device_id, body.machine_id, body.digest, body.state, body.offered, body.reason, fact.at)
+        for fact in newest.values()
+        if isinstance(body := fact.body, SettingsReported)
+    ]
+    if await transaction.execute(_REPORT, tenant_id, *columns(rows)) != len(rows):
+        raise FactRefused("the device is unknown")
+
+
+def _wanted(row: Row) -> WantedSettings:
+    text = SignedText.model_validate_json(row["signed"]).text
+    return WantedSettings(
+        version=row["version"],
+        digest=row["digest"],
+        settings=rules.shown(text),
+        assigned_by=row["assigned_by"],
+        assigned_at=row["assigned_at"],
+    )
