@@ -15,7 +15,7 @@ from .hardware import BROWNOUT, DEEP_SLEEP, OTHER, POWER_ON, SOFTWARE, WATCHDOG
 from .lines import ChipLine, PinLine, PwmLine
 from .motors import Drive
 from .pins import INPUT_ONLY
-from .settings import Settings
+from .settings import Settings, forget_wiring
 from .wiring import PWM_CHIP, SHIFT_OUT, Line, Parts, pwm_lines
 
 WATCHDOG_MS = 30_000
@@ -26,7 +26,8 @@ RESET_STATE, BROWNED_OUT = 0x3FF48034, 15
 def assemble(settings: Settings) -> Cabinet:
     """The cabinet, safe and with the watchdog on.
 
-    Raises SettingsError if a slot has no motor, OSError if an expander is silent.
+    Raises SettingsError if a slot has no motor, OSError if an expander is silent. When it returns, the slots of
+    `settings` say nothing of their wiring any more.
     """
     fittings = _Fittings(settings)
     parts = settings.board
@@ -41,8 +42,8 @@ def assemble(settings: Settings) -> Cabinet:
         list(fittings.enables.values()),
         [fittings.chips[name] for name in fittings.enables],
         acceptors,
-        {code: fittings.switch(slot.home) for code, slot in settings.slots.items()},
-        {code: fittings.switch(slot.empty) for code, slot in settings.slots.items()},
+        {code: fittings.switch(slot.home) for code, slot in settings.slots.items() if slot.home is not None},
+        {code: fittings.switch(slot.empty) for code, slot in settings.slots.items() if slot.empty is not None},
         None if parts.door is None else _input(parts.door.pin),
         None if parts.button is None else _input(parts.button),
         None if parts.drop is None else _beam(parts.drop),
@@ -54,6 +55,7 @@ def assemble(settings: Settings) -> Cabinet:
         machine.reset,
         _reset_cause(),
     )
+    forget_wiring(settings.slots)
     return Cabinet(settings, fitted)
 
 
@@ -111,10 +113,10 @@ class _Fittings:
         lines = (_input(wired.data), _output(wired.clock, 0), _output(wired.latch, 1))
         return ShiftIn(lines[0], lines[1], lines[2], wired.chips, time.ticks_ms, time.ticks_diff)
 
-    def switch(self, line: "Line | None"):
+    def switch(self, line: Line):
         """What tells an input's level by `value()`."""
-        if line is None or not line.on:
-            return None if line is None else _input(line.number)
+        if not line.on:
+            return _input(line.number)
         from .shift import ChipSwitch
 
         return ChipSwitch(self.chips[line.on], line.number)

@@ -70,7 +70,7 @@ class Cabinet(Hardware):
 
     def home(self, slot: str) -> "bool | None":
         """Whether the home switch is closed; None without one."""
-        return _is_low(self._has.homes[slot])
+        return _is_low(self._has.homes.get(slot))
 
     def drops(self) -> "int | None":
         """How often the drop sensor has seen something since boot; None without one."""
@@ -81,7 +81,7 @@ class Cabinet(Hardware):
 
     def is_empty(self, slot: str) -> "bool | None":
         """What the slot's own sensor says; None without one."""
-        return _is_low(self._has.empties[slot])
+        return _is_low(self._has.empties.get(slot))
 
     def current_ma(self, slot: str) -> "int | None":
         """What all motors draw together: there is one sensor for all."""

@@ -1,7 +1,8 @@
 """Motors, driven by their lines (lines.py) and by time: a timer tells a motor that turns how long it has.
 
 A motor has `start`, `tick` (the timer's, every TICK_MS; it makes no object) and `stop`. `gates` are the row and the
-column of a matrix; they are on before anything else and off after it. Servos and steppers are in files of their own.
+column of a matrix, if it hangs in one; they are on before anything else and off after it. Servos and steppers are in
+files of their own.
 """
 
 from .lines import FULL, ramp
@@ -17,11 +18,11 @@ class DcMotor:
 
     def __init__(self, line, gates: tuple, soft_start_ms: int) -> None:
         self._line = line
-        self._gates = gates
+        self.gates = gates
         self._soft_start_ms = soft_start_ms
 
     def start(self) -> None:
-        for gate in self._gates:
+        for gate in self.gates:
             gate.write(FULL)
         self._line.write(FULL // 4 if self._soft_start_ms else FULL)
 
@@ -31,7 +32,7 @@ class DcMotor:
 
     def stop(self) -> None:
         self._line.write(0)
-        for gate in self._gates:
+        for gate in self.gates:
             gate.write(0)
 
 
@@ -49,15 +50,13 @@ class Drive:
 
     def start(self, code: str) -> None:
         """Raises ValueError while another motor turns that hangs on the same lines."""
-        slot = self._slots[code]
+        motor = self._motors[code]
         for turning in self._turning:
-            together = may_turn_together(slot.motor, self._slots[turning[0]].motor)
-            if turning[0] != code and not together:
+            if turning[0] != code and not may_turn_together(motor, turning[1]):
                 raise ValueError("a motor on the same lines turns")
         self.stop(code)
-        motor = self._motors[code]
         motor.start()
-        self._turning += ((code, motor, self._ticks_ms(), slot.max_ms + GRACE_MS),)
+        self._turning += ((code, motor, self._ticks_ms(), self._slots[code].max_ms + GRACE_MS),)
         self._set_timer()
 
     def stop(self, code: str) -> None:
@@ -91,4 +90,4 @@ class Drive:
 
 def may_turn_together(one, other) -> bool:
     """Whether two motors can turn at once: in a matrix, two more would turn with them."""
-    return one.row is None or other.row is None
+    return not (one.gates and other.gates)

@@ -10,14 +10,14 @@ class ServoMotor:
 
     def __init__(self, line, gates: tuple, run_us: int, neutral_us: int, soft_start_ms: int) -> None:
         self._line = line
-        self._gates = gates
+        self.gates = gates
         self._run = _pulse(run_us)
         self._neutral = _pulse(neutral_us)
         self._soft_start_ms = soft_start_ms
 
     def start(self) -> None:
         self._line.write(self._neutral)
-        for gate in self._gates:
+        for gate in self.gates:
             gate.write(FULL)
         self.tick(0)
 
@@ -27,9 +27,9 @@ class ServoMotor:
     def stop(self) -> None:
         """Neutral, not silent: some servos go on as they were told last. Behind a matrix it has no supply."""
         self._line.write(self._neutral)
-        for gate in self._gates:
+        for gate in self.gates:
             gate.write(0)
-        if self._gates:
+        if self.gates:
             self._line.write(0)
 
 

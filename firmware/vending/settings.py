@@ -154,6 +154,17 @@ def _slot(where: str, given: object) -> Slot:
     return Slot(**values)
 
 
+def forget_wiring(slots: dict) -> None:
+    """Of each slot leave its motor's profile, and one of all that are equal: there may be 60, which is 13 kB of RAM.
+
+    For a board that has been put together.
+    """
+    profiles: dict = {}
+    for code in slots:
+        profile = Slot(None, None, None, *slots[code][3:])
+        slots[code] = profiles.setdefault(profile, profile)
+
+
 def _climate(given: object, thermometers, slots: dict) -> dict:
     """Every zone with a thermometer has to stay cold, unless it is named here with null."""
     zones = {} if thermometers is None else dict.fromkeys(thermometers.zones, _CLIMATE_DEFAULTS)

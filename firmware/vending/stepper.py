@@ -10,14 +10,14 @@ class StepperMotor:
 
     def __init__(self, phases: tuple, gates: tuple, half_steps_per_s: int, soft_start_ms: int) -> None:
         self._phases = phases
-        self._gates = gates
+        self.gates = gates
         self._rate = half_steps_per_s
         self._soft_start_ms = soft_start_ms
         self._half_step = 0
         self._due = 0
 
     def start(self) -> None:
-        for gate in self._gates:
+        for gate in self.gates:
             gate.write(FULL)
         first = self._half_step >> 1
         self._phases[first].write(FULL)
@@ -41,5 +41,5 @@ class StepperMotor:
     def stop(self) -> None:
         for phase in self._phases:
             phase.write(0)
-        for gate in self._gates:
+        for gate in self.gates:
             gate.write(0)

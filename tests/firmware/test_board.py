@@ -42,7 +42,12 @@ def power() -> Iterator[None]:
 
 
 def wired(parts: dict[str, Any] | None = None, **slots: Any) -> Any:
-    values = {
+    return assemble(parse(json.dumps(given(parts, slots)).encode()))
+
+
+def given(parts: dict[str, Any] | None, slots: dict[str, Any]) -> dict[str, Any]:
+    """settings.json"""
+    return {
         "machine_id": ID,
         "device_id": ID,
         "currency": "INR",
@@ -50,7 +55,6 @@ def wired(parts: dict[str, Any] | None = None, **slots: Any) -> Any:
         "board": parts or {},
         "slots": slots or {"A1": {"motor": {"kind": "dc", "output": 25}}},
     }
-    return assemble(parse(json.dumps(values).encode()))
 
 
 def on() -> set[Any]:
@@ -278,6 +282,20 @@ def seen(board: Any, kind: str, number: int) -> str:
         machine.timers[1].callback(machine.timers[1])
         levels += str(machine.levels[number])
     return levels
+
+
+def test_slots_that_are_equal_but_for_their_wiring_are_one_once_the_board_is_there() -> None:
+    slots: dict[str, Any] = {
+        f"A{number}": {"motor": {"kind": "dc", "output": number}, "home": home} for number, home in ((2, 32), (4, 33))
+    }
+    slots["A5"] = {"motor": {"kind": "dc", "output": 25}, "turn_ms": 2000}
+    settings = parse(json.dumps(given(None, slots)).encode())
+    board = assemble(settings)
+    assert settings.slots["A2"] is settings.slots["A4"] is not settings.slots["A5"]
+    assert [slot.turn_ms for slot in settings.slots.values()] == [1500, 1500, 2000]
+    assert (board.home("A2"), board.home("A5")) == (False, None)
+    board.motor_on("A5", "")
+    assert on() == {25}
 
 
 def test_no_driver_is_imported_for_what_is_not_fitted() -> None:

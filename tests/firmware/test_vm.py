@@ -4,6 +4,7 @@ tests/firmware/vm/device.py says what of the ESP32 is MicroPython here and what 
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ from tests.firmware.vm.device import CUT, compile_firmware
 from tests.firmware.vm.site import PRICE_MINOR, VmSite, vm_site
 
 MAX_HEAP_BYTES = 90_000
+MAX_SLOT_BYTES = 200
+"""Of each slot more than the two that the cabinet has."""
 NOT_NEEDED = {"board", "checks", "drivers", "pins", "settings", "wiring"} | {"discovery", "dns"}
 NOT_NEEDED |= {"panel", "pca9685", "servo", "shift", "stepper", "thermometers"}
 """Of a device that has read its settings, knows its gateway's address and has motors, a beam and a coin acceptor."""
@@ -62,6 +65,42 @@ async def test_it_claims_itself_takes_coins_once_and_turns_its_motor_once(tmp_pa
         assert (await site.catalogue())["credit_minor"] == 500, "no credit is told again"
         assert len(device.said("claimed")) == 1, "it logs in with the token it has made itself"
         await until(lambda: any(sample.journal_bytes for told in site.cloud.telemetry for sample in told.samples), 15)
+
+
+@pytest.mark.criterion("8.1")
+async def test_sixty_slots_in_a_matrix_on_shift_registers_leave_room(tmp_path: Path, app: Path) -> None:
+    """Their motors and switches are wired to nothing here: what counts is that the device boots and connects."""
+    heaps = []
+    async with vm_site(tmp_path, app, FAST) as site:
+        device = site.device
+        for slots in (2, 60):
+            device.configure(**device.settings | matrix(device.settings["board"], slots))
+            await device.power_on()
+            await site.until_online()
+            heaps.append(await device.heap())
+            await device.power_off()
+            await until(lambda: not device.has_power)
+        print(f"live heap after connect: {heaps[1] - heaps[0]} bytes more for 58 more slots")
+        assert heaps[1] - heaps[0] <= 58 * MAX_SLOT_BYTES
+        assert len(device.said("link_online")) == 2
+
+
+def matrix(board: dict[str, Any], count: int) -> dict[str, Any]:
+    """So many motors between two 74HC595s, each with a switch on a 74HC165, beside what the cabinet has on its pins."""
+    outputs = {"kind": "74hc595", "data": 23, "clock": 13, "latch": 21, "enable": 22, "chips": 3}
+    switches = {"kind": "74hc165", "data": 35, "clock": 16, "latch": 17, "chips": 8}
+    slots = {
+        f"{chr(ord('A') + row)}{column + 1}": {
+            "motor": {"kind": "dc", "row": f"out:{row}", "column": f"out:{8 + column}"},
+            "home": f"in:{10 * row + column}",
+        }
+        for row in range(6)
+        for column in range(10)
+    }
+    return {
+        "slots": dict(list(slots.items())[:count]),
+        "board": {**board, "expanders": {"out": outputs, "in": switches}},
+    }
 
 
 @pytest.mark.criterion("8.2")
