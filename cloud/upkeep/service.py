@@ -13,11 +13,11 @@ from cloud.database import Row, Transaction
 from cloud.errors import Refused
 from cloud.onboarding.service import append_changes
 from cloud.upkeep.owned import device_for
-from shared.contract import Instant, Message, Name, SlotCode
+from shared.contract import Instant, Message, Name, SlotCode, Zone
 from shared.devices import Evidence
 from shared.errors import Code
 from shared.sync import ChangeBody, Fact
-from shared.upkeep import Action, DeviceInstruction, Pin, RequestState, Zone
+from shared.upkeep import Action, DeviceInstruction, Pin, RequestState
 
 _ADD = """
     INSERT INTO device_instructions
