@@ -28,7 +28,7 @@ class Terminal:
     def __init__(self, keys: IO[str], screen: IO[str], environment: Mapping[str, str]) -> None:
         self._keys = keys.fileno()
         self._screen = screen
-        self._has_colour = not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+        self._has_colour = not environment.get("NO_COLOR")
         self._shown: tuple[tuple[int, int], list[str]] = ((0, 0), [])
 
     def __enter__(self) -> Self:

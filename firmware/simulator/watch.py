@@ -1,6 +1,7 @@
 """A window on simulated devices: `python -m firmware.simulator.watch DIR …`, each DIR a simulator's `--state`.
 
-Shows what a person at the machine would see, and takes a hand in it by key. Without a terminal it prints one picture.
+Shows what a person at the machine would see, and takes a hand in it by key. Without a terminal, or on a dumb one, it
+prints one picture.
 """
 
 import argparse
@@ -90,7 +91,7 @@ def main() -> int:
     watch = Watch(options.folders, options.coin)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
         for line in draw(watch.view(), *PLAIN_SIZE):
             print("".join(text for text, _ in line).rstrip())
         return 0

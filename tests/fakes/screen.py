@@ -1,6 +1,7 @@
 """A terminal without a person: a pseudo-terminal, and the screen that a program draws on it."""
 
 import asyncio
+import codecs
 import fcntl
 import os
 import pty
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-SEQUENCE = re.compile(rb"\x1b\[([?0-9;]*)([A-Za-z])")
+SEQUENCE = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])")
 
 
 class Screen:
@@ -22,10 +23,12 @@ class Screen:
         self.resize(columns, rows)
         self._rows: dict[int, str] = {}
         self._at = 1
-        self._unread = b""
+        self._unread = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.modes: dict[str, bool] = {}
         """Private mode → whether it is set: 1049 another screen, 25 a cursor, 7 wrapped lines."""
         self.colours: set[str] = set()
+        self.faults: list[str] = []
 
     def resize(self, columns: int, rows: int) -> None:
         self.size = columns, rows
@@ -44,17 +47,21 @@ class Screen:
         return termios.tcgetattr(self.slave)
 
     def read(self) -> None:
-        """What the program has written by now."""
-        data = self._unread + os.read(self._master, 65536)
-        whole, mark, rest = data.rpartition(b"\x1b")
-        if mark and not SEQUENCE.match(mark + rest):
-            data, self._unread = whole, mark + rest
-        else:
-            self._unread = b""
+        """What the program has written by now. What is no screen's is kept for the end of the test."""
+        try:
+            self._read()
+        except (AssertionError, ValueError) as error:
+            self.faults.append(repr(error))
+
+    def _read(self) -> None:
+        data = self._unread + self._decoder.decode(os.read(self._master, 65536))
+        whole, mark, rest = data.rpartition("\x1b")
+        is_whole = not mark or SEQUENCE.match(mark + rest) is not None
+        data, self._unread = (data, "") if is_whole else (whole, mark + rest)
         place = 0
         for found in SEQUENCE.finditer(data):
             self._put(data[place : found.start()])
-            self._obey(found[1].decode(), found[2].decode())
+            self._obey(found[1], found[2])
             place = found.end()
         self._put(data[place:])
 
@@ -66,10 +73,11 @@ class Screen:
     def descriptor(self) -> int:
         return self._master
 
-    def _put(self, text: bytes) -> None:
-        shown = text.decode()
-        assert shown.isprintable(), repr(shown)
-        self._rows[self._at] = self._rows.get(self._at, "") + shown
+    def _put(self, text: str) -> None:
+        for number, line in enumerate(text.split("\r\n")):
+            assert line.isprintable(), repr(line)
+            self._at += 1 if number else 0
+            self._rows[self._at] = self._rows.get(self._at, "") + line
 
     def _obey(self, figures: str, letter: str) -> None:
         if letter in "hl" and figures.startswith("?"):
@@ -96,3 +104,4 @@ async def screen(columns: int = 80, rows: int = 24) -> AsyncIterator[Screen]:
     finally:
         loop.remove_reader(found.descriptor)
         found.close()
+    assert not found.faults

@@ -265,3 +265,10 @@ async def test_without_a_terminal_it_prints_one_picture(site: DeviceSite) -> Non
         )
     assert "> A1     10" in told.stdout
     assert "\x1b" not in told.stdout
+
+
+async def test_on_a_dumb_terminal_it_prints_one_picture(tmp_path: Path) -> None:
+    async with screen() as seen, watching(tmp_path / "state", seen, TERM="dumb") as window:
+        assert await window.wait() == 0
+        await until(lambda: "no simulator runs here" in seen.text)
+        assert seen.modes == {}
