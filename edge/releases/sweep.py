@@ -21,6 +21,8 @@ from shared.signed import Purpose
 SWEEP_S = 10.0
 OFFER_S = 30.0
 """How often a device is offered the same: it may be about to say that it has begun."""
+RETRY_S = 600.0
+"""So long after a device has failed with a release it is offered it again: each try costs it a restart."""
 
 log = structlog.get_logger()
 
@@ -51,7 +53,7 @@ class ReleaseSweep:
         self._watch = watch
         self._sweep_s = sweep_s
         self._offer_s = offer_s
-        self._offered: dict[UUID, tuple[str, UUID, float]] = {}
+        self._offered: dict[UUID, tuple[str, str, float]] = {}
         """What each device was offered last: the assignment, in which boot, and when."""
 
     async def run(self) -> None:
@@ -88,9 +90,13 @@ class ReleaseSweep:
         boot_id = self._links.boot_id(device_id)
         if boot_id is None or wish["boot_id"] != str(boot_id) or wish["state"] == FirmwareState.TRIAL:
             return False
-        assignment_id, boot, at = self._offered.get(device_id, ("", boot_id, 0.0))
-        is_same = (assignment_id, boot) == (wish["assignment_id"], boot_id)
-        return not is_same or self._clock.monotonic() - at >= self._offer_s
+        assignment_id, boot, at = self._offered.get(device_id, ("", "", 0.0))
+        if assignment_id != wish["assignment_id"]:
+            return True
+        age_s = self._clock.monotonic() - at
+        if wish["state"] == FirmwareState.FAILED and wish["taken_up"] == wish["digest"]:
+            return age_s >= RETRY_S
+        return boot != wish["boot_id"] or age_s >= self._offer_s
 
     def _may_offer(self, tx: Transaction, wish: sqlite3.Row) -> bool:
         """Whether nothing is open at the device; then the offer counts from here on."""
@@ -102,8 +108,6 @@ class ReleaseSweep:
 
     def _offer(self, wish: sqlite3.Row) -> None:
         device_id, machine_id = UUID(wish["device_id"]), UUID(wish["machine_id"])
-        boot_id = self._links.boot_id(device_id)
-        offered = self._parcels.offer(machine_id, device_id, Purpose.RELEASE, wish["digest"], wish["size"])
-        if offered and boot_id is not None:
-            self._offered[device_id] = wish["assignment_id"], boot_id, self._clock.monotonic()
+        if self._parcels.offer(machine_id, device_id, Purpose.RELEASE, wish["digest"], wish["size"]):
+            self._offered[device_id] = wish["assignment_id"], wish["boot_id"], self._clock.monotonic()
             log.info("release_offered", device_id=str(device_id), digest=wish["digest"])

@@ -31,7 +31,7 @@ def test_what_was_put_is_read_from_anywhere(shelf: Shelf) -> None:
     assert shelf.read("00" * 32, 0, 1536) == b""
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 @pytest.mark.parametrize("place", [0, len(DATA) // 2, len(DATA) - 1])
 def test_a_file_that_the_disk_has_damaged_is_gone(shelf: Shelf, folder: Path, place: int) -> None:
     shelf.put(DATA)
@@ -50,7 +50,7 @@ def test_a_damaged_file_is_found_out_also_by_one_who_begins_in_its_middle(shelf:
     assert Shelf(folder).read(DIGEST, 1536, 16) == b""
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 def test_a_download_goes_on_where_it_was_cut(shelf: Shelf, folder: Path) -> None:
     assert shelf.begin(DIGEST, len(DATA)) == 0
     shelf.append(DIGEST, DATA[:3000])

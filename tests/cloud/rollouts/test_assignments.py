@@ -42,7 +42,7 @@ def changed(machine_id: UUID, device_id: UUID, digest: str | None, state: State,
     )
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_an_assignment_reaches_the_gateway_at_once_and_again_in_full(world: World) -> None:
     bundle = signed_release()
     digest = await published(world, bundle)
@@ -55,7 +55,7 @@ async def test_an_assignment_reaches_the_gateway_at_once_and_again_in_full(world
     assert await assigned(world) == [change]
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_the_same_release_again_is_another_assignment(world: World) -> None:
     digest, slot = await published(world, signed_release()), await world.slot()
     for _ in range(2):
@@ -100,7 +100,7 @@ async def test_what_cannot_be_assigned(world: World) -> None:
     assert await assigned(world) == []
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_what_a_device_says_is_believed_and_not_what_it_was_assigned(world: World) -> None:
     digest, slot = await published(world, signed_release("2.0.0")), await world.slot()
     await put(world, f"devices/{slot.device_id}", digest)

@@ -28,7 +28,7 @@ async def fetch(world: World, sha256: str, wanted: str | None = None) -> Respons
     return await world.client.get(f"/v1/sync/files/{sha256}", headers=headers)
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_a_signed_release_is_published_once_and_listed(world: World) -> None:
     bundle = signed_release("1.4.0")
     digest = await published(world, bundle)
@@ -60,7 +60,7 @@ BAD = {
 }
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 @pytest.mark.parametrize("what", BAD)
 async def test_what_nobody_vouches_for_is_refused(world: World, what: str) -> None:
     answer = await publish(world, BAD[what])
@@ -85,7 +85,7 @@ async def test_a_body_that_is_no_release_is_refused(world: World) -> None:
     assert (await world.client.post("/v1/releases", data=GOOD.to_line(), headers=JSON)).status_code == 401
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_a_version_has_one_content(world: World) -> None:
     await published(world, signed_release("1.0.0"))
     other = await publish(world, signed_release("1.0.0", files={"app.mpy": b"another"}))
@@ -95,7 +95,7 @@ async def test_a_version_has_one_content(world: World) -> None:
     await published(world, signed_release("1.0.0", board="esp32-s3"))
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_gateways_fetch_the_text_and_its_files_from_any_byte(world: World) -> None:
     bundle = signed_release()
     digest = await published(world, bundle)

@@ -56,7 +56,7 @@ async def piece(site: Site, digest: str, offset: int = 0, size: int = PIECE_BYTE
     return b64decode(answer["data"])
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_a_device_fetches_a_file_from_any_offset(site: Site) -> None:
     digest = await site.parcels.put(DATA)
     await permit(site, digest)
@@ -107,7 +107,7 @@ async def test_a_file_put_and_not_yet_permitted_is_not_removed(site: Site) -> No
     assert site.shelf.holds(early)
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_permits_and_files_outlive_a_restart(site: Site) -> None:
     digest = await site.parcels.put(DATA)
     await permit(site, digest)

@@ -24,7 +24,7 @@ def signed_by_hand(text: str, purpose: Purpose = Purpose.RELEASE) -> SignedText:
     return GOOD.model_copy(update={"text": text, "signature": signature})
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 @pytest.mark.parametrize(
     "document",
     [

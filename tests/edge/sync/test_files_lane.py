@@ -39,7 +39,7 @@ def whole(gateway: SyncGateway) -> bool:
     return gateway.site.shelf.lacks(CONTENTS) == []
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_a_release_is_fetched_once_for_all_its_devices(gateway: SyncGateway, cloud: FakeCloud) -> None:
     cloud.files = dict(CONTENTS)
     for _ in range(3):
@@ -49,7 +49,7 @@ async def test_a_release_is_fetched_once_for_all_its_devices(gateway: SyncGatewa
     assert cloud.ranges == ["bytes=0-"] * 3
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_a_download_that_ends_early_goes_on_where_it_ended(gateway: SyncGateway, cloud: FakeCloud) -> None:
     cloud.files, cloud.file_bytes = dict(CONTENTS), 100_000
     await assign(gateway)

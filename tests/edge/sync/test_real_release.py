@@ -98,7 +98,7 @@ async def take(device: MqttDevice, gateway: Gateway, digest: str) -> None:
     await until(lambda: not gateway.links.online(device.fake.device_id))
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.5")
 async def test_a_release_from_the_signing_to_the_devices_own_word(tmp_path: Path) -> None:
     async with running_cloud(tmp_path / "cloud") as cloud:
         # Of each connection a few chunks of 16 KiB come through: the large file needs several.
