@@ -21,16 +21,17 @@ def expander(name: str, wired: Expander, uses: Uses) -> list[Block]:
     if wired.kind == PWM_CHIP:
         return [_pwm_chip(name, wired, uses)]
     used = [chip for chip in range(wired.chips) if any(_line(name, chip, bit) in uses for bit in range(8))] or [0]
+    alike = "" if len(used) == wired.chips else ", the others alike"
     if wired.kind == SHIFT_OUT:
-        return [_shift_out(name, wired, chip, uses, chip == used[0]) for chip in used]
-    return [_shift_in(name, wired, chip, uses) for chip in used]
+        return [_shift_out(name, wired, chip, uses, chip == used[0], alike) for chip in used]
+    return [_shift_in(name, wired, chip, uses, alike) for chip in used]
 
 
 def _line(name: str, chip: int, bit: int) -> Line:
     return Line(name, 8 * chip + bit)
 
 
-def _shift_out(name: str, wired: Expander, chip: int, uses: Uses, is_first: bool) -> Block:
+def _shift_out(name: str, wired: Expander, chip: int, uses: Uses, is_first: bool, alike: str) -> Block:
     """The next chip takes its data from this one's QH'; all else goes to every chip, with one pull-up for all."""
     data = Terminal(HEAD, f"{name} {chip}>{chip + 1}" if chip else pin(wired.data), "data")
     controls = [
@@ -42,7 +43,7 @@ def _shift_out(name: str, wired: Expander, chip: int, uses: Uses, is_first: bool
     outputs = [(_OUT_595[bit], _line(name, chip, bit)) for bit in range(8)]
     more = [("QH' 9", f"{name} {chip + 1}>{chip + 2}")] if chip + 1 < wired.chips else []
     rest = "VCC 16 and SRCLR 10 to 3V3, GND 8 to GND, 100 nF between them; a 10 kΩ pull-down at each driver's input"
-    title = f"{name}: 74HC595, chip {chip + 1} of {wired.chips}"
+    title = f"{name}: 74HC595, chip {chip + 1} of {wired.chips}{alike}"
     return _output_chip(title, controls, outputs, more, uses, rest, is_first)
 
 
@@ -90,7 +91,7 @@ def _output_chip(
     return Block(title, foot + 7, [terminal for _, terminal in controls], paint)
 
 
-def _shift_in(name: str, wired: Expander, chip: int, uses: Uses) -> Block:
+def _shift_in(name: str, wired: Expander, chip: int, uses: Uses, alike: str) -> Block:
     """Contacts to ground. Chip 1 feeds the ESP32, each next one the one before."""
     data = Terminal(HEAD, f"{name} {chip + 1}>{chip}" if chip else pin(wired.data), f"{name} data")
     controls = [
@@ -122,5 +123,5 @@ def _shift_in(name: str, wired: Expander, chip: int, uses: Uses) -> Block:
             pen.text(end + 3, v, use, longest=27)
         pen.text(LEAD - FLAG, foot + 3, rest, longest=112)
 
-    title = f"{name}: 74HC165, chip {chip + 1} of {wired.chips}"
+    title = f"{name}: 74HC165, chip {chip + 1} of {wired.chips}{alike}"
     return Block(title, foot + 7, [terminal for _, terminal in controls], paint)
