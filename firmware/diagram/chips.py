@@ -17,21 +17,22 @@ _IN_165 = ("A 11", "B 12", "C 13", "D 14", "E 3", "F 4", "G 5", "H 6")
 
 
 def expander(name: str, wired: Expander, uses: Uses) -> list[Block]:
-    """One block a chip that something hangs on."""
+    """One block a chip, up to the last one that something hangs on."""
     if wired.kind == PWM_CHIP:
         return [_pwm_chip(name, wired, uses)]
-    used = [chip for chip in range(wired.chips) if any(_line(name, chip, bit) in uses for bit in range(8))] or [0]
-    alike = "" if len(used) == wired.chips else ", the others alike"
+    last = max((line.number // 8 for line in uses if line.on == name), default=0)
+    shown = range(last + 1)
+    alike = "" if last + 1 == wired.chips else ", the others alike"
     if wired.kind == SHIFT_OUT:
-        return [_shift_out(name, wired, chip, uses, chip == used[0], alike) for chip in used]
-    return [_shift_in(name, wired, chip, uses, alike) for chip in used]
+        return [_shift_out(name, wired, chip, uses, alike) for chip in shown]
+    return [_shift_in(name, wired, chip, uses, alike) for chip in shown]
 
 
 def _line(name: str, chip: int, bit: int) -> Line:
     return Line(name, 8 * chip + bit)
 
 
-def _shift_out(name: str, wired: Expander, chip: int, uses: Uses, is_first: bool, alike: str) -> Block:
+def _shift_out(name: str, wired: Expander, chip: int, uses: Uses, alike: str) -> Block:
     """The next chip takes its data from this one's QH'; all else goes to every chip, with one pull-up for all."""
     data = Terminal(HEAD, f"{name} {chip}>{chip + 1}" if chip else pin(wired.data), "data")
     controls = [
@@ -44,7 +45,7 @@ def _shift_out(name: str, wired: Expander, chip: int, uses: Uses, is_first: bool
     more = [("QH' 9", f"{name} {chip + 1}>{chip + 2}")] if chip + 1 < wired.chips else []
     rest = "VCC 16 and SRCLR 10 to 3V3, GND 8 to GND, 100 nF between them; a 10 kΩ pull-down at each driver's input"
     title = f"{name}: 74HC595, chip {chip + 1} of {wired.chips}{alike}"
-    return _output_chip(title, controls, outputs, more, uses, rest, is_first)
+    return _output_chip(title, controls, outputs, more, uses, rest, is_first=chip == 0)
 
 
 def _pwm_chip(name: str, wired: Expander, uses: Uses) -> Block:

@@ -92,7 +92,13 @@ def dimmed() -> dict[str, Any]:
     return {"board": board, "slots": slots}
 
 
-MAPS = {"readme": json.loads(README), "sixty": sixty(), "direct": direct(), "dimmed": dimmed()}
+def far() -> dict[str, Any]:
+    """Only the last chips of long rows are in use."""
+    slots = {"A1": {"motor": {"kind": "dc", "output": "shift:63"}, "home": "switches:63"}}
+    return {"board": {"expanders": {"shift": SHIFT | {"chips": 8}, "switches": SWITCHES}}, "slots": slots}
+
+
+MAPS = {"far": far(), "readme": json.loads(README), "sixty": sixty(), "direct": direct(), "dimmed": dimmed()}
 
 
 def drawing(settings: dict[str, Any]) -> ElementTree.Element:
