@@ -16,7 +16,18 @@ TAKERS: dict = {
         "requests",
         "exchange",
     ),
-    "release": ("ota", "release", "standing", "slots", "signed", "ed25519", "restart", "requests"),
+    "release": (
+        "ota",
+        "release",
+        "standing",
+        "progress",
+        "slots",
+        "signed",
+        "ed25519",
+        "restart",
+        "requests",
+        "exchange",
+    ),
 }
 """Purpose → the modules it takes; of the first `perform` is run."""
 
