@@ -1,16 +1,19 @@
 """Releases: published when somebody trusted has signed them, fetched by gateways, from any byte on."""
 
 import hashlib
+import random
 from base64 import b64encode
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from quart import Response
 
+from cloud.rollouts.rules import ReleaseRefused, keys_by_id, read_release
 from shared.releases import ReleaseBundle
 from shared.signed import Purpose
 from tests.cloud.conftest import JSON, World
-from tests.fakes.release_key import FILES, KEY, STRANGER, signed_release
+from tests.fakes.release_key import FILES, KEY, PUBLIC, STRANGER, signed_release
 
 
 async def publish(world: World, bundle: ReleaseBundle) -> Response:
@@ -67,6 +70,19 @@ async def test_what_nobody_vouches_for_is_refused(world: World, what: str) -> No
     told = await answer.get_json()
     assert (answer.status_code, told["code"], told["errors"][0]["path"]) == (422, "validation_failed", "signed")
     assert await world.rows("SELECT 1 FROM releases UNION ALL SELECT 1 FROM release_files") == []
+
+
+@pytest.mark.criterion("8.5")
+def test_no_touched_byte_and_no_cut_passes() -> None:
+    """R16 where a release comes to the cloud: a random bit of each byte, and each shorter text."""
+    bundle, dice = signed_release(files={"app.mpy": b"app", "boot.mpy": b"boot"}).to_line(), random.Random(16)
+    keys = keys_by_id([PUBLIC])
+    for place in range(len(bundle)):
+        touched = bytearray(bundle)
+        touched[place] ^= 1 << dice.randrange(8)
+        for mutant in (bytes(touched), bundle[:place]):
+            with pytest.raises((ValidationError, ReleaseRefused)):
+                read_release(ReleaseBundle.model_validate_json(mutant), keys)
 
 
 async def test_a_text_that_is_no_manifest_is_refused(world: World) -> None:

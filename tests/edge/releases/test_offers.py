@@ -3,17 +3,20 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
 
 from edge.clock import new_id
-from edge.releases.rules import MAX_FAILURES
-from edge.releases.sweep import OFFER_S, RETRY_S
+from edge.database import Database, Transaction
+from edge.mqtt import Message
+from edge.releases.rules import MAX_FAILURES, keys_by_id
+from edge.releases.service import ReleaseService
+from edge.releases.sweep import OFFER_S, RETRY_S, ReleaseSweep
 from shared.contract import Rail
 from shared.orders import OrderState
 from shared.releases import (
@@ -27,11 +30,12 @@ from shared.releases import (
 )
 from shared.releases import FirmwareState as State
 from shared.topics import Channel, Topic
-from tests.fakes.release_key import FILES, STRANGER, signed_release
+from tests.fakes.release_key import FILES, PUBLIC, STRANGER, signed_release
 from tests.fakes.restarted_site import restarted, stop
 from tests.fakes.site import Site, running_site
 from tests.fakes.until import until
 
+T = TypeVar("T")
 BUNDLE = signed_release("1.1.0")
 DIGEST = hashlib.sha256(BUNDLE.signed.to_line()).hexdigest()
 
@@ -335,3 +339,42 @@ async def test_all_of_it_outlives_a_restart(site: Site) -> None:
     row = await site.database.read(lambda tx: tx.one("SELECT failures FROM release_assignments"))
     assert row is not None
     assert row["failures"] == 1
+
+
+class FullDisk(Database):
+    """A ledger that has no room for another promise."""
+
+    def __init__(self, ledger: Database) -> None:
+        self._ledger = ledger
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        return await self._ledger.read(work)
+
+    async def unit(self, name: str, work: Callable[[Transaction], T]) -> T:
+        return await self._ledger.unit(name, work)
+
+    def has_room(self) -> bool:
+        return False
+
+
+async def test_a_disk_that_is_nearly_full_is_left_to_the_sales(site: Site) -> None:
+    await stop(site)
+    site.log_in()
+    hello = str(Topic(site.machine_id, site.device_id, Channel.HELLO))
+    await site.routes.handle(Message(hello, site.device.hello_line(), site.clock.monotonic()))
+    await tell(site)
+    await assign(site)
+    assert len(await releases_over(FullDisk(site.database), site).missing()) == 0
+    await arrive(site)
+    for database, count in ((FullDisk(site.database), 0), (site.database, 1)):
+        releases = releases_over(database, site)
+        parts = (releases, site.orders, site.dispenses, site.parcels)
+        sweep = ReleaseSweep(database, *parts, site.links, site.clock, site.watch, sweep_s=0.05)
+        sweeping = asyncio.create_task(sweep.run(), name="releases")
+        await quiet(site)
+        assert len(offers(site)) == count
+        sweeping.cancel()
+
+
+def releases_over(database: Database, site: Site) -> ReleaseService:
+    return ReleaseService(database, site.parcels, site.shelf, site.outbox, site.clock, keys_by_id([PUBLIC]))

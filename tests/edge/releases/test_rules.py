@@ -1,5 +1,6 @@
 """Whom the gateway believes a release, and when a device is offered one."""
 
+import random
 from datetime import UTC, datetime
 
 import pytest
@@ -40,6 +41,18 @@ def signed_by_hand(text: str, purpose: Purpose = Purpose.RELEASE) -> SignedText:
 def test_nothing_else_is(document: bytes) -> None:
     with pytest.raises(NotBelieved):
         believe(document, KEYS)
+
+
+@pytest.mark.criterion("8.5")
+def test_no_touched_byte_and_no_cut_passes() -> None:
+    """R16 where a release comes to the gateway: a random bit of each byte, and each shorter text."""
+    document, dice = GOOD.to_line(), random.Random(16)
+    for place in range(len(document)):
+        touched = bytearray(document)
+        touched[place] ^= 1 << dice.randrange(8)
+        for mutant in (bytes(touched), document[:place]):
+            with pytest.raises(NotBelieved):
+                believe(mutant, KEYS)
 
 
 def test_without_keys_nobody_is_believed() -> None:
