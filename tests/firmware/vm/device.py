@@ -38,6 +38,16 @@ def compile_firmware(flash: Path) -> None:
     lay_down(flash, compile_app(), version_of())
 
 
+def _pool_bytes(names: int) -> int:
+    """What MicroPython keeps so many names in: pools of 20, 40, 80 … of them, 7 bytes for each (py/qstr.c)."""
+    size, bytes_taken = 20, 0
+    while names > 0:
+        names -= size
+        bytes_taken += 7 * size
+        size *= 2
+    return bytes_taken
+
+
 class VmDevice:
     """The device of `folder`, off at first, with the compiled `app` on its flash, which outlives each VM."""
 
@@ -124,6 +134,18 @@ class VmDevice:
         self._tell("heap")
         await until(lambda: len(self.said("heap")) > count, STOP_S)
         return int(self.said("heap")[-1]["bytes"])
+
+    async def own_heap(self) -> int:
+        """The bytes on the VM's heap that are the firmware's: what is live now without what the stand-ins hold.
+
+        MicroPython keeps every name for ever, in pools that double. On the ESP32 the stand-ins' names are in ROM; here
+        they fill the pools first. So the pools are counted as large as the firmware's own names need them.
+        """
+        await self.heap()
+        boots = [told for told in self.said("heap") if not told["modules"]]
+        before, now = boots[-1], self.said("heap")[-1]
+        pools = _pool_bytes(now["names"]) - _pool_bytes(before["names"]) - _pool_bytes(now["names"] - before["names"])
+        return int(now["bytes"] - before["bytes"] - pools)
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """The lines of the serial log that tell of this event, of all boots."""

@@ -25,7 +25,13 @@ process.on("uncaughtException", (error) => {
   say(error.stack);
   end(ENDED);
 });
-const mp = await loadMicroPython({ heapsize: HEAP_BYTES, stdout: say, stderr: say, linebuffer: true });
+/** How many names MicroPython has made so far: that it only prints. */
+let names = 0;
+function hear(line) {
+  if (line.startsWith("qstr pool:")) names = Number(/n_qstr=(\d+)/.exec(line)[1]);
+  else say(line);
+}
+const mp = await loadMicroPython({ heapsize: HEAP_BYTES, stdout: hear, stderr: say, linebuffer: true });
 const powerOff = () => end("SIGKILL");
 const flash = new Flash(mp.FS, folder, powerOff);
 const gpio = new Gpio();
@@ -46,7 +52,8 @@ function tellHeap() {
   mp.runPython("import gc; gc.collect()");
   mp.runPython("bytes = gc.mem_alloc(); import json, sys");
   mp.runPython("modules = [name[8:] for name in sys.modules if name.startswith('vending.')]");
-  mp.runPython("print(json.dumps({'event': 'heap', 'bytes': bytes, 'modules': modules}))");
+  mp.runPython("import micropython; micropython.qstr_info()");
+  mp.runPython(`print(json.dumps({'event': 'heap', 'bytes': bytes, 'names': ${names}, 'modules': modules}))`);
 }
 
 function obey(line) {
