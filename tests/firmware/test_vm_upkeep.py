@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -76,6 +77,11 @@ def assign(site: VmSite, version: int, **changed: Any) -> str:
     return hashlib.sha256(signed.to_line()).hexdigest()
 
 
+def failed(site: VmSite, times: int) -> bool:
+    """Whether the link has failed so often."""
+    return len(site.device.said("link_failed")) >= times
+
+
 def running(site: VmSite) -> dict[str, Any]:
     """What settings.json on the flash says."""
     found: dict[str, Any] = json.loads(json.loads((site.device.flash / "settings.json").read_bytes())["text"])
@@ -124,7 +130,7 @@ async def test_settings_without_a_link_are_given_up_across_power_cuts(site: VmSi
     assert await site.device.ended(60) == RESTARTED
     for failures in (1, 2):
         await site.device.power_on()
-        await until(lambda failures=failures: len(site.device.said("link_failed")) >= failures, 20)
+        await until(partial(failed, site, failures), 20)
         await site.device.power_off()
     await site.device.power_on()
     await site.until_online()
