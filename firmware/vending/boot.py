@@ -5,10 +5,13 @@ import time
 from . import SettingsError
 from .borrowed import borrow, give_back
 from .flash import Flash
-from .log import alarm
+from .log import alarm, warn
 
 BOOT_ONLY = ("trial", "exchange", "settings_file", "signed", "settings", "checks", "wiring", "pins", "drivers", "board")
 """Modules that nobody needs once the board is put together. What is imported is in RAM: all that they are is 24 kB."""
+LAST_ERROR = "last_error"
+EXPECTED = ("power_on", "software", "deep_sleep")
+"""Causes of a reset that need no word in the log."""
 BOARD_RETRY_S = 5
 TRIAL_TRIES = 12
 """A board that is silent for a minute has not got the settings that it needs."""
@@ -16,7 +19,8 @@ TRIAL_TRIES = 12
 
 def start() -> None:
     """For ever, or until a hand at the serial line ends it. A board without usable settings asks for others."""
-    made = make_device(Flash("."))
+    flash = Flash(".")
+    made = make_device(flash)
     if made is None:
         return
     device, board, run_safely = made
@@ -25,6 +29,7 @@ def start() -> None:
         run_safely(device.run(), board)
     except Exception as error:
         alarm("device_failed", error=repr(error))
+        remember(flash, repr(error))
         board.restart()
         raise
 
@@ -34,6 +39,7 @@ def make_device(flash: Flash) -> "tuple | None":
 
     Whatever goes wrong with settings on trial, the board goes back to the old ones and boots again.
     """
+    tell_last_error(flash)
     offered = borrow("trial").choose(flash) if flash.has("settings.trial") else None
     try:
         wired = borrow("settings_file").load(flash, offered)
@@ -41,6 +47,8 @@ def make_device(flash: Flash) -> "tuple | None":
         from .app import Device, run_safely
 
         board = make_board(wired, offered is not None)
+        if board.reset_cause() not in EXPECTED:
+            warn("reset", cause=board.reset_cause())
         give_back(*BOOT_ONLY)
         device = Device(wired, board, flash, on_trial=offered is not None)
     except Exception as error:
@@ -54,6 +62,21 @@ def make_device(flash: Flash) -> "tuple | None":
         borrow("setup_board").run(flash, str(error))
         return None
     return device, board, run_safely
+
+
+def remember(flash: Flash, error: str) -> None:
+    """What ends this boot, for the next one to tell: the log is gone with the RAM."""
+    try:
+        flash.replace(LAST_ERROR, error.encode())
+    except OSError:
+        alarm("error_not_kept")
+
+
+def tell_last_error(flash: Flash) -> None:
+    """Once."""
+    if flash.has(LAST_ERROR):
+        alarm("device_had_failed", error=str(flash.read(LAST_ERROR), "utf-8"))
+        flash.remove(LAST_ERROR)
 
 
 def make_board(wired, on_trial: bool):

@@ -12,11 +12,13 @@ from edge.site_ca import SiteCa
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
 from firmware.vending.app import run_safely
+from firmware.vending.boot import tell_last_error
 from firmware.vending.clock import Clock
 from firmware.vending.dispenser import Dispenser
 from firmware.vending.flash import Flash
 from firmware.vending.health import Health
 from firmware.vending.journal import Journal
+from firmware.vending.log import kept
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
 from firmware.vending.vigil import Vigil
@@ -59,6 +61,17 @@ SAFE = [pin(25, 0), pin(26, 0)]
 def test_an_error_nobody_expected_switches_every_motor_off_and_restarts_the_board(tmp_path: Path) -> None:
     told = pins_and_resets(tmp_path, "MemoryError")
     assert told == [*MID_TURN, *SAFE, {"event": "device_failed", "error": "MemoryError()"}, {"event": "reset"}]
+
+
+def test_the_next_boot_tells_what_the_last_one_died_of_once(tmp_path: Path) -> None:
+    pins_and_resets(tmp_path, "MemoryError")
+    flash = Flash(str(tmp_path))
+    for expected in (["device_had_failed"], []):
+        kept.take("")
+        tell_last_error(flash)
+        told = [json.loads(line)["lines"] for line in kept.take("")]
+        assert [line["event"] for lines in told for line in lines] == expected
+        assert all("MemoryError" in line["fields"] for lines in told for line in lines)
 
 
 def test_a_hand_at_the_serial_line_finds_the_motors_off_and_the_board_not_restarted(tmp_path: Path) -> None:
