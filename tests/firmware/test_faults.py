@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.vending.hardware import SIGNALS
-from firmware.vending.panel import STEPS, Panel
+from firmware.vending.panel import _PATTERNS, STEPS, Panel
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 GUIDE = (FIRMWARE / "FAULTS.md").read_text()
@@ -74,7 +73,7 @@ class Lamp:
 
 def test_every_signal_is_shown_as_it_looks_and_sounds() -> None:
     expected = []
-    for kind in SIGNALS:
+    for kind in _PATTERNS:
         light, sound = Lamp(), Lamp()
         panel = Panel(light, sound, Lamp())
         panel.show(kind)
