@@ -17,6 +17,7 @@ import structlog
 from edge.backup import Backup
 from edge.broker import EmbeddedBroker
 from edge.catalog.service import CatalogService
+from edge.climate.service import ClimateService
 from edge.clock import Clock
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService
@@ -107,6 +108,7 @@ class Gateway:
         database, outbox, links, clock, watch = self.database, self.outbox, self.links, self.clock, self.watch
         self.catalog = CatalogService(clock)
         self.inventory = InventoryService(database, outbox)
+        self.climate = ClimateService(database, self.inventory, outbox)
         self.devices = DeviceService(database, links, outbox, self.telemetry, clock, watch)
         self.time_sweep = TimeSweep(links, clock, watch)
         self.conductor = Conductor(database, links, clock, watch, self.failpoints)
@@ -120,14 +122,14 @@ class Gateway:
         self.order_recall = OrderRecall(self.orders, self.catalog, self.devices, self.payments)
         self.shelf = Shelf(self.settings.state_dir / "parcels")
         self.parcels = ParcelService(database, links, self.shelf, watch)
-        self.upkeep = UpkeepService(database, self.devices, self.parcels, outbox, clock)
+        self.upkeep = UpkeepService(database, self.devices, self.climate, self.parcels, outbox, clock)
         self.upkeep_sweep = UpkeepSweep(database, self.upkeep, self.orders, self.parcels, links, clock, watch)
         keys = keys_by_id(self.settings.release_keys)
         self.releases = ReleaseService(database, self.parcels, self.shelf, outbox, clock, keys)
         offering = (self.releases, self.orders, self.dispenses, self.parcels)
         self.release_sweep = ReleaseSweep(database, *offering, links, clock, watch)
         heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.parcels)
-        self.routes = MqttRoutes(self.mqtt, *heard_by, self.upkeep, self.releases, self.links)
+        self.routes = MqttRoutes(self.mqtt, *heard_by, self.upkeep, self.releases, self.climate, self.links)
 
     def _build_guard(self) -> None:
         self.guard = Guard(

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from edge.climate.service import ClimateService
 from edge.devices.service import DeviceService
 from edge.dispensing.service import DispenseService
 from edge.errors import LarderError
@@ -21,6 +22,7 @@ from edge.upkeep.service import UpkeepService
 from shared import devices as wire
 from shared import topics
 from shared import upkeep as care
+from shared.climate import ZoneReport
 from shared.parcels import Ask
 from shared.releases import FirmwareReport
 from shared.topics import Channel, Topic
@@ -52,14 +54,18 @@ class MqttRoutes:
         parcels: ParcelService,
         upkeep: UpkeepService,
         releases: ReleaseService,
+        climate: ClimateService,
         links: Links,
     ) -> None:
         self._mqtt = mqtt
+        self._devices = devices
+        self._climate = climate
         self._links = links
         self._routes = {
             Channel.CLAIM: Route(wire.Claim, devices.claim),
             Channel.HELLO: Route(wire.Hello, dispenses.hello, of_link=True),
-            Channel.HEARTBEAT: Route(wire.Heartbeat, devices.heartbeat, of_link=True),
+            Channel.HEARTBEAT: Route(wire.Heartbeat, self._heartbeat, of_link=True),
+            Channel.SENSOR: Route(ZoneReport, climate.report, of_link=True),
             Channel.STATE: Route(wire.VendAnswer, dispenses.answer),
             Channel.DROP: Route(wire.Drop, dispenses.record_drop),
             Channel.OUTCOME: Route(wire.VendReport, orders.record_outcome),
@@ -71,6 +77,10 @@ class MqttRoutes:
             Channel.ASK: Route(Ask, parcels.ask, of_link=True),
             Channel.OTA: Route(FirmwareReport, releases.report, of_link=True),
         }
+
+    async def _heartbeat(self, topic: Topic, heartbeat: wire.Heartbeat) -> None:
+        await self._devices.heartbeat(topic, heartbeat)
+        await self._climate.hear_zones(topic, heartbeat)
 
     async def run(self) -> None:
         """Handle messages for ever. One that cannot be read or handled costs one log line and nothing else."""

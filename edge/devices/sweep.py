@@ -39,7 +39,7 @@ class TimeSweep:
                     continue
 
     def tell(self) -> None:
-        """Tell each device that has not heard it over its connection, or not for an hour; what is lost is not missed."""
+        """Tell each device that has not heard it over its connection, or not for an hour. A lost one is not missed."""
         if self._clock.quality is not ClockQuality.SYNCED:
             return
         now = self._clock.monotonic()

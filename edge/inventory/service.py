@@ -23,13 +23,15 @@ class Level:
     reserved: int
     available: int
     suspect: bool
+    locked: bool
+    """Its zone was too warm."""
 
 
 def state_of(level: Level | None, *, online: bool) -> SlotState:
     """Whether a customer may choose the slot with this stock, if it has any; online: so is the device that turns it."""
     if level is None:
-        return rules.slot_state(0, suspect=False, online=online)
-    return rules.slot_state(level.available, suspect=level.suspect, online=online)
+        return rules.slot_state(0, suspect=False, locked=False, online=online)
+    return rules.slot_state(level.available, suspect=level.suspect, locked=level.locked, online=online)
 
 
 def stock_key(machine_id: UUID) -> str:
@@ -49,12 +51,15 @@ class InventoryService:
         levels = {}
         for row in store.levels(tx, machine_id):
             units = rules.available(row["on_hand"], row["reserved"], sensed_empty=bool(row["sensed_empty"]))
-            levels[row["slot"]] = Level(row["slot"], row["on_hand"], row["reserved"], units, bool(row["suspect"]))
+            flags = bool(row["suspect"]), bool(row["locked"])
+            levels[row["slot"]] = Level(row["slot"], row["on_hand"], row["reserved"], units, *flags)
         return levels
 
     def reserve(self, tx: Transaction, machine_id: UUID, slot: str, quantity: int) -> None:
-        """Keep units for an order. Raises Refused (sold_out, slot_suspect)."""
+        """Keep units for an order. Raises Refused (sold_out, slot_suspect, slot_locked)."""
         row = store.level(tx, machine_id, slot)
+        if row is not None and row["locked"]:
+            raise Refused(Code.SLOT_LOCKED, f"Slot {slot} was too warm. Nothing is sold from it.")
         if row is not None and row["suspect"]:
             raise Refused(Code.SLOT_SUSPECT, f"Slot {slot} is out of service until a technician has looked at it.")
         sensed_empty = row is not None and bool(row["sensed_empty"])
@@ -90,6 +95,11 @@ class InventoryService:
         if store.set_suspect(tx, machine_id, slot, suspect=True):
             self._outbox.append(tx, SlotSuspected(machine_id=machine_id, slot=slot, vend_id=vend_id))
             tx.touch(stock_key(machine_id))
+
+    def lock(self, tx: Transaction, machine_id: UUID, slots: frozenset[str]) -> None:
+        """These slots of the machine, and no others, lie in a zone that was too warm."""
+        store.set_locked(tx, machine_id, slots)
+        tx.touch(stock_key(machine_id))
 
     def apply_instruction(self, tx: Transaction, change: StockInstruction) -> None:
         """Carry out a stock movement the cloud asks for, once for a movement id."""

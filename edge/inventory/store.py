@@ -64,3 +64,11 @@ def set_sensed_empty(tx: Transaction, machine_id: UUID, slot: str, *, empty: boo
         add_slot(tx, machine_id, slot)
     sql = "UPDATE stock SET sensed_empty = ?3 WHERE machine_id = ?1 AND slot = ?2 AND sensed_empty != ?3"
     return tx.run(sql, str(machine_id), slot, empty) > 0
+
+
+def set_locked(tx: Transaction, machine_id: UUID, slots: frozenset[str]) -> None:
+    """Lock these slots, also those that have yet to get their stock, and no others."""
+    for slot in slots:
+        add_slot(tx, machine_id, slot)
+    marks = ", ".join("?" * len(slots))
+    tx.run(f"UPDATE stock SET locked = slot IN ({marks}) WHERE machine_id = ?", *sorted(slots), str(machine_id))  # noqa: S608 - marks only

@@ -77,8 +77,8 @@ class OrderService:
 
         Stock is reserved and prices are frozen before this returns; what needs no money is on its way to the device.
         At a cash machine it cancels what was ordered before and is not paid for.
-        Raises Refused (price_changed, sold_out, slot_suspect, unknown_machine, unknown_slot, out_of_service,
-        idempotency_key_reused) and Unavailable (machine_offline, storage_full).
+        Raises Refused (price_changed, sold_out, slot_suspect, slot_locked, unknown_machine, unknown_slot,
+        out_of_service, idempotency_key_reused) and Unavailable (machine_offline, storage_full).
         """
         digest = hashlib.sha256(wish.to_line()).hexdigest()
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from edge.climate.service import ClimateService
 from edge.clock import Clock
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService
@@ -44,10 +45,17 @@ class UpkeepService:
     """What is asked of devices, until it is known what became of it."""
 
     def __init__(
-        self, database: Database, devices: DeviceService, parcels: ParcelService, outbox: Outbox, clock: Clock
+        self,
+        database: Database,
+        devices: DeviceService,
+        climate: ClimateService,
+        parcels: ParcelService,
+        outbox: Outbox,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._devices = devices
+        self._climate = climate
         self._parcels = parcels
         self._outbox = outbox
         self._clock = clock
@@ -55,6 +63,8 @@ class UpkeepService:
     def apply_instruction(self, tx: Transaction, wish: DeviceInstruction) -> None:
         """Take what a person asks of a device. One that is known, or has ended, changes nothing."""
         if store.add_instruction(tx, wish):
+            if wish.action is Action.RELEASE_ZONE and wish.zone is not None:
+                self._climate.release(tx, wish.device_id, wish.zone, wish.asked_by)
             log.info("instruction_taken", **_ids(wish), action=wish.action, asked_by=wish.asked_by)
             tx.touch(UPKEEP_KEY)
 

@@ -73,6 +73,14 @@ GOOD: dict[Channel, dict[str, Any]] = {
         "currency": "INR",
     },
     Channel.STOCK: {"v": 1, "boot_id": str(BOOT_ID), "slot": "A1", "empty": True},
+    Channel.SENSOR: {
+        "v": 1,
+        "boot_id": str(BOOT_ID),
+        "zone": "top",
+        "condition": "locked",
+        "centi_celsius": None,
+        "slots": ["A1"],
+    },
     Channel.LOG: {
         "v": 1,
         "boot_id": str(BOOT_ID),
@@ -205,7 +213,7 @@ async def test_messages_of_a_device_nobody_knows_change_nothing_that_is_sold(sit
     stranger = {channel: str(Topic(site.machine_id, uuid4(), channel)) for channel in GOOD}
     kept = ("devices", "dispenses", "orders", "vends", "stock ", "stock_movements")
     before = [row for row in await contents(site) if row.startswith(kept)]
-    for channel in GOOD.keys() - {Channel.STOCK}:
+    for channel in GOOD.keys() - {Channel.STOCK, Channel.SENSOR}:
         await say(site, stranger[channel], json.dumps(GOOD[channel]).encode())
     assert [row for row in await contents(site) if row.startswith(kept)] == before
 
@@ -277,7 +285,7 @@ async def test_without_room_nothing_is_acknowledged_and_one_line_says_why(site: 
     full = FullDatabase(tmp_path / "full", Watch(), Failpoints())
     payments = PaymentService(full, CatalogService(Clock()), Outbox(Clock()), links, Failpoints())
     heard_by = (site.devices, site.dispenses, site.inventory, payments, site.orders, site.parcels, site.upkeep)
-    routes = MqttRoutes(mqtt, *heard_by, site.releases, links)
+    routes = MqttRoutes(mqtt, *heard_by, site.releases, site.climate, links)
     with capture_logs() as lines:
         payload = json.dumps(GOOD[Channel.CREDIT]).encode()
         await routes.handle(Message(topic_of(site, Channel.CREDIT), payload, 0.0))

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from edge.access import Identity, IdentityKind
 from edge.catalog.service import CatalogService
+from edge.climate.service import ClimateService
 from edge.clock import Clock, new_id
 from edge.database import Database
 from edge.devices.service import DeviceService
@@ -88,6 +89,7 @@ class Site:
         self.links = Links(mqtt, clock, watch)
         self.catalog = CatalogService(clock)
         self.inventory = InventoryService(database, self.outbox)
+        self.climate = ClimateService(database, self.inventory, self.outbox)
         self.devices = DeviceService(database, self.links, self.outbox, TelemetryBuffer(), clock, watch)
         self.conductor = Conductor(database, self.links, clock, watch, failpoints)
         self.dispenses = DispenseService(database, self.devices, self.links, self.conductor, clock, watch, failpoints)
@@ -109,7 +111,7 @@ class Site:
         self.recall = RecallService(database, self.outbox, self.catalog, self.order_recall)
         self.shelf = Shelf(database.folder / "parcels")
         self.parcels = ParcelService(database, self.links, self.shelf, watch)
-        self.upkeep = UpkeepService(database, self.devices, self.parcels, self.outbox, clock)
+        self.upkeep = UpkeepService(database, self.devices, self.climate, self.parcels, self.outbox, clock)
         self.upkeep_sweep = UpkeepSweep(
             database, self.upkeep, self.orders, self.parcels, self.links, clock, watch, repeat_s=0.05
         )
@@ -118,7 +120,7 @@ class Site:
         offering = (self.releases, self.orders, self.dispenses, self.parcels)
         self.release_sweep = ReleaseSweep(database, *offering, self.links, clock, watch, sweep_s=0.05)
         services = (self.devices, self.dispenses, self.inventory, self.payments, self.orders)
-        heard_by = (*services, self.parcels, self.upkeep, self.releases)
+        heard_by = (*services, self.parcels, self.upkeep, self.releases, self.climate)
         self.routes = MqttRoutes(mqtt, *heard_by, self.links)
         self.device = FakeDevice(self.machine_id, self.device_id, self._from_device, SLOTS)
         self._messages: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()

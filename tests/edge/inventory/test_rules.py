@@ -16,15 +16,17 @@ def test_never_more_than_is_there_and_never_below_nothing(on_hand: int, reserved
 
 
 @pytest.mark.parametrize(
-    ("units", "suspect", "online", "state"),
+    ("units", "suspect", "locked", "online", "state"),
     [
-        (3, False, True, SlotState.OK),
-        (0, False, True, SlotState.SOLD_OUT),
-        (3, True, True, SlotState.SUSPECT),
-        (0, True, True, SlotState.SUSPECT),
-        (3, False, False, SlotState.OFFLINE),
-        (0, True, False, SlotState.OFFLINE),
+        (3, False, False, True, SlotState.OK),
+        (0, False, False, True, SlotState.SOLD_OUT),
+        (3, True, False, True, SlotState.SUSPECT),
+        (0, True, False, True, SlotState.SUSPECT),
+        (3, False, True, True, SlotState.LOCKED),
+        (0, True, True, True, SlotState.LOCKED),
+        (3, False, True, False, SlotState.OFFLINE),
+        (0, True, False, False, SlotState.OFFLINE),
     ],
 )
-def test_the_first_reason_not_to_sell(units: int, suspect: bool, online: bool, state: SlotState) -> None:
-    assert slot_state(units, suspect=suspect, online=online) is state
+def test_the_first_reason_not_to_sell(units: int, suspect: bool, locked: bool, online: bool, state: SlotState) -> None:
+    assert slot_state(units, suspect=suspect, locked=locked, online=online) is state

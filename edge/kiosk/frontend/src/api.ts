@@ -16,7 +16,7 @@ export interface Slot {
   name: string;
   price_minor: number;
   available: number;
-  state: "ok" | "sold_out" | "suspect" | "offline";
+  state: "ok" | "sold_out" | "suspect" | "locked" | "offline";
 }
 
 export interface Catalogue {

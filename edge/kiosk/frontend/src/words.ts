@@ -6,11 +6,12 @@ import { amount } from "./money";
 /** Why a slot cannot be chosen, or null if it can. */
 export function slotText(slot: Slot): string | null {
   if (slot.state === "ok") return slot.available > 0 ? null : "Sold out";
-  return { sold_out: "Sold out", suspect: "Out of service", offline: "Not available now" }[slot.state];
+  return { sold_out: "Sold out", suspect: "Out of service", locked: "Was too warm", offline: "Not available now" }[slot.state];
 }
 
 const REFUSALS: Record<string, string> = {
   sold_out: "Somebody was faster: that is sold out now. Please choose again.",
+  slot_locked: "That one was too warm and is not sold. Please choose something else.",
   slot_suspect: "That one is out of service. Please choose something else.",
   price_changed: "The prices have just changed. Please look again.",
   machine_offline: "The machine cannot dispense right now. Nothing was taken. Please try again in a moment.",

@@ -1,0 +1,160 @@
+"""Zones at the gateway: the device's word is kept, told once, and nothing is sold from what is locked."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.clock import new_id
+from edge.errors import Refused
+from edge.inventory.service import state_of
+from shared.catalog import SlotState
+from shared.climate import ZoneCondition, ZoneReport
+from shared.contract import Rail
+from shared.devices import Heartbeat
+from shared.errors import Code
+from shared.orders import OrderState, VendOutcome
+from shared.topics import Channel, Topic
+from shared.upkeep import Action, DeviceInstruction
+from tests.fakes.restarted_site import restarted, stop
+from tests.fakes.site import PRICE_MINOR, Site, running_site
+
+BOOT = new_id()
+COLD, WARM, LOCKED = ZoneCondition.COLD, ZoneCondition.WARM, ZoneCondition.LOCKED
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(tmp_path) as site:
+        yield site
+
+
+def topic(site: Site, channel: Channel = Channel.SENSOR) -> Topic:
+    return Topic(site.machine_id, site.device_id, channel)
+
+
+async def tell(site: Site, condition: ZoneCondition, zone: str = "top", slots: tuple[str, ...] = ("A1", "A2")) -> None:
+    """The device says how its zone is."""
+    report = ZoneReport(boot_id=BOOT, zone=zone, condition=condition, centi_celsius=900, slots=slots)
+    await site.climate.report(topic(site), report)
+
+
+async def facts(site: Site) -> list[tuple[Any, ...]]:
+    """What the cloud is told of zones."""
+    told = [fact.body for fact in await site.facts()]
+    return [
+        (body.event, body.zone, body.slots if body.event == "zone_locked" else body.released_by)
+        for body in told
+        if body.event in ("zone_locked", "zone_released")
+    ]
+
+
+async def states(site: Site) -> dict[str, SlotState]:
+    """What a kiosk shows of each slot."""
+    levels = await site.database.read(lambda tx: site.inventory.levels(tx, site.machine_id))
+    return {slot: state_of(level, online=True) for slot, level in levels.items()}
+
+
+def wish(site: Site, zone: str = "top") -> DeviceInstruction:
+    """A person asks for a release."""
+    return DeviceInstruction(
+        request_id=new_id(),
+        device_id=site.device_id,
+        machine_id=site.machine_id,
+        action=Action.RELEASE_ZONE,
+        zone=zone,
+        asked_by="Asha",
+        expires_at=site.clock.now() + timedelta(hours=1),
+    )
+
+
+@pytest.mark.criterion("8.6")
+async def test_a_lock_and_its_release_are_told_once_each_however_often_the_device_repeats_itself(site: Site) -> None:
+    for condition in (COLD, WARM, LOCKED, LOCKED, LOCKED):
+        await tell(site, condition)
+    assert await facts(site) == [("zone_locked", "top", ("A1", "A2"))]
+    for condition in (WARM, COLD):
+        await tell(site, condition)
+    assert (await facts(site))[1:] == [("zone_released", "top", None)]
+
+
+async def test_who_asked_for_a_release_is_told_with_it(site: Site) -> None:
+    await tell(site, LOCKED)
+    await site.database.unit("test.ask", lambda tx: site.upkeep.apply_instruction(tx, wish(site)))
+    await tell(site, LOCKED)
+    await tell(site, COLD)
+    assert (await facts(site))[1:] == [("zone_released", "top", "Asha")]
+
+
+async def test_who_asked_while_nothing_was_locked_has_released_nothing_later(site: Site) -> None:
+    await tell(site, COLD)
+    await site.database.unit("test.ask", lambda tx: site.upkeep.apply_instruction(tx, wish(site)))
+    await tell(site, LOCKED)
+    await tell(site, COLD)
+    assert (await facts(site))[1:] == [("zone_released", "top", None)]
+
+
+async def test_nothing_is_sold_from_a_locked_zone_and_all_else_is(site: Site) -> None:
+    await site.connect()
+    await site.settle()
+    await tell(site, LOCKED)
+    assert await states(site) == {"A1": SlotState.LOCKED, "A2": SlotState.LOCKED, "A3": SlotState.OK}
+    with pytest.raises(Refused) as refused:
+        await site.order("A1")
+    assert refused.value.code is Code.SLOT_LOCKED
+    order = await site.order("A3")
+    await site.until_state(order.order_id, OrderState.SETTLED)
+    await tell(site, COLD)
+    assert set((await states(site)).values()) == {SlotState.OK}
+
+
+async def test_a_slot_of_two_zones_is_sold_when_neither_is_locked(site: Site) -> None:
+    await tell(site, LOCKED, "top", ("A1", "A2"))
+    await tell(site, LOCKED, "bottom", ("A2", "A3"))
+    await tell(site, COLD, "top", ("A1", "A2"))
+    assert await states(site) == {"A1": SlotState.OK, "A2": SlotState.LOCKED, "A3": SlotState.LOCKED}
+
+
+async def test_a_slot_without_stock_is_locked_too(site: Site) -> None:
+    await tell(site, LOCKED, slots=("B1",))
+    assert (await states(site))["B1"] is SlotState.LOCKED
+
+
+@pytest.mark.criterion("8.6")
+async def test_a_restart_forgets_no_lock(site: Site) -> None:
+    await tell(site, LOCKED)
+    await stop(site)
+    async with restarted(site) as again:
+        assert (await states(again))["A1"] is SlotState.LOCKED
+        await tell(again, LOCKED)
+        assert len(await facts(again)) == 1
+
+
+async def test_a_zone_that_the_device_has_no_more_locks_nothing(site: Site) -> None:
+    await tell(site, LOCKED)
+    beat = Heartbeat(boot_id=BOOT, nonce="0" * 16, uptime_s=1, centi_celsius={"top": 400})
+    await site.climate.hear_zones(topic(site), beat)
+    assert (await states(site))["A1"] is SlotState.LOCKED
+    renamed = beat.model_copy(update={"centi_celsius": {"cabinet": 400}})
+    await site.climate.hear_zones(topic(site), renamed)
+    assert (await states(site))["A1"] is SlotState.OK
+    assert (await facts(site))[1:] == [("zone_released", "top", None)]
+
+
+@pytest.mark.criterion("8.6")
+async def test_what_was_paid_for_is_given_back_when_the_device_refuses_a_locked_zone(tmp_path: Path) -> None:
+    async with running_site(tmp_path, Rail.CASH) as site:
+        site.device.locked.add("A1")
+        await site.connect()
+        await site.device.insert_coin(PRICE_MINOR)
+        await site.settle()
+        order = await site.order("A1")
+        await site.until(order.order_id, lambda view: view.state is OrderState.DISPENSING)
+        site.clock.step(11)
+        ended = await site.until_state(order.order_id, OrderState.SETTLED)
+        assert [vend.outcome for vend in ended.vends] == [VendOutcome.CANCELLED]
+        assert ended.given_back_minor == PRICE_MINOR == await site.credit()
+        assert site.device.starts.total() == 0
+        assert await site.stock("A1") == 10
