@@ -30,6 +30,9 @@ UP_CHANNELS = [
     "stock",
     "log",
     "ota",
+    "ask",
+    "answer",
+    "settings",
     "offline",
 ]
 
