@@ -105,3 +105,14 @@ def test_a_key_signs_what_a_sealed_board_is_to_run(tmp_path: Path) -> None:
             ran += 1
     assert ran == 4
     assert (tmp_path / "micropython-signed.bin").stat().st_size == 2 * SECTOR
+
+
+def test_the_guide_names_the_fuses_as_the_tool_does(tmp_path: Path) -> None:
+    """On virtual eFuses: those of a chip that nobody has sealed yet."""
+    run = [str(Path(sys.executable).parent / "espefuse"), "--chip", "esp32", "--virt"]
+    run += ["--path-efuse-file", str(tmp_path / "fuses"), "summary"]
+    told = subprocess.run(run, capture_output=True, text=True, timeout=30, check=True).stdout
+    guide = (PRODUCTION / "README.md").read_text()
+    for fuse, fresh in (("FLASH_CRYPT_CNT", "0"), ("ABS_DONE_1", "False")):
+        assert f"`{fuse}` {fresh}" in guide
+        assert re.search(rf"^{fuse} .* = {fresh} R/W", told, re.MULTILINE)
