@@ -83,7 +83,7 @@ class Device:
         self.errands = errands = Errands(nonces, residents, ERRANDS)
         commands = Commands(journal, settings.slots, nonces, self.dispenser, till, errands)
         credentials = load_or_make(flash)
-        greetings: list = [self._tell_settings]
+        greetings: list = [self._tell_settings, self._tell_firmware]
         if climate is not None:
             residents["release_zone"] = climate.release
             greetings.append(climate.greet)
@@ -103,6 +103,9 @@ class Device:
         parts.extend([self.errands.run(self._parts), self.health.run()])
         if self._announcer is not None:
             parts.append(self._announcer.run())
+        if borrow("standing").is_due(self._flash):
+            parts.append(borrow("probation").prove(self._parts, self.link, self.vigil))
+        give_back("probation", "standing", "slots")
         if self._on_trial:
             parts.append(borrow("trial").prove(self._parts, self.link))
             give_back("trial", "exchange")
@@ -114,6 +117,11 @@ class Device:
         told = borrow("trial").report(self._flash, self._boot_id)
         give_back("trial", "exchange")
         return [(topics.SETTINGS, told)]
+
+    def _tell_firmware(self) -> list:
+        told = borrow("standing").report(self._parts)
+        give_back("standing", "slots")
+        return [(topics.OTA, told)]
 
     def _recover(self) -> None:
         homes = {slot: self._board.home(slot) for slot in self._settings.slots}

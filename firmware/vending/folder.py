@@ -46,7 +46,7 @@ class Folder:
             if not _is_there(path):
                 os.mkdir(path)
         own = Flash(self._path)
-        own.remove(slots.PROVEN)
+        own.remove("proven")
         names = {file.name for file in files}
         names.update([file.name + PART for file in files])
         for name in os.listdir(self._path + "/vending"):

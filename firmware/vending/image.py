@@ -3,7 +3,7 @@
 import hashlib
 import os
 
-from . import slots, standing
+from . import progress, slots
 from .messages import to_hex
 from .partitions import BLOCK_BYTES, Partitions
 from .release import File, Manifest, Refused
@@ -18,18 +18,18 @@ async def take(taking, text: bytes, manifest: Manifest, marker: dict) -> None:
     file = manifest.files[0]
     if file.size > partitions.size:
         raise Refused("larger than the partition")
-    slots.replace(taking.root + standing.IMAGE_RELEASE, text)
+    slots.replace(taking.root + progress.IMAGE_RELEASE, text)
     await _fetch(taking, partitions, file)
     # The image as it can be read, not as it was written.
     if to_hex((await _hashed(taking, partitions, file.size)).digest()) != file.sha256:
-        os.remove(taking.root + standing.IMAGE_PLACE)
+        os.remove(taking.root + progress.IMAGE_PLACE)
         raise Refused(file.name + " is not what was signed")
     trial = [partitions.idle, manifest.version]
     await taking.boot(slots.changed(marker, image_trial=trial), partitions.boot_idle)
 
 
 async def _fetch(taking, partitions: Partitions, file: File) -> None:
-    noted, place = standing.image_place(taking.root)
+    noted, place = progress.image_place(taking.root)
     place = min(place, file.size) if noted == file.sha256 else 0
     while place < file.size:
         if place // BLOCK_BYTES % NOTED_BLOCKS == 0:
@@ -47,7 +47,7 @@ async def _fetch(taking, partitions: Partitions, file: File) -> None:
 
 
 def _note(taking, file: File, place: int) -> None:
-    slots.replace(taking.root + standing.IMAGE_PLACE, (file.sha256 + " " + str(place)).encode())
+    slots.replace(taking.root + progress.IMAGE_PLACE, (file.sha256 + " " + str(place)).encode())
     taking.tell()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import binascii
 import hashlib
 
-from . import VERSION, ed25519, release, restart, rules, signed, slots, standing, topics
+from . import VERSION, ed25519, progress, release, restart, rules, signed, slots, standing, topics
 from .borrowed import borrow, give_back
 from .log import log, warn
 from .messages import to_hex
@@ -25,7 +25,7 @@ async def perform(parts, fields: dict) -> None:
     """The errand: to take the release that is offered, as far as that goes now."""
     root = parts.flash.folder + "/"
     marker = slots.read(root) or slots.FIRST
-    slot = slots.running()
+    slot = standing.running()
     if not _is_known(root, slot, marker, fields["digest"]):
         try:
             await Taking(parts, root, slot, fields["digest"], fields["size"]).run(marker)
@@ -44,7 +44,7 @@ def _is_known(root: str, slot: "str | None", marker: dict, digest: str) -> bool:
         return True
     if slot is not None and standing.digest_of(root + slot + "/" + standing.RELEASE) == digest:
         return True
-    return marker["offered"] == digest and marker["state"] == slots.VALID
+    return marker["offered"] == digest and marker["state"] == "valid"
 
 
 class Taking:
@@ -53,14 +53,14 @@ class Taking:
     def __init__(self, parts, root: str, slot: "str | None", digest: str, size: int) -> None:
         self._parts = parts
         self.root = root
-        self.idle = "" if slot is None else slots.other_than(slot)
+        self.idle = "" if slot is None else progress.other_than(slot)
         self._digest = digest
         self._size = size
 
     async def run(self, marker: dict) -> None:
         """To the restart. Raises Refused, NotTrusted, Unanswered, OSError."""
-        if marker["offered"] != self._digest or marker["state"] != slots.FETCHING:
-            marker = slots.changed(marker, state=slots.FETCHING, offered=self._digest, reason=None)
+        if marker["offered"] != self._digest or marker["state"] != "fetching":
+            marker = slots.changed(marker, state="fetching", offered=self._digest, reason=None)
             slots.write(marker, self.root)
             self._parts.reports.tell(topics.OTA, standing.report(self._parts))
         if not self.idle:
@@ -102,21 +102,21 @@ class Taking:
 
     async def boot(self, marker: dict, before=lambda: None) -> None:
         """Write the marker and boot by it, when nobody loses anything by that; `before` that. Raises Unanswered."""
-        self._parts.service.held = True
+        self._parts.errands.held = True
         try:
             rests = await restart.come_to_rest(self._parts) is None
             state = self._parts.journal.state
             if not rests or state.vends or state.credits:
                 raise Unanswered
-            slots.write(slots.changed(marker, state=slots.TRIAL, reason=None, tries=0), self.root)
+            slots.write(slots.changed(marker, state="trial", reason=None, tries=0), self.root)
             before()
             await restart.go(self._parts)
         finally:
-            self._parts.service.held = False
+            self._parts.errands.held = False
 
     async def _text(self) -> bytes:
         """The signed text, as it lies here of an earlier try or as it is fetched."""
-        for path in (self.root + self.idle + "/" + standing.RELEASE, self.root + standing.IMAGE_RELEASE):
+        for path in (self.root + self.idle + "/" + standing.RELEASE, self.root + progress.IMAGE_RELEASE):
             if standing.digest_of(path) == self._digest:
                 with open(path, "rb") as file:
                     return file.read()

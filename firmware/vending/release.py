@@ -4,7 +4,7 @@ import json
 from collections import namedtuple
 
 from .messages import is_hex
-from .slots import is_version, order_of
+from .slots import order_of
 
 BOARD = "esp32"
 APP, IMAGE = "app", "image"
@@ -64,6 +64,19 @@ def _file(given, kind: str) -> File:
     _require(_is_whole(given["size"], 1, MAX_BYTES[kind]), "a file's size")
     _require(is_hex(given["sha256"], 64), "a file's SHA-256")
     return File(name, given["size"], given["sha256"])
+
+
+def is_version(value: object) -> bool:
+    """Whether it is three numbers such as 1.4.0."""
+    if not isinstance(value, str):
+        return False
+    parts = value.split(".")
+    return len(parts) == 3 and all(_is_number(part) for part in parts)
+
+
+def _is_number(text: str) -> bool:
+    digits = 1 <= len(text) <= 5 and all(digit in "0123456789" for digit in text)
+    return digits and (text == "0" or text[0] != "0")
 
 
 def _is_whole(value: object, least: int, most: int) -> bool:

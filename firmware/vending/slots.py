@@ -11,39 +11,41 @@ import os
 import sys
 import time
 
-SLOTS = ("a", "b")
-FILE = "slot.json"
-PROVEN = "proven"
-MAX_TRIES = 3
-OLDEST = "0.0.0"
-PAUSE_S = 1
-VALID, TRIAL, FETCHING, FAILED = "valid", "trial", "fetching", "failed"
 
+def const(value):
+    """As in __init__.py: names are scarce, and this file stands alone."""
+    return value
+
+
+_SLOTS = const(("a", "b"))
+_MAX_TRIES = const(3)
+_PAUSE_S = const(1)
+_OLDEST = const("0.0.0")
 FIRST = {
     "valid": "a",
     "trial": None,
     "tries": 0,
-    "floor": OLDEST,
-    "state": VALID,
+    "floor": _OLDEST,
+    "state": "valid",
     "offered": None,
     "reason": None,
-    "image": OLDEST,
+    "image": _OLDEST,
     "image_trial": None,
 }
 """The marker of a new board. `valid` and `trial` are folders; the one on trial, if any, was booted `tries` times.
 
 `floor` is the highest version of all that were proven, `image` that of MicroPython's. `state` is how it stands with
 `offered`, the release that was offered last by its digest, and `reason` what was wrong with it. `image_trial`:
-[partition, version].
+[partition, version]. `state`: valid, trial, fetching or failed.
 """
 
 
 def load():
     """`start` of the program that is to run; its folder leads sys.path. On a PC there are no folders."""
     present = os.listdir()
-    if any(slot in present for slot in SLOTS):
+    if any(slot in present for slot in _SLOTS):
         before = read()
-        marker = choose(before, {slot: proven(slot) for slot in SLOTS})
+        marker = choose(before, {slot: proven(slot) for slot in _SLOTS})
         if marker != before:
             write(marker)
         sys.path.insert(0, marker["trial"] or marker["valid"])
@@ -61,10 +63,10 @@ def choose(marker: "dict | None", versions: dict) -> dict:
     if marker is None:
         found = sorted([(order_of(versions[slot]), slot) for slot in versions if versions[slot]])
         newest = found[-1][1] if found else "a"
-        return changed(FIRST, valid=newest, floor=versions[newest] or OLDEST)
+        return changed(FIRST, valid=newest, floor=versions[newest] or _OLDEST)
     if marker["trial"] is None:
         return marker
-    if marker["tries"] < MAX_TRIES:
+    if marker["tries"] < _MAX_TRIES:
         return changed(marker, tries=marker["tries"] + 1)
     return given_up(marker, "not proven in 3 tries")
 
@@ -78,7 +80,7 @@ def changed(marker: dict, **fields) -> dict:
 
 def given_up(marker: dict, reason: str) -> dict:
     """What was on trial is left, or never came so far."""
-    return changed(marker, trial=None, tries=0, image_trial=None, state=FAILED, reason=reason[:60])
+    return changed(marker, trial=None, tries=0, image_trial=None, state="failed", reason=reason[:60])
 
 
 def gave_out(error: Exception) -> None:
@@ -86,34 +88,21 @@ def gave_out(error: Exception) -> None:
 
     Returns on a PC only.
     """
-    if sys.path[0] not in SLOTS:
+    if sys.path[0] not in _SLOTS:
         return
     import machine
 
     sys.print_exception(error)
-    if isinstance(error, (ImportError, SyntaxError, ValueError)):
-        _leave(sys.path[0], repr(error))
-    time.sleep(PAUSE_S)
-    machine.reset()
-
-
-def _leave(slot: str, reason: str) -> None:
     marker = read() or FIRST
-    other = other_than(slot)
-    if marker["trial"] == slot:
-        write(given_up(marker, reason))
-    elif proven(other) is not None:
-        write(given_up(changed(marker, valid=other), reason))
-
-
-def running() -> "str | None":
-    """The folder from which this module was imported; None on a PC."""
-    folder = __file__.split("/")[0]
-    return folder if folder in SLOTS else None
-
-
-def other_than(slot: str) -> str:
-    return SLOTS[1 - SLOTS.index(slot)]
+    slot = sys.path[0]
+    other = "b" if slot == "a" else "a"
+    if isinstance(error, (ImportError, SyntaxError, ValueError)):
+        if marker["trial"] == slot:
+            write(given_up(marker, repr(error)))
+        elif proven(other) is not None:
+            write(given_up(changed(marker, valid=other), repr(error)))
+    time.sleep(_PAUSE_S)
+    machine.reset()
 
 
 def order_of(version: str) -> tuple:
@@ -121,28 +110,18 @@ def order_of(version: str) -> tuple:
     return tuple([int(part) for part in version.split(".")])
 
 
-def is_version(value: object) -> bool:
-    """Whether it is three numbers such as 1.4.0."""
-    if not isinstance(value, str):
-        return False
-    parts = value.split(".")
-    return len(parts) == 3 and all(_is_number(part) for part in parts)
-
-
-def _is_number(text: str) -> bool:
-    digits = 1 <= len(text) <= 5 and all(digit in "0123456789" for digit in text)
-    return digits and (text == "0" or text[0] != "0")
-
-
 def proven(slot: str, root: str = "") -> "str | None":
     """The version that the folder's program had when it proved itself."""
-    version = _read(root + slot + "/" + PROVEN).decode()
-    return version if is_version(version) else None
+    try:
+        version = _read(root + slot + "/proven").decode()
+        return version if len(order_of(version)) == 3 else None
+    except ValueError:
+        return None
 
 
 def read(root: str = "") -> "dict | None":
     """None if there is none, or it is damaged."""
-    line = _read(root + FILE)
+    line = _read(root + "slot.json")
     text, crc = line[:-9], line[-8:]
     if line != text + b" " + crc or _crc(text) != crc:
         return None
@@ -153,8 +132,8 @@ def write(marker: dict, root: str = "") -> None:
     """The old or the new, whenever the power goes. Raises OSError."""
     text = json.dumps(marker).encode()
     line = text + b" " + _crc(text)
-    replace(root + FILE, line)
-    if _read(root + FILE) != line:
+    replace(root + "slot.json", line)
+    if _read(root + "slot.json") != line:
         raise OSError("the marker reads back differently")
 
 

@@ -1,58 +1,58 @@
-"""How this device stands with its firmware, as it lies on its flash."""
+"""How this device stands with its firmware, as it lies on its flash. Imported at each connect: it has few names."""
 
 import hashlib
-import os
 
 from . import VERSION, slots
+from .borrowed import borrow, give_back
 from .messages import pack, to_hex
 
 RELEASE = "release.json"
-IMAGE_RELEASE = "image.json"
-IMAGE_PLACE = "image.at"
+
+
+def running() -> "str | None":
+    """The folder from which this program was imported; None on a PC."""
+    folder = __file__.split("/")[0]
+    return folder if folder in ("a", "b") else None
 
 
 def report(parts) -> bytes:
     """shared.releases.FirmwareReport."""
     root = parts.flash.folder + "/"
     marker = slots.read(root) or slots.FIRST
-    slot = slots.running() or slots.SLOTS[0]
-    running = {"slot": slot, "digest": digest_of(root + slot + "/" + RELEASE), "version": VERSION}
-    message = {"boot_id": parts.boot_id, "running": running, "state": marker["state"], "offered": marker["offered"]}
-    fetched = _fetched(root, slot, marker["offered"]) if marker["state"] == slots.FETCHING else 0
+    slot = running() or "a"
+    own = {"slot": slot, "digest": digest_of(root + slot + "/" + RELEASE), "version": VERSION}
+    fetched = 0
+    if marker["state"] == "fetching":
+        fetched = borrow("progress").fetched(root, slot, marker["offered"])
+        give_back("progress")
+    message = {"boot_id": parts.boot_id, "running": own, "state": marker["state"], "offered": marker["offered"]}
     message.update({"fetched": fetched, "reason": marker["reason"]})
     return pack(message)
+
+
+def is_due(flash) -> bool:
+    """Whether something has to prove itself in this boot (probation.py). Raises OSError."""
+    root = flash.folder + "/"
+    marker = slots.read(root) or slots.FIRST
+    if marker["image_trial"] is None:
+        return marker["trial"] is not None and marker["trial"] == running()
+    runs = borrow("partitions").Partitions().running
+    give_back("partitions")
+    if runs != marker["image_trial"][0]:
+        # The boot loader went back, or never came so far.
+        slots.write(slots.given_up(marker, "the image did not prove itself"), root)
+    return runs == marker["image_trial"][0]
 
 
 def digest_of(path: str) -> "str | None":
     """SHA-256 of a file; None if there is none."""
     hasher = hashlib.sha256()
-    buffer = bytearray(512)
     try:
         with open(path, "rb") as file:
-            size = file.readinto(buffer)
-            while size:
-                hasher.update(memoryview(buffer)[:size])
-                size = file.readinto(buffer)
+            chunk = file.read(512)
+            while chunk:
+                hasher.update(chunk)
+                chunk = file.read(512)
     except OSError:
         return None
     return to_hex(hasher.digest())
-
-
-def image_place(root: str) -> tuple:
-    """(SHA-256, bytes) of an image that is being fetched: so many of its bytes lie in the idle partition."""
-    try:
-        with open(root + IMAGE_PLACE) as file:
-            digest, place = file.read().split(" ")
-            return (digest, int(place))
-    except (OSError, ValueError):
-        return ("", 0)
-
-
-def _fetched(root: str, slot: str, offered: str) -> int:
-    if digest_of(root + IMAGE_RELEASE) == offered:
-        return image_place(root)[1]
-    folder = root + slots.other_than(slot) + "/vending"
-    try:
-        return sum([os.stat(folder + "/" + name)[6] for name in os.listdir(folder)])
-    except OSError:
-        return 0

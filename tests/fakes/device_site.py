@@ -13,7 +13,7 @@ from uuid import UUID
 from edge.access import Identity, IdentityKind
 from edge.site_ca import SiteCa
 from firmware.simulator.failpoints import VARIABLE
-from shared import climate, topics, upkeep
+from shared import climate, parcels, releases, topics, upkeep
 from shared import devices as wire
 from shared.commands import Command, mac_of
 from shared.topics import Channel, Topic
@@ -34,7 +34,9 @@ PAYLOADS: dict[Channel, type[wire.DeviceMessage]] = {
     Channel.SENSOR: climate.ZoneReport,
     Channel.LOG: upkeep.LogLines,
     Channel.ANSWER: upkeep.RequestAnswer,
+    Channel.OTA: releases.FirmwareReport,
     Channel.SETTINGS: upkeep.SettingsReport,
+    Channel.ASK: parcels.Ask,
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.vending import slots
+from firmware.vending import release, slots
 from firmware.workbench.layout import lay_down
 from firmware.workbench.releases import compile_app
 from tests.firmware.vm.device import CUT, ENDED, RESTARTED
@@ -40,13 +40,13 @@ def test_a_marker_is_itself_or_nothing(tmp_path: Path) -> None:
     root = f"{tmp_path}/"
     slots.write(TRIAL, root)
     assert slots.read(root) == TRIAL
-    whole = (tmp_path / slots.FILE).read_bytes()
+    whole = (tmp_path / "slot.json").read_bytes()
     for place in range(len(whole)):
         changed = bytearray(whole)
         changed[place] ^= 1
-        (tmp_path / slots.FILE).write_bytes(changed)
+        (tmp_path / "slot.json").write_bytes(changed)
         assert slots.read(root) is None, place
-        (tmp_path / slots.FILE).write_bytes(whole[:place])
+        (tmp_path / "slot.json").write_bytes(whole[:place])
         assert slots.read(root) is None, place
 
 
@@ -57,8 +57,8 @@ def test_a_marker_of_an_earlier_program_is_read_with_what_it_lacks(tmp_path: Pat
 
 @pytest.mark.parametrize("wrong", ["", "1.0", "1.0.0.0", "1.0.x", "01.0.0", "1.0.-1", "1.0.123456", None, 1])
 def test_what_is_no_version(wrong: object) -> None:
-    assert not slots.is_version(wrong)
-    assert slots.is_version("0.10.99999")
+    assert not release.is_version(wrong)
+    assert release.is_version("0.10.99999")
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +137,10 @@ async def test_a_board_whose_marker_is_damaged_runs_the_newest_that_was_proven(
 ) -> None:
     flash = board(tmp_path, chooser, WORKS % "old", WORKS % "new")
     slots.write(slots.changed(slots.FIRST, trial="b"), f"{flash}/")
-    (flash / slots.FILE).write_text(json.dumps(slots.FIRST))
+    (flash / "slot.json").write_text(json.dumps(slots.FIRST))
     assert ran(await boot(flash)) == ["old"], "what was on trial has proven nothing"
     (flash / "b/proven").write_text("0.2.0")
-    (flash / slots.FILE).write_bytes(b"")
+    (flash / "slot.json").write_bytes(b"")
     assert ran(await boot(flash)) == ["new"]
 
 

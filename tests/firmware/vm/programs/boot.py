@@ -15,21 +15,10 @@ import _pc
 from . import VERSION, offers, rules, slots
 from .borrowed import borrow, give_back
 from .flash import Flash
+from .standing import running
 
 STORE = "/pc/store/"
-PARTS = (
-    "settings",
-    "board",
-    "flash",
-    "clock",
-    "journal",
-    "dispenser",
-    "reports",
-    "boot_id",
-    "errands",
-    "till",
-    "service",
-)
+PARTS = ("settings", "board", "flash", "clock", "journal", "dispenser", "reports", "boot_id", "errands", "till")
 Parts = namedtuple("Parts", PARTS)
 Board = namedtuple("Board", ("coin", "note"))
 Journal = namedtuple("Journal", ("state", "failed"))
@@ -46,7 +35,7 @@ def tell(event, **fields):
 
 
 class World:
-    """All that is around: settings, board, clock, dispenser, reports, errands, till, service, link and vigil."""
+    """All that is around: settings, board, clock, dispenser, reports, errands, till, link and vigil."""
 
     board = Board(None, None)
     state = "online"
@@ -98,10 +87,10 @@ async def main():
     with open(STORE + "offers.json") as file:
         told = json.loads(file.read())
     world = World(told["now"])
-    parts = Parts(
-        world, world, Flash("."), world, Journal(rules.EMPTY, False), world, world, "boot", world, world, world
-    )
-    await borrow("probation").prove(parts, world, world)
+    journal = Journal(rules.EMPTY, False)
+    parts = Parts(world, world, Flash("."), world, journal, world, world, "boot", world, world)
+    if borrow("standing").is_due(parts.flash):
+        await borrow("probation").prove(parts, world, world)
     give_back("probation", "standing", "slots")
     for digest, size in told["offers"]:
         world.asked = 0
@@ -115,6 +104,6 @@ async def main():
 
 
 def start():
-    tell("started", version=VERSION, slot=slots.running(), files=sorted(os.listdir(slots.running() + "/vending")))
+    tell("started", version=VERSION, slot=running(), files=sorted(os.listdir(running() + "/vending")))
     asyncio.sleep = no_time
     asyncio.run(main())
