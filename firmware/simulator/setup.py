@@ -4,12 +4,32 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 
-from firmware.vending.provisioning import SetupHardware
+from firmware.simulator.micropython import add_missing_calls
+from firmware.vending import SettingsError, settings_file
+from firmware.vending.clock import Clock
+from firmware.vending.flash import Flash
+from firmware.vending.label import load_or_make
+from firmware.vending.provisioning import Provisioning, SetupHardware
 from firmware.vending.settings import Settings, Wifi
 
 LOOPBACK = "127.0.0.1"
 MAC = bytes.fromhex("02000000c0de")
+
+
+def settings_in(state: Path, port: int) -> Settings:
+    """What settings.json in the folder `state` says, as a board would take it. While it cannot be used, the set-up page
+    asks for another one on this port of loopback. Raises OSError."""
+    add_missing_calls()
+    state.mkdir(parents=True, exist_ok=True)
+    flash = Flash(str(state))
+    while True:
+        try:
+            return settings_file.load(flash)
+        except SettingsError as error:
+            board = SimulatedSetupBoard()
+            asyncio.run(Provisioning(board, flash, load_or_make(flash), str(error), Clock()).run(port))
 
 
 class SimulatedSetupBoard(SetupHardware):

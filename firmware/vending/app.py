@@ -11,6 +11,7 @@ from .credentials import load_or_make
 from .dispenser import Dispenser
 from .errands import Errands, Parts
 from .flash import Flash
+from .front import Front
 from .hardware import Hardware
 from .health import Health
 from .ids import new_uuid
@@ -94,13 +95,14 @@ class Device:
         addresses = Addresses(settings, board, flash, clock)
         parts = (credentials, board, clock, addresses, session, self.dispenser, context, make_client, vigil)
         self.link = Link(settings, *parts)
+        self._front = Front(self._parts, self.link, climate)
 
     async def run(self) -> None:
         """For ever; the end of any part is the end of all."""
         log("booted", device_id=self._settings.device_id, boot_id=self._boot_id, firmware=VERSION)
         self._recover()
         parts = [self.link.run(), self.dispenser.run(), self.sensors.run(), self.journal.run(), self.vigil.run()]
-        parts.extend([self.errands.run(self._parts), self.health.run()])
+        parts.extend([self.errands.run(self._parts), self.health.run(), self._front.run()])
         if self._announcer is not None:
             parts.append(self._announcer.run())
         if borrow("standing").is_due(self._flash):

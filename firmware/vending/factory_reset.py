@@ -24,7 +24,7 @@ async def perform(parts) -> bool:
 
     Returns in tests, and when it cannot be done.
     """
-    parts.service.held = True
+    parts.errands.held = True
     reason = await borrow("restart").come_to_rest(parts)
     if reason is None:
         reason = forget(parts.flash)
@@ -34,7 +34,7 @@ async def perform(parts) -> bool:
         parts.board.restart()
     else:
         alarm("factory_reset_failed", reason=reason)
-    parts.service.held = False
+    parts.errands.held = False
     return reason is not None
 
 

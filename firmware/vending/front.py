@@ -2,82 +2,63 @@
 
 import asyncio
 
-from . import rules
+from . import const, rules
 from .borrowed import borrow, give_back
 from .hardware import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, RESET, VENDING
 
-SHOWN_MS = 1_000
-"""From here on the lamp shows what is coming, so that nobody holds on unawares."""
-HELD_MS = 10_000
-FAILED_MS = 5_000
-"""So long the lamp says that a reset was not possible."""
-LOOK_S = 0.1
-
-UP = "up"
-SHOWN = "shown"
-HELD = "held"
+_HELD_MS = const(10_000)
+_SPENT = const(-1)
+# As `since`: the button must be let go before it counts. So it is at boot, lest a short circuit resets for ever.
+_FAILED_S = const(5)
 
 
-class Hold:
-    """What holding the button adds up to. One that is closed since boot, as by a short circuit, means nothing."""
-
-    def __init__(self) -> None:
-        self._was_up = False
-        self._since_ms: "int | None" = None
-
-    def look(self, pressed: bool, now_ms: int) -> str:
-        """UP, SHOWN, or HELD: that only once, until it is pressed anew. To be asked at least each second."""
-        if not pressed:
-            self._was_up, self._since_ms = True, None
-            return UP
-        if not self._was_up:
-            return UP
-        if self._since_ms is None:
-            self._since_ms = now_ms
-        if now_ms - self._since_ms < HELD_MS:
-            return SHOWN if now_ms - self._since_ms >= SHOWN_MS else UP
-        self._was_up, self._since_ms = False, None
-        return HELD
+def press(since: "int | None", pressed: bool, now_ms: int) -> "int | None":
+    """Since when the button is held, None while it is not; `since` is what this said at the last look."""
+    if not pressed:
+        return None
+    return now_ms if since is None else since
 
 
-def kind(journal, refused: bool, is_locked: bool, is_online: bool) -> str:
-    """What light and sound tell, the most urgent first; `refused`: the gateway does not let this device in."""
-    state = journal.state
-    if rules.running(state) is not None:
+def is_held(since: "int | None", now_ms: int) -> bool:
+    """Whether that is long enough to be meant."""
+    return since is not None and since != _SPENT and now_ms - since >= _HELD_MS
+
+
+def kind(journal, link, climate) -> str:
+    """What light and sound tell, the most urgent first; `climate` is None where nothing has to stay cold."""
+    if rules.running(journal.state) is not None:
         return VENDING
-    if journal.failed or refused:
+    if journal.failed or link.refused:
         return FAULT
-    if is_locked:
+    if climate is not None and climate.is_locked():
         return LOCKED
-    if not is_online:
+    if link.state != "online":
         return OFFLINE
-    return CREDIT if state.credits else IDLE
+    return CREDIT if journal.state.credits else IDLE
 
 
 class Front:
-    """`parts` is what an errand gets (errands.py), `climate` None where nothing has to stay cold."""
+    """`parts` is what an errand gets (errands.py)."""
 
     def __init__(self, parts, link, climate) -> None:
         self._parts = parts
-        self._link = link
-        self._climate = climate
-        self._hold = Hold()
-        self._failed_ms: "int | None" = None
+        self.link = link
+        self.climate = climate
 
     async def run(self) -> None:
         """For ever."""
+        board = self._parts.board
+        since = _SPENT
         while True:
-            board, now = self._parts.board, self._parts.clock.ms()
-            state = self._hold.look(board.button_is_pressed(), now)
-            board.signal(self._kind(now) if state == UP else RESET)
-            if state == HELD:
+            now = self._parts.clock.ms()
+            since = press(since, board.button_is_pressed(), now)
+            told = kind(self._parts.journal, self.link, self.climate)
+            board.signal(told if since in (None, _SPENT) else RESET)
+            if is_held(since, now):
+                since = _SPENT
                 failed = await borrow("factory_reset").perform(self._parts)
-                give_back("factory_reset", "restart")
-                self._failed_ms = self._parts.clock.ms() if failed else None
-            await asyncio.sleep(LOOK_S)
-
-    def _kind(self, now: int) -> str:
-        if self._failed_ms is not None and now - self._failed_ms < FAILED_MS:
-            return FAULT
-        is_locked = self._climate is not None and self._climate.is_locked()
-        return kind(self._parts.journal, self._link.refused, is_locked, self._link.state == "online")
+                give_back("factory_reset", "restart", "requests", "exchange")
+                if failed:
+                    board.signal(FAULT)
+                    await asyncio.sleep(_FAILED_S)
+            await asyncio.sleep(0.1)

@@ -12,8 +12,7 @@ LOCKED = "locked"
 OFFLINE = "offline"
 SETUP = "setup"
 RESET = "reset"
-SIGNALS = (IDLE, VENDING, CREDIT, FAULT, LOCKED, OFFLINE, SETUP, RESET)
-"""What the board's LED and buzzer can tell."""
+# What the board's LED and buzzer can tell.
 
 POWER_ON = "power_on"
 WATCHDOG = "watchdog"
@@ -100,7 +99,7 @@ class Hardware:
         raise NotImplementedError
 
     def signal(self, kind: str) -> None:
-        """Let LED and buzzer tell one of SIGNALS until the next; the same one again changes nothing."""
+        """Let LED and buzzer tell one of these kinds until the next; the same one again changes nothing."""
         raise NotImplementedError
 
     def restart(self) -> None:

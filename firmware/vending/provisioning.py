@@ -140,7 +140,7 @@ class Provisioning:
             await join(self._board, settings)
             self._enter(REACHING)
             await reach(self._board, self._flash, self._clock, settings)
-            settings_file.save(self._flash, data)
+            save(self._flash, data)
         except (SettingsError, OSError, Unreached) as error:
             self._enter(FAILED, str(error))
         else:
@@ -159,6 +159,13 @@ class Provisioning:
         log("setup_" + state, reason=reason)
         if state in (FAILED, SAVED):
             self._board.signal(FAULT if state == FAILED else SETUP)
+
+
+def save(flash: Flash, data: bytes) -> None:
+    """Put settings on flash that were found right. Raises OSError."""
+    flash.replace(settings_file.FILE, data)
+    if flash.read(settings_file.FILE) != data:
+        raise OSError("settings read back differently")
 
 
 def _told(status: int, what: dict) -> Answer:

@@ -27,7 +27,7 @@ def parse(data: bytes) -> SignedText:
     """The signed text in a file's bytes, its signature not yet checked. Raises NotTrusted."""
     given = _object(data, "not a JSON object")
     if set(given) != {"text", "key", "signature"} or not isinstance(given["text"], str):
-        raise NotTrusted("not signed")
+        raise NotTrusted("nobody has signed it")
     if not is_hex(given["key"], 16) or not is_hex(given["signature"], 128):
         raise NotTrusted("the signature is damaged")
     return SignedText(given["text"], given["key"], given["signature"])
@@ -46,8 +46,8 @@ def trusted_keys(flash: Flash, purpose: str) -> "dict | None":
 def verify(signed: SignedText, purpose: str, keys: dict) -> None:
     """Raises NotTrusted unless one of `keys` has signed it. Blocks an ESP32 for seconds."""
     if signed.key not in keys:
-        raise NotTrusted("signed by " + signed.key + ", whom this board does not know")
-    message = ("larder-" + purpose + "\n" + signed.text).encode()
+        raise NotTrusted("%s has signed it, whom this board does not know" % signed.key)
+    message = ("larder-%s\n%s" % (purpose, signed.text)).encode()
     vouched = borrow("ed25519").verify(keys[signed.key], message, binascii.unhexlify(signed.signature))
     give_back("ed25519")
     if not vouched:

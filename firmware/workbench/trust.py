@@ -27,7 +27,7 @@ def text_of(data: bytes, trust: bytes | None) -> str:
     document = signed.parse(data)
     known = json.loads(trust)[Purpose.SETTINGS]
     if document.key not in known:
-        raise signed.NotTrusted(f"signed by {document.key}, whom this trust.json does not know")
+        raise signed.NotTrusted(f"{document.key} has signed it, whom this trust.json does not know")
     try:
         public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(known[document.key]))
         public.verify(bytes.fromhex(document.signature), signed_bytes(Purpose.SETTINGS, document.text))

@@ -32,7 +32,7 @@ class SetupSite:
         self.site = site
         self.flash = MemoryFlash({"trust.json": self.key.trust})
         self.board = SimulatedSetupBoard(NETWORKS)
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.setup = Provisioning(self.board, self.flash, load_or_make(self.flash), refused, Clock())
 
@@ -72,7 +72,8 @@ async def setup_site(folder: Path, refused: str = "settings.json is missing") ->
                 await running
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Of loopback; nobody else has it, unless he takes it now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port

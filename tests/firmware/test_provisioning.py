@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,13 @@ import httpx
 import pytest
 
 from edge.site_ca import SiteCa
+from firmware.simulator.control import ask
 from firmware.vending.hardware import FAULT, SETUP
+from shared.topics import Channel
+from tests.fakes.device_site import device_site
 from tests.fakes.settings_key import OperatorKey
-from tests.fakes.setup_site import setup_site
+from tests.fakes.setup_site import free_port, setup_site
+from tests.fakes.until import until
 
 
 @pytest.mark.criterion("9.3")
@@ -59,7 +64,7 @@ async def test_nothing_is_saved_that_would_not_work(tmp_path: Path, wrong: dict[
 async def test_a_stranger_on_the_boards_network_cannot_lead_it_to_a_gateway_of_his_own(tmp_path: Path) -> None:
     async with setup_site(tmp_path) as site:
         assert "does not know" in (await site.offer(OperatorKey().sign(site.values())))["reason"]
-        assert "not signed" in (await site.offer(json.dumps(site.values()).encode()))["reason"]
+        assert "nobody has signed it" in (await site.offer(json.dumps(site.values()).encode()))["reason"]
         own = {"ca_pem": SiteCa.open(tmp_path / "stranger").certificate_pem}
         assert "no gateway of this site" in (await site.offer(site.key.sign(site.values(**own))))["reason"]
         assert site.saved == b""
@@ -114,3 +119,31 @@ async def test_settings_that_cannot_be_used_are_told_of(tmp_path: Path) -> None:
             "reason": "settings.json: the signature is wrong",
             "network": "LARDER-C0DE",
         }
+
+
+@pytest.mark.criterion("9.3")
+async def test_a_simulated_board_is_set_up_runs_and_forgets_as_a_real_one_does(tmp_path: Path) -> None:
+    """The same page, the same checks, the same file: way 2 and way 3 as a process, and a factory reset between them."""
+    key, port, state = OperatorKey(), free_port(), tmp_path / "board"
+    state.mkdir()
+    (state / "trust.json").write_bytes(key.trust)
+    async with device_site(tmp_path) as site:
+        data = key.sign(json.loads(site.settings().read_text()))
+        command = [sys.executable, "-m", "firmware.simulator", "--setup", str(port), "--state", str(state)]
+        with site.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(*command, cwd=Path(__file__).parents[2], stdout=log)
+        try:
+            await until(lambda: site.log.read_bytes().count(b'"setup_open"') == 1, 20)
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+                assert (await http.post("/settings", content=data)).status_code == 202
+            await site.expect(Channel.HELLO, 30)
+            assert (state / "settings.json").read_bytes() == data
+            assert ask(state, "button", "down")["ok"]
+            await until(lambda: site.log.read_bytes().count(b'"setup_open"') == 2, 40)
+            assert b'"factory_reset"' in site.log.read_bytes()
+            left = {path.name for path in state.iterdir()}
+            assert not left & {"settings.json", "settings.verified", "credentials.json", "gateway.json"}
+            assert left >= {"trust.json", "label.json", "journal.1"}
+        finally:
+            process.kill()
+            await process.wait()

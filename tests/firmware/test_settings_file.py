@@ -7,6 +7,7 @@ import pytest
 
 from firmware.vending import settings_file
 from firmware.vending.checks import SettingsError
+from firmware.vending.provisioning import save
 from shared.signed import Purpose
 from tests.fakes.memory_flash import MemoryFlash
 from tests.fakes.settings_key import OperatorKey
@@ -20,6 +21,7 @@ VALUES: dict[str, Any] = {
     "ca_pem": PEM,
     "slots": {"A1": {}},
 }
+VERIFIED = "settings.verified"
 KEY, STRANGER = OperatorKey(), OperatorKey()
 
 
@@ -46,7 +48,7 @@ def test_settings_that_the_operator_signed_are_taken() -> None:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        (json.dumps(VALUES).encode(), "not signed"),
+        (json.dumps(VALUES).encode(), "nobody has signed it"),
         (STRANGER.sign(VALUES), "whom this board does not know"),
         (KEY.sign(VALUES).replace(b"INR", b"USD"), "the signature is wrong"),
         (KEY.sign(json.dumps(VALUES), Purpose.RELEASE), "the signature is wrong"),
@@ -82,13 +84,13 @@ def test_a_board_without_a_trust_file_takes_any_and_says_so(
 def test_a_signature_is_worked_out_once_and_again_when_either_file_has_changed() -> None:
     flash = board(KEY.sign(VALUES))
     settings_file.load(flash)
-    known = flash.read(settings_file.VERIFIED_FILE)
+    known = flash.read(VERIFIED)
     assert len(known) == 64
     settings_file.load(flash)
-    assert [write.name for write in flash.writes] == [settings_file.VERIFIED_FILE]
+    assert [write.name for write in flash.writes] == [VERIFIED]
     flash.files["settings.json"] = KEY.sign(VALUES | {"currency": "EUR"})
     settings_file.load(flash)
-    assert flash.read(settings_file.VERIFIED_FILE) != known
+    assert flash.read(VERIFIED) != known
     flash.files["trust.json"] = STRANGER.trust
     assert "does not know" in refusal(flash)
 
@@ -109,8 +111,8 @@ def test_a_full_flash_costs_the_mark_and_nothing_else(capsys: pytest.CaptureFixt
 
 def test_settings_are_saved_only_if_they_can_be_read_back() -> None:
     flash = board(b"")
-    settings_file.save(flash, b"new")
+    save(flash, b"new")
     assert flash.read("settings.json") == b"new"
     flash.full = True
     with pytest.raises(OSError, match="no space"):
-        settings_file.save(flash, b"newer")
+        save(flash, b"newer")

@@ -84,7 +84,7 @@ async def test_what_is_wrong_is_said_and_can_be_put_right_by_paste(
 async def test_a_strangers_settings_are_refused_and_no_request_held_them(site: SetupSite, browser: Browser) -> None:
     await browser.open(address(site, json.dumps(site.values()).encode()), PHONE, SMALL)
     await browser.tap('role=button[name="Set up with these"]')
-    await browser.see("Not saved: settings.json: not signed.")
+    await browser.see("Not saved: settings.json: nobody has signed it.")
     assert site.saved == b""
     asked = await browser.evaluate("performance.getEntries().map((entry) => entry.name).filter((n) => n.includes('/'))")
     assert {str(name).partition("#")[0] for name in asked} <= {site.url + path for path in ("/", "/state", "/settings")}

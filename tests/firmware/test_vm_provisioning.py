@@ -1,15 +1,20 @@
 """A board fresh from the operator's desk, in MicroPython's own VM: set up by phone or by file, it claims itself."""
 
 import asyncio
+import hashlib
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from edge.clock import Clock
 from firmware.simulator.coil import Habits
+from shared.devices import ExpectedDevice
 from tests.fakes.settings_key import OperatorKey
 from tests.fakes.until import until
 from tests.firmware.vm.device import RESTARTED, VmDevice, compile_firmware
@@ -29,7 +34,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def page(device: VmDevice) -> httpx.AsyncClient:
     """A phone on the board's own network."""
     pattern = re.compile(rb"# port 80 is (\d+)")
-    await until(lambda: bool(pattern.search(device.log.read_bytes())), 20)
+    opened = len(device.said("setup_open"))
+    await until(lambda: len(pattern.findall(device.log.read_bytes())) > max(0, opened - 1), 20)
     port = int(pattern.findall(device.log.read_bytes())[-1])
     return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=OWN, timeout=20, trust_env=False)
 
@@ -76,8 +82,8 @@ async def test_a_file_dropped_on_the_board_is_checked_at_boot(tmp_path: Path, ap
         (device.flash / "trust.json").write_bytes(key.trust)
         await device.power_on()
         async with await page(device) as phone:
-            assert (await phone.get("/state")).json()["reason"] == "settings.json: not signed"
-        assert [told["reason"] for told in device.said("settings_refused")] == ["settings.json: not signed"]
+            assert (await phone.get("/state")).json()["reason"] == "settings.json: nobody has signed it"
+        assert [told["reason"] for told in device.said("settings_refused")] == ["settings.json: nobody has signed it"]
         await device.power_off()
         (device.flash / "settings.json").write_bytes(key.sign(values))
         await device.power_on()
@@ -86,3 +92,31 @@ async def test_a_file_dropped_on_the_board_is_checked_at_boot(tmp_path: Path, ap
         await device.power_on()
         await until(lambda: len(device.said("link_online")) == 2, 20)
         assert len(device.said("claimed")) == 1
+
+
+@pytest.mark.criterion("9.3")
+async def test_a_device_that_has_forgotten_itself_needs_a_person_to_claim_again(tmp_path: Path, app: Path) -> None:
+    async with vm_site(tmp_path, app, FAST) as site:
+        device = site.device
+        await device.power_on()
+        await site.until_online()
+        await device.power_off()
+        (device.flash / "credentials.json").unlink()
+        await device.power_on()
+        await until(lambda: len(device.said("claim_refused")) >= 2 and bool(device.said("login_refused")), 30)
+        assert len(device.said("claimed")) == 1, "a code works once, and whoever has it is not let in again"
+        await device.power_off()
+        code = "the-next-code-0123456789abcdef"
+        site.cloud.change(
+            ExpectedDevice(
+                device_id=UUID(device.settings["device_id"]),
+                machine_id=site.machine_id,
+                name="left cabinet",
+                claim_code_sha256=hashlib.sha256(code.encode()).hexdigest(),
+                claim_expires_at=Clock().now() + timedelta(hours=1),
+            )
+        )
+        device.configure(**device.settings | {"claim_code": code})
+        await device.power_on()
+        await until(lambda: len(device.said("claimed")) == 2, 30)
+        await until(lambda: sum(b'"device_claimed"' in line for line in site.cloud.lines) == 2, 10)

@@ -82,7 +82,7 @@ def test_a_signature_that_the_board_would_refuse_is_refused_at_the_desk(
 ) -> None:
     (desk / "stranger.json").write_bytes(OperatorKey().sign(SETTINGS))
     (desk / "forged.json").write_bytes((desk / "settings.json").read_bytes().replace(b"INR", b"USD"))
-    for name, reason in (("stranger", "does not know"), ("forged", "is wrong"), ("plain", "not signed")):
+    for name, reason in (("stranger", "does not know"), ("forged", "is wrong"), ("plain", "nobody has signed it")):
         assert main(["check", str(desk / f"{name}.json"), "--trust", str(desk / "trust.json")]) == 2
         assert reason in capsys.readouterr().err
     assert main(["check", str(desk / "settings.json"), "--trust", str(desk / "trust.json")]) == 0
