@@ -1,4 +1,4 @@
-"""One device as a process: `python -m firmware.simulator --settings FILE --state DIR`, or with `--setup PORT`.
+"""One device as a process: `python -m firmware.simulator --settings FILE --state DIR`.
 
 DIR holds what the device's flash holds, its control socket and its world. Stdout: one JSON line per event.
 """
@@ -13,6 +13,7 @@ from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 
+from firmware.simulator.boot import DeskFlash, boot_settings
 from firmware.simulator.coil import Habits
 from firmware.simulator.control import ControlServer
 from firmware.simulator.failpoints import (
@@ -25,10 +26,9 @@ from firmware.simulator.failpoints import (
     failing_client,
 )
 from firmware.simulator.micropython import add_missing_calls
-from firmware.simulator.setup import settings_in
 from firmware.vending import VERSION, rules
 from firmware.vending.app import Device
-from firmware.vending.settings import Settings, SettingsError, parse
+from firmware.vending.settings import Settings, SettingsError
 
 EXIT_S = 0.8
 
@@ -41,32 +41,26 @@ def main() -> int:
     if options.list_failpoints:
         print("\n".join(NAMES))
         return 0
-    if (options.settings is None) == (options.setup is None) or options.state is None:
-        print("--state is needed, and --settings or --setup", file=sys.stderr)
+    if options.settings is None or options.state is None:
+        print("--settings and --state are needed", file=sys.stderr)
         return 2
     try:
-        settings = _faster(_settings(options), options.speed)
         failpoints = Failpoints(os.environ.get(VARIABLE))
-        asyncio.run(_run(options, settings, failpoints))
+        asyncio.run(_run(options, DeskFlash(options.state, failpoints, options.settings), failpoints))
     except (OSError, SettingsError, UnknownFailpoint, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    if options.settings is None:
-        return settings_in(options.state, options.setup)
-    return parse(options.settings.read_bytes())
-
-
-async def _run(options: argparse.Namespace, settings: Settings, failpoints: Failpoints) -> None:
+async def _run(options: argparse.Namespace, flash: FailingFlash, failpoints: Failpoints) -> None:
     add_missing_calls()
     options.state.mkdir(parents=True, exist_ok=True)
+    wired, on_trial = boot_settings(flash)
+    settings = _faster(wired, options.speed)
     habits = Habits(options.speed, options.drop_rate, options.jam_rate, options.stock, options.seed)
     board = FailingBoard(failpoints, settings, options.state, habits)
-    flash = FailingFlash(str(options.state), failpoints)
-    device = Device(settings, board, flash, failing_client(failpoints))
+    device = Device(settings, board, flash, failing_client(failpoints), on_trial)
     parts = asyncio.gather(device.run(), ControlServer(board, partial(_status, device)).serve(options.state))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -109,7 +103,6 @@ def _faster(settings: Settings, speed: float) -> Settings:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m firmware.simulator", description=__doc__)
     parser.add_argument("--settings", type=Path, help="settings.json of the device")
-    parser.add_argument("--setup", type=int, metavar="PORT", help="take them from DIR, or ask for them on a page")
     parser.add_argument("--state", type=Path, help="folder of its flash and its world")
     parser.add_argument("--speed", type=float, default=1.0, help="1: a turn takes 1.5 s, 10: a tenth of that")
     parser.add_argument("--seed", type=int, default=1, help="of its chance")
