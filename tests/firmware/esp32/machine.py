@@ -42,6 +42,8 @@ def power_on() -> None:
     """Forget everything."""
     for known in (levels, outputs, history, duties, frequencies, handlers, timers, registers, microvolts):
         known.clear()
+    mem32[RESET_STATE] = 1
+    causes[:] = [PWRON_RESET]
 
 
 class Pin:
