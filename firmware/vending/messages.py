@@ -97,11 +97,13 @@ def is_slot(value: object) -> bool:
 
 def is_zone(value: object) -> bool:
     """Whether `value` names a zone of temperature: 1 to 16 of a-z, 0-9, - and _."""
-    return _is_made_of(value, "abcdefghijklmnopqrstuvwxyz0123456789-_", 1, 16)
+    if not isinstance(value, str) or not 1 <= len(value) <= 16:
+        return False
+    return all("a" <= letter <= "z" or letter in "0123456789-_" for letter in value)
 
 
-def _is_made_of(value: object, letters: str, least: int, most: int) -> bool:
-    return isinstance(value, str) and least <= len(value) <= most and all(letter in letters for letter in value)
+def _is_pin(value: object) -> bool:
+    return isinstance(value, str) and 4 <= len(value) <= 8 and all(digit in "0123456789" for digit in value)
 
 
 _WHOLE = {
@@ -125,7 +127,7 @@ def _fits(name: str, value: object) -> bool:
     if name == "zone":
         return is_zone(value)
     if name == "pin":
-        return _is_made_of(value, "0123456789", 4, 8)
+        return _is_pin(value)
     if name == "currency":
         return isinstance(value, str) and len(value) == 3 and all("A" <= letter <= "Z" for letter in value)
     if name == "purpose":
@@ -139,8 +141,10 @@ def _fits(name: str, value: object) -> bool:
 def mac_of(key: bytes, machine_id: str, device_id: str, command: "rules.Command | Errand") -> str:
     """HMAC-SHA256 in hex over the command's fields, one a line (shared/commands.py)."""
     lines = [command.type, machine_id, device_id]
-    for name in _LAYOUTS.get(command.type, _ERRANDS.get(command.type, ())):
-        lines.append(str(command.fields[name] if command.type in _ERRANDS else getattr(command, name)))
+    if isinstance(command, Errand):
+        lines += [str(command.fields[name]) for name in _ERRANDS[command.type]]
+    else:
+        lines += [str(getattr(command, name)) for name in _LAYOUTS[command.type]]
     return hmac_sha256(key, "\n".join(lines).encode())
 
 

@@ -38,7 +38,7 @@ class InstantDevice(FakeDevice):
 
     async def heartbeat(self) -> None:
         """Tell that it lives."""
-        await self._say(Channel.HEARTBEAT, messages.heartbeat(self.boot_id, self.nonce, 1, {}))
+        await self._say(Channel.HEARTBEAT, messages.heartbeat(self.boot_id, self.nonce, {"uptime_s": 1}))
 
 
 class BenchDevice(MqttDevice):
