@@ -1,4 +1,4 @@
-"""One device as a process: `python -m firmware.simulator --settings FILE --state DIR`.
+"""One device as a process: `python -m firmware.simulator --settings FILE --state DIR`, or with `--setup PORT`.
 
 DIR holds what the device's flash holds, its control socket and its world. Stdout: one JSON line per event.
 """
@@ -26,6 +26,7 @@ from firmware.simulator.failpoints import (
     failing_client,
 )
 from firmware.simulator.micropython import add_missing_calls
+from firmware.simulator.setup import settings_in
 from firmware.vending import VERSION, rules
 from firmware.vending.app import Device
 from firmware.vending.settings import Settings, SettingsError
@@ -41,16 +42,24 @@ def main() -> int:
     if options.list_failpoints:
         print("\n".join(NAMES))
         return 0
-    if options.settings is None or options.state is None:
-        print("--settings and --state are needed", file=sys.stderr)
+    if (options.settings is None) == (options.setup is None) or options.state is None:
+        print("--state is needed, and --settings or --setup", file=sys.stderr)
         return 2
     try:
         failpoints = Failpoints(os.environ.get(VARIABLE))
-        asyncio.run(_run(options, DeskFlash(options.state, failpoints, options.settings), failpoints))
+        asyncio.run(_run(options, _flash(options, failpoints), failpoints))
     except (OSError, SettingsError, UnknownFailpoint, ValueError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _flash(options: argparse.Namespace, failpoints: Failpoints) -> FailingFlash:
+    """With settings on it. Raises OSError."""
+    if options.settings is not None:
+        return DeskFlash(options.state, failpoints, options.settings)
+    settings_in(options.state, options.setup)
+    return FailingFlash(str(options.state), failpoints)
 
 
 async def _run(options: argparse.Namespace, flash: FailingFlash, failpoints: Failpoints) -> None:
@@ -103,6 +112,7 @@ def _faster(settings: Settings, speed: float) -> Settings:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m firmware.simulator", description=__doc__)
     parser.add_argument("--settings", type=Path, help="settings.json of the device")
+    parser.add_argument("--setup", type=int, metavar="PORT", help="take them from DIR, or ask for them on a page")
     parser.add_argument("--state", type=Path, help="folder of its flash and its world")
     parser.add_argument("--speed", type=float, default=1.0, help="1: a turn takes 1.5 s, 10: a tenth of that")
     parser.add_argument("--seed", type=int, default=1, help="of its chance")
