@@ -13,7 +13,7 @@ from shared.contract import Digest, Message
 from shared.devices import DeviceMessage
 from shared.signed import SignedText
 
-MAX_FILES = 80
+MAX_FILES = 120
 MAX_APP_BYTES = 512 * 1024
 MAX_IMAGE_BYTES = 0x180000
 """An app partition of MicroPython's 4 MB OTA layout."""

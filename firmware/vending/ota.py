@@ -11,7 +11,7 @@ from .messages import to_hex
 from .release import Refused
 
 MAX_TEXT_BYTES = 16_384
-"""A release of 80 files has 12 kB; a text must find room on the heap three times."""
+"""A release of 80 files has 10 kB; a text must find room on the heap three times."""
 PIECE_BYTES = 1536
 MAX_ASKS = 3
 REST_S = 0.1

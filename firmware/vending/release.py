@@ -8,7 +8,7 @@ from .slots import order_of
 
 BOARD = "esp32"
 APP, IMAGE = "app", "image"
-MAX_FILES = 80
+MAX_FILES = 120
 MAX_BYTES = {APP: 512 * 1024, IMAGE: 0x180000}
 SUFFIX = {APP: ".mpy", IMAGE: ".bin"}
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from firmware import vending
+from firmware.vending.ota import MAX_TEXT_BYTES
 from firmware.workbench import releases
 from firmware.workbench.releases import NotBuilt, check_release, compile_app, digest_of, main, make_release, version_of
 from firmware.workbench.signing import make_key, public_bytes, read_key
-from shared.releases import ReleaseBundle, ReleaseKind, order_of
+from shared.releases import MAX_FILES, ReleaseBundle, ReleaseKind, order_of
 
 FILES = {"app.mpy": b"one", "boot.mpy": b"two"}
 
@@ -43,6 +44,14 @@ def test_the_same_source_gives_the_same_files_wherever_it_lies(tmp_path: Path) -
         path.rename(source / "moved" / path.name)
     assert compile_app(source / "moved") == copied
     assert not [content for content in copied.values() if b"elsewhere" in content]
+
+
+def test_the_whole_firmware_is_one_release_with_room_to_grow(tmp_path: Path) -> None:
+    files = compile_app()
+    document = release(tmp_path, files=files).signed.to_line()
+    print(f"{len(files)} files, {sum(map(len, files.values()))} bytes, signed text of {len(document)} bytes")
+    assert len(files) + 20 <= MAX_FILES
+    assert len(document) * (len(files) + 20) / len(files) <= MAX_TEXT_BYTES
 
 
 def test_what_does_not_compile_is_not_released(tmp_path: Path) -> None:
