@@ -35,6 +35,12 @@ class DeviceHealth(Model):
     free_bytes = fields.BigIntField(null=True)
     rssi_dbm = fields.IntField(null=True)
     journal_bytes = fields.BigIntField(null=True)
+    reset_cause = fields.TextField(null=True)
+    journal_limit_bytes = fields.BigIntField(null=True)
+    centi_celsius = fields.TextField(default="{}")
+    door_open = fields.BooleanField(null=True)
+    peak_ma = fields.TextField(default="{}")
+    clock = fields.TextField(default="unsynced")
     received_at = fields.DatetimeField(auto_now_add=True)
 
     class Meta:

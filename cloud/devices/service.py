@@ -1,8 +1,12 @@
 """Devices: expected by people, claimed at gateways, watched by both."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
+
+from pydantic import TypeAdapter
 
 from cloud.auth.rules import sha256_hex
 from cloud.clock import new_id
@@ -12,7 +16,7 @@ from cloud.devices.rules import device_steps
 from cloud.errors import FactRefused
 from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code
 from cloud.onboarding.service import append_changes
-from shared.contract import Digest, Instant, Message, Name
+from shared.contract import CentiCelsius, Digest, Instant, Message, Name, SlotCode, Zone
 from shared.devices import DeviceHealth, ExpectedDevice
 from shared.sync import Fact
 
@@ -28,15 +32,22 @@ _STEPS = """
 """
 _HEALTH = """
     INSERT INTO device_health AS h
-        (tenant_id, device_id, at, firmware, uptime_s, free_bytes, rssi_dbm, journal_bytes, received_at)
-    SELECT $1, u.device_id, u.at, u.firmware, u.uptime, u.free, u.rssi, u.journal, now()
+        (tenant_id, device_id, at, firmware, uptime_s, free_bytes, rssi_dbm, journal_bytes, reset_cause,
+         journal_limit_bytes, centi_celsius, door_open, peak_ma, clock, received_at)
+    SELECT $1, u.device_id, u.at, u.firmware, u.uptime, u.free, u.rssi, u.journal, u.cause,
+           u.journal_limit, u.celsius, u.door, u.peaks, u.clock, now()
     FROM unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::bigint[], $7::bigint[], $8::integer[],
-                $9::bigint[]) AS u (device_id, machine_id, at, firmware, uptime, free, rssi, journal)
+                $9::bigint[], $10::text[], $11::bigint[], $12::text[], $13::boolean[], $14::text[], $15::text[])
+        AS u (device_id, machine_id, at, firmware, uptime, free, rssi, journal, cause, journal_limit, celsius, door,
+              peaks, clock)
     JOIN devices d ON d.tenant_id = $1 AND d.id = u.device_id AND d.machine_id = u.machine_id
-    JOIN machines m ON m.tenant_id = $1 AND m.id = d.machine_id AND m.site_id = $10
+    JOIN machines m ON m.tenant_id = $1 AND m.id = d.machine_id AND m.site_id = $16
     ON CONFLICT ON CONSTRAINT device_health_pkey DO UPDATE SET at = excluded.at, firmware = excluded.firmware,
         uptime_s = excluded.uptime_s, free_bytes = excluded.free_bytes, rssi_dbm = excluded.rssi_dbm,
-        journal_bytes = excluded.journal_bytes, received_at = excluded.received_at
+        journal_bytes = excluded.journal_bytes, reset_cause = excluded.reset_cause,
+        journal_limit_bytes = excluded.journal_limit_bytes, centi_celsius = excluded.centi_celsius,
+        door_open = excluded.door_open, peak_ma = excluded.peak_ma, clock = excluded.clock,
+        received_at = excluded.received_at
     WHERE h.at <= excluded.at OR h.at > h.received_at + interval '1 minute'
 """
 """A sample from ahead of its time was taken under a wrong clock: it gives way to any."""
@@ -48,6 +59,11 @@ _EXPECTED = """
 _LIST = """
     SELECT d.id AS device_id, d.machine_id, d.name, d.claimed_at, d.online, d.link_changed_at, d.link_reason,
            h.at AS health_at, h.firmware, h.uptime_s, h.free_bytes, h.rssi_dbm, h.journal_bytes,
+           h.reset_cause, h.journal_limit_bytes, h.centi_celsius, h.door_open, h.peak_ma, h.clock,
+           (SELECT json_agg(json_build_object('zone', z.zone, 'locked', z.locked, 'slots', z.slots,
+                'centi_celsius', z.centi_celsius, 'released_by', z.released_by, 'changed_at', z.changed_at)
+                ORDER BY z.zone)::text
+            FROM zones z WHERE z.tenant_id = d.tenant_id AND z.device_id = d.id) AS zones,
            f.slot AS running_slot, f.digest AS running_digest, f.version AS running_version,
            f.state AS firmware_state, f.offered AS firmware_offered, f.reason AS firmware_reason,
            f.changed_at AS firmware_changed_at,
@@ -58,6 +74,17 @@ _LIST = """
     LEFT JOIN releases r ON r.tenant_id = a.tenant_id AND r.digest = a.digest
     WHERE d.id > $1 ORDER BY d.id LIMIT $2
 """
+
+
+class ZoneRow(Message):
+    """A zone that has ever locked: with which slots, how warm it was then, and who released it if anybody far away."""
+
+    zone: Zone
+    locked: bool
+    slots: tuple[SlotCode, ...]
+    centi_celsius: CentiCelsius | None
+    released_by: str | None
+    changed_at: Instant
 
 
 class DeviceRow(Message):
@@ -80,6 +107,13 @@ class DeviceRow(Message):
     free_bytes: int | None
     rssi_dbm: int | None
     journal_bytes: int | None
+    reset_cause: str | None
+    journal_limit_bytes: int | None
+    centi_celsius: dict[Zone, CentiCelsius | None]
+    door_open: bool | None
+    peak_ma: dict[SlotCode, int]
+    clock: str | None
+    zones: tuple[ZoneRow, ...]
     running_slot: str | None
     running_digest: Digest | None
     running_version: str | None
@@ -90,6 +124,9 @@ class DeviceRow(Message):
     assigned_digest: Digest | None
     assigned_version: str | None
     given_up_reason: str | None
+
+
+_ZONES: TypeAdapter[tuple[ZoneRow, ...]] = TypeAdapter(tuple[ZoneRow, ...])
 
 
 async def expect_device(
@@ -143,16 +180,39 @@ async def record_health(
     Samples of others, and older ones than we have, are dropped.
     """
     newest = {sample.device_id: sample for sample in sorted(samples, key=lambda sample: sample.at)}
-    rows = [
-        (s.device_id, s.machine_id, s.at, s.firmware, s.uptime_s, s.free_bytes, s.rssi_dbm, s.journal_bytes)
-        for s in newest.values()
-    ]
+    rows = [_health(sample) for sample in newest.values()]
     return await transaction.execute(_HEALTH, tenant_id, *columns(rows), site_id) if rows else 0
 
 
 async def devices(transaction: Transaction, after: UUID, limit: int) -> list[DeviceRow]:
     """Devices by id, from after the given one on."""
-    return [DeviceRow(**row) for row in await transaction.fetch(_LIST, after, limit)]
+    return [_row(dict(row)) for row in await transaction.fetch(_LIST, after, limit)]
+
+
+def _row(row: dict[str, Any]) -> DeviceRow:
+    row["zones"] = _ZONES.validate_json(row["zones"] or "[]")
+    for name in ("centi_celsius", "peak_ma"):
+        row[name] = json.loads(row[name] or "{}")
+    return DeviceRow(**row)
+
+
+def _health(sample: DeviceHealth) -> tuple[object, ...]:
+    return (
+        sample.device_id,
+        sample.machine_id,
+        sample.at,
+        sample.firmware,
+        sample.uptime_s,
+        sample.free_bytes,
+        sample.rssi_dbm,
+        sample.journal_bytes,
+        sample.reset_cause,
+        sample.journal_limit_bytes,
+        json.dumps(sample.centi_celsius),
+        sample.door_open,
+        json.dumps(sample.peak_ma),
+        sample.clock,
+    )
 
 
 def _set_code(device: Device, code: str, now: datetime) -> None:

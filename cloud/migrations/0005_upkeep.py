@@ -9,5 +9,5 @@ from cloud.migrations import sql
 class Migration(TortoiseMigration):
     """Forward only."""
 
-    dependencies = [("cloud", "0003_rollouts")]
+    dependencies = [("cloud", "0004_climate")]
     operations = [RunSQL(sql("0005_upkeep.sql"))]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from cloud.climate import service as climate
 from cloud.database import Transaction
 from cloud.devices import service as devices
 from cloud.errors import FactRefused
@@ -30,7 +31,8 @@ _OF_A_DEVICE = frozenset({"device_claimed", "device_link_changed"})
 _OF_A_SLOT = frozenset({"stock_moved", "slot_suspected", "slot_sensed"})
 _OF_FIRMWARE = frozenset({"firmware_changed"})
 _OF_SETTINGS = frozenset({"settings_reported"})
-LAST_WORD = _OF_A_DEVICE | _OF_A_SLOT | _OF_FIRMWARE | _OF_SETTINGS
+_OF_A_ZONE = frozenset({"zone_locked", "zone_released"})
+LAST_WORD = _OF_A_DEVICE | _OF_A_SLOT | _OF_FIRMWARE | _OF_SETTINGS | _OF_A_ZONE
 """Events of which the last one in (epoch, seq) order says how it is now."""
 
 PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
@@ -39,6 +41,7 @@ PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
     (payments.record, _PAYMENT_EVENTS),
     (payments.record_credits, frozenset({"credit_inserted"})),
     (inventory.record, _OF_A_SLOT),
+    (climate.record, _OF_A_ZONE),
     (rollouts.record_firmware, _OF_FIRMWARE),
     (rollouts.record_given_up, frozenset({"firmware_given_up"})),
     (assignment.record_settings, _OF_SETTINGS),
@@ -70,7 +73,7 @@ async def project(transaction: Transaction, tenant_id: UUID, machines: frozenset
 
 
 def subject(fact: Fact) -> tuple[UUID, str] | None:
-    """The device, its firmware, its settings or the slot of which a fact says how it is now."""
+    """The device, its firmware, its settings, one of its zones or the slot of which a fact says how it is now."""
     event, told = fact.body.event, vars(fact.body)
     if event in _OF_A_DEVICE:
         return told["device_id"], ""
@@ -78,6 +81,8 @@ def subject(fact: Fact) -> tuple[UUID, str] | None:
         return told["device_id"], "firmware"
     if event in _OF_SETTINGS:
         return told["device_id"], "settings"
+    if event in _OF_A_ZONE:
+        return told["device_id"], f"zone {told['zone']}"
     return (told["machine_id"], told["slot"]) if event in _OF_A_SLOT else None
 
 
@@ -92,6 +97,9 @@ async def restate(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fac
     of_settings = [fact for fact in facts if fact.body.event in _OF_SETTINGS]
     if of_settings:
         await assignment.record_settings(transaction, tenant_id, of_settings)
+    of_zones = [fact for fact in facts if fact.body.event in _OF_A_ZONE]
+    if of_zones:
+        await climate.record(transaction, tenant_id, of_zones)
     await inventory.restate(transaction, tenant_id, facts)
 
 

@@ -1,0 +1,1 @@
+"""Zones that must stay cold: which are locked, since when, and who released them."""

@@ -1,0 +1,46 @@
+"""What gateways tell of zones."""
+
+import json
+from collections.abc import Sequence
+from uuid import UUID
+
+from cloud.climate.rules import zone_steps
+from cloud.database import Transaction, columns
+from cloud.errors import FactRefused
+from shared.sync import Fact
+
+_STEPS = """
+    INSERT INTO zones AS z (tenant_id, device_id, zone, locked, slots, centi_celsius, released_by, changed_at)
+    SELECT $1, u.device_id, u.zone, u.locked,
+           coalesce((SELECT array_agg(slot) FROM json_array_elements_text(u.slots::json) AS slot), '{}'),
+           u.celsius, u.released_by, u.changed_at
+    FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::boolean[], $6::text[], $7::integer[], $8::text[],
+                $9::timestamptz[])
+        AS u (device_id, zone, machine_id, locked, slots, celsius, released_by, changed_at)
+    JOIN devices d ON d.tenant_id = $1 AND d.id = u.device_id AND d.machine_id = u.machine_id
+    ON CONFLICT ON CONSTRAINT zones_pkey DO UPDATE SET locked = excluded.locked, changed_at = excluded.changed_at,
+        slots = CASE WHEN excluded.locked OR excluded.slots <> '{}' THEN excluded.slots ELSE z.slots END,
+        centi_celsius = CASE WHEN excluded.locked OR excluded.slots <> '{}' THEN excluded.centi_celsius
+            ELSE z.centi_celsius END,
+        released_by = excluded.released_by
+"""
+"""A release alone says nothing of slots and temperature: those of its lock stay."""
+
+
+async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """Locked, released. Raises FactRefused for an unknown device, or one of another machine."""
+    rows = [
+        (
+            device_id,
+            zone,
+            step.machine_id,
+            step.locked,
+            json.dumps(step.slots),
+            step.centi_celsius,
+            step.released_by,
+            step.changed_at,
+        )
+        for (device_id, zone), step in zone_steps(facts).items()
+    ]
+    if await transaction.execute(_STEPS, tenant_id, *columns(rows)) != len(rows):
+        raise FactRefused("the device is unknown")
