@@ -20,6 +20,7 @@ from cloud import demo, logs, schema, server, settings
 from cloud.app import create_app
 from cloud.auth.service import create_api_key
 from cloud.clock import Clock
+from cloud.configuration.service import read_signer
 from cloud.database import Database, Transaction
 from cloud.errors import NotFound, PostgresFailed, SchemaError, SettingsError, Unavailable
 from cloud.failpoints import Failpoints
@@ -27,7 +28,6 @@ from cloud.onboarding import service as onboarding
 from cloud.postgres import EmbeddedPostgres
 from cloud.settings import Settings
 from cloud.sync.ingest import Ingest
-from cloud.upkeep.signing import read_signer
 
 log = structlog.get_logger()
 

@@ -9,6 +9,8 @@ from cloud.auth import routes as auth_routes
 from cloud.auth.service import AuthService
 from cloud.catalog import routes as catalog_routes
 from cloud.clock import Clock
+from cloud.configuration.routes import ConfigurationRoutes
+from cloud.configuration.service import SettingsSigner
 from cloud.database import Database
 from cloud.devices import routes as devices_routes
 from cloud.failpoints import Failpoints
@@ -19,7 +21,6 @@ from cloud.orders import routes as orders_routes
 from cloud.rollouts.routes import RolloutRoutes
 from cloud.sync.routes import SyncRoutes
 from cloud.upkeep.routes import UpkeepRoutes
-from cloud.upkeep.signing import SettingsSigner
 from cloud.watch import Watch
 
 
@@ -43,5 +44,6 @@ def blueprint(
     api.register_blueprint(catalog_routes.blueprint(database, auth))
     api.register_blueprint(devices_routes.blueprint(database, auth))
     api.register_blueprint(RolloutRoutes(database, auth, clock, release_keys).blueprint())
-    api.register_blueprint(UpkeepRoutes(database, auth, clock, signer).blueprint())
+    api.register_blueprint(UpkeepRoutes(database, auth, clock).blueprint())
+    api.register_blueprint(ConfigurationRoutes(database, auth, clock, signer).blueprint())
     return api

@@ -14,13 +14,13 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from cloud import api, schema
 from cloud.auth.service import AuthService
 from cloud.clock import Clock, new_id
+from cloud.configuration.service import SettingsSigner
 from cloud.dashboard import routes as dashboard
 from cloud.database import Database
 from cloud.errors import LarderError, Refused, Unavailable
 from cloud.failpoints import Failpoints
 from cloud.rollouts.rules import keys_by_id
 from cloud.short_websocket import ShortWebsocket
-from cloud.upkeep.signing import SettingsSigner
 from cloud.watch import Watch
 from cloud.web import problem
 from shared.errors import Code

@@ -9,11 +9,12 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from cloud.auth.rules import sha256_hex
+from cloud.auth.service import Operator
 from cloud.clock import new_id
-from cloud.database import Transaction, columns, values
+from cloud.database import Row, Transaction, columns, values
 from cloud.devices.models import Device
 from cloud.devices.rules import device_steps
-from cloud.errors import FactRefused
+from cloud.errors import FactRefused, NotFound
 from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code
 from cloud.onboarding.service import append_changes
 from shared.contract import CentiCelsius, Digest, Instant, Message, Name, SlotCode, Zone
@@ -87,6 +88,12 @@ class ZoneRow(Message):
     changed_at: Instant
 
 
+_LOCKED = """
+    SELECT d.id, d.machine_id, m.site_id, (SELECT name FROM api_keys WHERE id = $2) AS asked_by FROM devices d
+    JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id WHERE d.id = $1 FOR UPDATE OF d
+"""
+
+
 class DeviceRow(Message):
     """A device as operators see it; the health fields are of its newest sample.
 
@@ -149,6 +156,14 @@ async def renew_claim_code(transaction: Transaction, site_id: UUID, device_id: U
     await device.save(update_fields=["claim_code_sha256", "claim_issued_at", "claim_expires_at"])
     await append_changes(transaction, site_id, [_expected(device)])
     return code
+
+
+async def locked_device(transaction: Transaction, operator: Operator, device_id: UUID) -> Row:
+    """Its row, locked, with its machine, its site and the operator's name (`asked_by`). Raises NotFound."""
+    row = await transaction.fetch_one(_LOCKED, device_id, operator.api_key_id)
+    if row is None:
+        raise NotFound
+    return row
 
 
 async def expected(transaction: Transaction, site_id: UUID) -> list[ExpectedDevice]:

@@ -5,12 +5,12 @@ from pydantic import TypeAdapter
 
 from cloud.auth.service import GatewayCaller
 from cloud.catalog import service as catalog
+from cloud.configuration import service as configuration
 from cloud.database import Database, Transaction
 from cloud.devices import service as devices
 from cloud.inventory import service as inventory
 from cloud.onboarding.service import change_bounds, changes_since
 from cloud.rollouts import service as rollouts
-from cloud.upkeep import assignment
 from cloud.upkeep import service as upkeep
 from shared.sync import ChangeBody, Changes
 
@@ -49,7 +49,7 @@ async def _full(transaction: Transaction, caller: GatewayCaller, newest: int) ->
         *await devices.expected(transaction, caller.site_id),
         *await inventory.pending(transaction, caller.site_id),
         *await rollouts.assignments(transaction, caller.site_id),
-        *await assignment.settings_for(transaction, caller.site_id),
+        *await configuration.settings_for(transaction, caller.site_id),
         *await upkeep.pending(transaction, caller.site_id),
     ]
     return Changes(cursor=newest, full=True, more=False, changes=tuple(state))

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from cloud.climate import service as climate
+from cloud.configuration import service as configuration
 from cloud.database import Transaction
 from cloud.devices import service as devices
 from cloud.errors import FactRefused
@@ -16,7 +17,6 @@ from cloud.inventory import service as inventory
 from cloud.orders import service as orders
 from cloud.payments import service as payments
 from cloud.rollouts import service as rollouts
-from cloud.upkeep import assignment
 from cloud.upkeep import service as upkeep
 from shared.sync import Fact
 
@@ -44,7 +44,7 @@ PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
     (climate.record, _OF_A_ZONE),
     (rollouts.record_firmware, _OF_FIRMWARE),
     (rollouts.record_given_up, frozenset({"firmware_given_up"})),
-    (assignment.record_settings, _OF_SETTINGS),
+    (configuration.record_settings, _OF_SETTINGS),
     (upkeep.record_ended, frozenset({"device_instruction_ended"})),
 )
 
@@ -96,7 +96,7 @@ async def restate(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fac
         await rollouts.record_firmware(transaction, tenant_id, of_firmware)
     of_settings = [fact for fact in facts if fact.body.event in _OF_SETTINGS]
     if of_settings:
-        await assignment.record_settings(transaction, tenant_id, of_settings)
+        await configuration.record_settings(transaction, tenant_id, of_settings)
     of_zones = [fact for fact in facts if fact.body.event in _OF_A_ZONE]
     if of_zones:
         await climate.record(transaction, tenant_id, of_zones)

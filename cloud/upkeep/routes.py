@@ -1,10 +1,9 @@
-"""POST and GET /v1/devices/{id}/instructions, PUT and GET /v1/devices/{id}/settings."""
+"""POST and GET /v1/devices/{id}/instructions."""
 
 from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
-from pydantic import JsonValue
 from quart import Blueprint, Response, request
 
 from cloud.auth.service import AuthService
@@ -12,9 +11,7 @@ from cloud.clock import Clock
 from cloud.database import Database, Transaction
 from cloud.errors import Refused
 from cloud.upkeep import rules
-from cloud.upkeep.assignment import DeviceSettings, assign_settings, settings_of
 from cloud.upkeep.service import InstructionRow, InstructionWish, instruct, instructions
-from cloud.upkeep.signing import SettingsSigner
 from cloud.web import answer, as_id, bearer, decode_cursor, encode_cursor, invalid, page_size, read_message
 from shared.contract import Message
 from shared.errors import Code
@@ -29,28 +26,19 @@ class InstructionPage(Message):
     next_cursor: str | None
 
 
-class PutSettings(Message):
-    """What settings.json of the device shall say."""
-
-    settings: dict[str, JsonValue]
-
-
 class UpkeepRoutes:
-    """What operators ask of single devices. Without a `signer` no settings are assigned."""
+    """What operators ask of single devices."""
 
-    def __init__(self, database: Database, auth: AuthService, clock: Clock, signer: SettingsSigner | None) -> None:
+    def __init__(self, database: Database, auth: AuthService, clock: Clock) -> None:
         self._database = database
         self._auth = auth
         self._clock = clock
-        self._signer = signer
 
     def blueprint(self) -> Blueprint:
         """All routes."""
         routes = Blueprint("upkeep", __name__, url_prefix="/devices/<uuid:device_id>")
         routes.add_url_rule("/instructions", view_func=self.instruct, methods=["POST"])
         routes.add_url_rule("/instructions", view_func=self.list_instructions, methods=["GET"])
-        routes.add_url_rule("/settings", view_func=self.put_settings, methods=["PUT"])
-        routes.add_url_rule("/settings", view_func=self.show_settings, methods=["GET"])
         return routes
 
     async def instruct(self, device_id: UUID) -> Response:
@@ -85,34 +73,6 @@ class UpkeepRoutes:
         last = shown[-1] if len(rows) > limit else None
         more = None if last is None else encode_cursor([last.asked_at.isoformat(), str(last.request_id)])
         return answer(InstructionPage(instructions=tuple(shown), next_cursor=more))
-
-    async def put_settings(self, device_id: UUID) -> Response:
-        """PUT a PutSettings; 201, or 200 if the device shall run on just these already."""
-        operator = await self._auth.operator(bearer())
-        signer = self._signer
-        if signer is None:
-            raise Refused(
-                Code.SETTINGS_KEY_MISSING,
-                "This cloud has no key to sign settings with: LARDER_CLOUD_SETTINGS_KEY_FILE names none.",
-                status=409,
-            )
-        text = rules.settings_text((await read_message(PutSettings)).settings)
-
-        async def work(transaction: Transaction) -> tuple[bool, DeviceSettings]:
-            is_new = await assign_settings(transaction, operator, device_id, text, signer, self._clock.now())
-            return is_new, await settings_of(transaction, device_id)
-
-        is_new, shown = await self._database.unit("upkeep.settings", work, tenant_id=operator.tenant_id)
-        return answer(shown, 201 if is_new else 200)
-
-    async def show_settings(self, device_id: UUID) -> Response:
-        """GET what the device shall run on, and what it says it does."""
-        operator = await self._auth.operator(bearer())
-
-        async def work(transaction: Transaction) -> DeviceSettings:
-            return await settings_of(transaction, device_id)
-
-        return answer(await self._database.unit("upkeep.show", work, tenant_id=operator.tenant_id))
 
 
 def _idempotency_key() -> UUID:

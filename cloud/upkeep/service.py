@@ -10,9 +10,9 @@ from pydantic import Field
 from cloud.auth.service import Operator
 from cloud.clock import new_id
 from cloud.database import Row, Transaction
+from cloud.devices.service import locked_device
 from cloud.errors import Refused
 from cloud.onboarding.service import append_changes
-from cloud.upkeep.owned import device_for
 from shared.contract import Instant, Message, Name, SlotCode, Zone
 from shared.devices import Evidence
 from shared.errors import Code
@@ -85,7 +85,7 @@ async def instruct(
 
     Raises NotFound, Refused (idempotency_key_reused).
     """
-    device = await device_for(transaction, operator, device_id)
+    device = await locked_device(transaction, operator, device_id)
     await transaction.execute(_FORGET_PINS)
     expires = now + timedelta(seconds=wish.expires_in_s)
     what = (new_id(), device_id, key, wish.action, wish.slot, wish.zone, wish.pin, operator.api_key_id, now, expires)

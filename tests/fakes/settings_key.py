@@ -5,7 +5,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cloud.upkeep.signing import SettingsSigner
+from cloud.configuration.service import SettingsSigner
 from firmware.workbench.signing import key_id, public_bytes, sign
 from shared.signed import Purpose
 

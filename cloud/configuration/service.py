@@ -1,23 +1,25 @@
-"""The settings that devices shall run on, version by version, and what devices say they run on."""
+"""The settings that devices shall run on, signed and numbered, and what devices say they run on."""
 
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from cloud.auth.service import Operator
+from cloud.configuration import rules
 from cloud.database import Row, Transaction, columns
-from cloud.errors import FactRefused, NotFound, Refused
+from cloud.devices.service import locked_device
+from cloud.errors import FactRefused, NotFound, Refused, SettingsError
 from cloud.onboarding.service import append_changes
-from cloud.upkeep import rules
-from cloud.upkeep.owned import device_for
-from cloud.upkeep.signing import SettingsSigner
 from shared.contract import Digest, Instant, Message, Name
 from shared.errors import Code
-from shared.signed import SignedText
+from shared.signed import Purpose, SignedText, signed_bytes
 from shared.sync import Fact
 from shared.upkeep import SettingsAssigned, SettingsReported, SettingsState
 
@@ -46,6 +48,33 @@ _REPORT = """
         state = excluded.state, offered = excluded.offered, reason = excluded.reason,
         reported_at = excluded.reported_at
 """
+
+
+class SettingsSigner:
+    """Signs settings with one Ed25519 key, by which devices know their operator (shared/signed.py)."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self._key_id = hashlib.sha256(public).digest()[:8].hex()
+
+    def sign(self, text: str) -> SignedText:
+        """Always the same for the same text."""
+        signature = self._key.sign(signed_bytes(Purpose.SETTINGS, text))
+        return SignedText(text=text, key=self._key_id, signature=signature.hex())
+
+
+def read_signer(path: Path) -> SettingsSigner:
+    """The signer with the private key in this PEM file. Raises SettingsError."""
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise SettingsError(f"LARDER_CLOUD_SETTINGS_KEY_FILE: {path} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError):
+        raise SettingsError(f"LARDER_CLOUD_SETTINGS_KEY_FILE: {path} holds no private key in PEM") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SettingsError(f"LARDER_CLOUD_SETTINGS_KEY_FILE: {path} holds no Ed25519 key")
+    return SettingsSigner(key)
 
 
 class WantedSettings(Message):
@@ -90,7 +119,7 @@ async def assign_settings(
 
     Raises NotFound, Refused with the setting that is wrong.
     """
-    device = await device_for(transaction, operator, device_id)
+    device = await locked_device(transaction, operator, device_id)
     wrong = rules.wrong_setting(text, device["machine_id"], device_id)
     if wrong is not None:
         raise Refused(

@@ -13,9 +13,9 @@ from quart import Response
 
 from cloud.app import create_app
 from cloud.clock import Clock, new_id
+from cloud.configuration.service import read_signer
 from cloud.errors import SettingsError
 from cloud.failpoints import Failpoints
-from cloud.upkeep.signing import read_signer
 from firmware.vending import settings_file
 from shared.sync import Changes
 from shared.upkeep import SettingsAssigned, SettingsReported, SettingsState

@@ -1,0 +1,68 @@
+"""PUT and GET /v1/devices/{id}/settings."""
+
+from uuid import UUID
+
+from pydantic import JsonValue
+from quart import Blueprint, Response
+
+from cloud.auth.service import AuthService
+from cloud.clock import Clock
+from cloud.configuration import rules
+from cloud.configuration.service import DeviceSettings, SettingsSigner, assign_settings, settings_of
+from cloud.database import Database, Transaction
+from cloud.errors import Refused
+from cloud.web import answer, bearer, read_message
+from shared.contract import Message
+from shared.errors import Code
+
+
+class PutSettings(Message):
+    """What settings.json of the device shall say."""
+
+    settings: dict[str, JsonValue]
+
+
+class ConfigurationRoutes:
+    """What operators do with settings of devices. Without a `signer` none are assigned."""
+
+    def __init__(self, database: Database, auth: AuthService, clock: Clock, signer: SettingsSigner | None) -> None:
+        self._database = database
+        self._auth = auth
+        self._clock = clock
+        self._signer = signer
+
+    def blueprint(self) -> Blueprint:
+        """All routes."""
+        routes = Blueprint("configuration", __name__)
+        path = "/devices/<uuid:device_id>/settings"
+        routes.add_url_rule(path, view_func=self.put_settings, methods=["PUT"])
+        routes.add_url_rule(path, view_func=self.show_settings, methods=["GET"])
+        return routes
+
+    async def put_settings(self, device_id: UUID) -> Response:
+        """PUT a PutSettings; 201, or 200 if the device shall run on just these already."""
+        operator = await self._auth.operator(bearer())
+        signer = self._signer
+        if signer is None:
+            raise Refused(
+                Code.SETTINGS_KEY_MISSING,
+                "This cloud has no key to sign settings with: LARDER_CLOUD_SETTINGS_KEY_FILE names none.",
+                status=409,
+            )
+        text = rules.settings_text((await read_message(PutSettings)).settings)
+
+        async def work(transaction: Transaction) -> tuple[bool, DeviceSettings]:
+            is_new = await assign_settings(transaction, operator, device_id, text, signer, self._clock.now())
+            return is_new, await settings_of(transaction, device_id)
+
+        is_new, shown = await self._database.unit("configuration.assign", work, tenant_id=operator.tenant_id)
+        return answer(shown, 201 if is_new else 200)
+
+    async def show_settings(self, device_id: UUID) -> Response:
+        """GET what the device shall run on, and what it says it does."""
+        operator = await self._auth.operator(bearer())
+
+        async def work(transaction: Transaction) -> DeviceSettings:
+            return await settings_of(transaction, device_id)
+
+        return answer(await self._database.unit("configuration.show", work, tenant_id=operator.tenant_id))
