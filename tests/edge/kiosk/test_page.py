@@ -302,3 +302,14 @@ FAINT_TEXTS = """
   return texts.filter((element) => contrast(element) < 4.5).map((element) => element.textContent);
 })()
 """
+
+
+@pytest.mark.criterion("8.6")
+async def test_what_was_too_warm_is_shown_and_cannot_be_chosen(kiosk: FakeKiosk, browser: Browser) -> None:
+    shown = catalogue(Rail.CASH)
+    warm = [slot.model_copy(update={"state": SlotState.LOCKED}) for slot in shown.slots[:2]]
+    await show(kiosk, browser, shown.model_copy(update={"slots": (*warm, *shown.slots[2:])}))
+    await browser.see("Was too warm")
+    assert await browser.evaluate("[...document.querySelectorAll('button')].filter(b => !b.disabled).length") == 2
+    await browser.keep_picture("kiosk-too-warm")
+    assert not await browser.trouble()
