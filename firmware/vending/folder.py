@@ -8,7 +8,6 @@ from .flash import Flash
 from .messages import to_hex
 from .release import File, Manifest, Refused
 
-PART = ".part"
 CHUNK_BYTES = 2048
 RESERVE_BYTES = 64 * 1024
 """Of the flash, for journal and settings."""
@@ -48,7 +47,7 @@ class Folder:
         own = Flash(self._path)
         own.remove("proven")
         names = {file.name for file in files}
-        names.update([file.name + PART for file in files])
+        names.update([_part(file) for file in files])
         for name in os.listdir(self._path + "/vending"):
             if name not in names:
                 self._files.remove(name)
@@ -61,9 +60,10 @@ class Folder:
     async def fetch(self, file: File) -> None:
         """All of it. What lies there already is hashed, not believed."""
         if self._files.has(file.name):
-            await self.compare(file)
-            return
-        part = file.name + PART
+            if await self._is_right(file):
+                return
+            self._files.remove(file.name)
+        part = _part(file)
         if self._size(part) > file.size:
             self._files.remove(part)
         hasher = await self._hashed(part)
@@ -80,9 +80,12 @@ class Folder:
 
     async def compare(self, file: File) -> None:
         """Raises Refused, and removes it, unless it is on flash as it was signed."""
-        if to_hex((await self._hashed(file.name)).digest()) != file.sha256:
+        if not await self._is_right(file):
             self._files.remove(file.name)
             raise Refused(file.name + " reads back differently")
+
+    async def _is_right(self, file: File) -> bool:
+        return to_hex((await self._hashed(file.name)).digest()) == file.sha256
 
     async def _hashed(self, name: str):
         """SHA-256 of the file so far, which can go on."""
@@ -99,6 +102,11 @@ class Folder:
 
     def _size(self, name: str) -> int:
         return os.stat(self._path + "/vending/" + name)[6] if self._files.has(name) else 0
+
+
+def _part(file: File) -> str:
+    """Where its first bytes lie; those of another release's file are never taken for them."""
+    return file.sha256[:16] + ".part"
 
 
 def _is_there(path: str) -> bool:

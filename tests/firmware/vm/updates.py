@@ -87,6 +87,14 @@ class UpdateBoard:
         text = bundle.signed.to_line()
         return self.serve(text), len(text)
 
+    def replace(self, digest: str, content: bytes) -> None:
+        """The gateway gives this out for the file of that SHA-256."""
+        (self._store / digest).write_bytes(content)
+
+    def drop(self, digest: str) -> None:
+        """The gateway has the file no more."""
+        (self._store / digest).unlink()
+
     def offer(self, *offers: tuple[str, int], now: int | None = None) -> None:
         """What the gateway offers at each boot, and what it says the time is."""
         (self._store / "offers.json").write_text(json.dumps({"now": now, "offers": offers}))
