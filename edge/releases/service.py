@@ -78,9 +78,15 @@ class ReleaseService:
         wish = store.assignment(tx, device_id)
         if wish is None:
             return
-        if rules.is_reached(wish["digest"], report.running.digest, report.state, report.offered):
+        digest = wish["digest"]
+        if rules.is_reached(digest, report.running.digest, report.state, report.offered):
             self._parcels.permit(tx, device_id, Purpose.RELEASE, [])
-        elif wish["offered"] and report.state is FirmwareState.FAILED and report.offered == wish["digest"]:
+            store.set_checked(tx, device_id, checked=False)
+            return
+        if not self._parcels.may_fetch(tx, device_id, digest):
+            # It had the release once, and has lost it since.
+            self._parcels.permit(tx, device_id, Purpose.RELEASE, [digest])
+        if wish["offered"] and report.state is FirmwareState.FAILED and report.offered == digest:
             failures = store.count_failure(tx, device_id)
             if failures >= rules.MAX_FAILURES:
                 self._give_up(tx, wish, f"failed {failures} times, last: {report.reason}")
@@ -170,7 +176,7 @@ class ReleaseService:
             return
         digests = [wish["digest"], *(file.sha256 for file in verdict.files)]
         self._parcels.permit(tx, device_id, Purpose.RELEASE, digests)
-        store.set_checked(tx, device_id)
+        store.set_checked(tx, device_id, checked=True)
         tx.touch(RELEASES_KEY)
 
 

@@ -41,9 +41,9 @@ def assignments(tx: Transaction) -> list[sqlite3.Row]:
     )
 
 
-def set_checked(tx: Transaction, device_id: UUID) -> None:
-    """Its signed text is right."""
-    tx.run("UPDATE release_assignments SET checked = 1 WHERE device_id = ?", str(device_id))
+def set_checked(tx: Transaction, device_id: UUID, *, checked: bool) -> None:
+    """Whether its signed text was found right, and the device may fetch all that it lists."""
+    tx.run("UPDATE release_assignments SET checked = ? WHERE device_id = ?", checked, str(device_id))
 
 
 def set_offered(tx: Transaction, device_id: UUID) -> None:

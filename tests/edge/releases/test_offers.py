@@ -216,6 +216,27 @@ async def test_the_same_assignment_again_changes_nothing(site: Site) -> None:
     assert len(offers(site)) == MAX_FAILURES
 
 
+async def test_a_device_that_has_lost_its_release_is_offered_it_again(site: Site) -> None:
+    """Somebody has put another program on it, by cable."""
+    await tell(site)
+    await assign(site)
+    await arrive(site)
+    await offered(site)
+    await tell(site, State.VALID, running=DIGEST, offered=DIGEST)
+    await until(lambda: not site.shelf.holds(DIGEST))
+    site.clock.step(OFFER_S + 1)
+    await tell(site)
+    await site.settle()
+    assert len(await arrive(site)) == 1 + len(FILES)
+    await offered(site, 2)
+    digests = [DIGEST, *(hashlib.sha256(content).hexdigest() for content in FILES.values())]
+
+    def all_permitted(tx: Transaction) -> bool:
+        return all(site.parcels.may_fetch(tx, site.device_id, digest) for digest in digests)
+
+    assert await site.database.read(all_permitted)
+
+
 async def test_a_verdict_on_what_was_replaced_meanwhile_is_of_no_account(site: Site) -> None:
     await stop(site)
     await assign(site, signed_release(key=STRANGER))
