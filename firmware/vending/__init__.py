@@ -2,6 +2,9 @@
 
 VERSION = "0.1.0"
 
+TYPE_CHECKING = False
+"""True for type checkers alone: what is imported for them is not in RAM."""
+
 
 def const(value):
     """`_NAME = const(…)` takes no RAM: mpy-cross puts the value itself wherever the name is used."""

@@ -2,11 +2,14 @@
 
 import json
 
+from . import TYPE_CHECKING
 from .clock import Clock
 from .flash import Flash
-from .hardware import Hardware
 from .log import warn
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .hardware import Hardware
 
 FILE = "gateway.json"
 SEARCH_EVERY_MS = 10_000
@@ -16,7 +19,7 @@ SEARCH_EVERY_MS = 10_000
 class Addresses:
     """(host, port) pairs: the last one that was right, those found by multicast DNS, the one in the settings."""
 
-    def __init__(self, settings: Settings, board: Hardware, flash: Flash, clock: Clock) -> None:
+    def __init__(self, settings: Settings, board: "Hardware", flash: Flash, clock: Clock) -> None:
         self._settings = settings
         self._board = board
         self._flash = flash

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from . import VERSION, rules, topics
+from . import TYPE_CHECKING, VERSION, rules, topics
 from .addresses import Addresses
 from .borrowed import borrow, give_back
 from .clock import Clock
@@ -12,7 +12,6 @@ from .dispenser import Dispenser
 from .errands import Errands, Parts
 from .flash import Flash
 from .front import Front
-from .hardware import Hardware
 from .health import Health
 from .ids import new_uuid
 from .journal import Journal
@@ -28,6 +27,9 @@ from .settings import Settings
 from .sockets import site_context
 from .till import Till
 from .vigil import Vigil
+
+if TYPE_CHECKING:
+    from .hardware import Hardware
 
 ERRANDS: dict = {
     "restart": ("restart", "requests", "exchange"),
@@ -46,7 +48,7 @@ class Device:
     def __init__(
         self,
         settings: Settings,
-        board: Hardware,
+        board: "Hardware",
         flash: Flash,
         make_client: "type[MqttClient]" = MqttClient,
         on_trial: bool = False,
@@ -132,7 +134,7 @@ class Device:
             self.journal.note(record)
 
 
-def run_safely(program, board: Hardware) -> None:
+def run_safely(program, board: "Hardware") -> None:
     """Run the coroutine `program` to its end; whatever ends it, no motor stays on.
 
     MicroPython's asyncio abandons what else was running then: no `finally` in it switches its motor off.

@@ -7,7 +7,8 @@ from .borrowed import borrow, give_back
 from .flash import Flash
 from .log import alarm, warn
 
-BOOT_ONLY = ("trial", "exchange", "settings_file", "signed", "settings", "checks", "wiring", "pins", "drivers", "board")
+BOOT_ONLY = ("trial", "exchange", "settings_file", "signed", "settings", "checks", "wiring", "pins")
+BOOT_ONLY += ("drivers", "board", "hardware")
 """Modules that nobody needs once the board is put together. What is imported is in RAM: all that they are is 24 kB."""
 LAST_ERROR = "last_error"
 EXPECTED = ("power_on", "software", "deep_sleep")

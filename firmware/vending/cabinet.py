@@ -6,7 +6,6 @@ import ssl
 from collections import namedtuple
 
 from . import radio
-from .hardware import Hardware
 from .settings import Settings
 
 ADC_LOOKS = 8
@@ -38,8 +37,8 @@ Fitted = namedtuple(
 hold back the outputs of `chips`; `homes` and `empties` are the slots' switches, which pull low what `value()` tells."""
 
 
-class Cabinet(Hardware):
-    """Motors, switches, sensors, acceptors and radio, wired by the pin map of `settings`."""
+class Cabinet:
+    """Motors, switches, sensors, acceptors and radio, wired by the pin map of `settings`: all that Hardware says."""
 
     def __init__(self, settings: Settings, fitted: Fitted) -> None:
         self._wifi = settings.wifi

@@ -3,10 +3,12 @@
 import asyncio
 import socket
 
-from . import dns
+from . import TYPE_CHECKING, dns
 from .clock import Clock
-from .hardware import Hardware
 from .log import log
+
+if TYPE_CHECKING:
+    from .hardware import Hardware
 
 GATEWAYS = "_larder-gw._tcp.local"
 DEVICES = "_larder-dev._tcp.local"
@@ -23,7 +25,7 @@ MAX_DATAGRAM = 1_500
 MAX_FOUND = 4
 
 
-async def find_gateways(board: Hardware, clock: Clock) -> list:
+async def find_gateways(board: "Hardware", clock: Clock) -> list:
     """The (address, port) pairs that answer within 1.5 s, or soon after the first: another site's may be among them."""
     try:
         wire = board.open_udp(0)
@@ -77,7 +79,7 @@ def _receive(wire: socket.socket) -> "bytes | None":
 class Announcer:
     """Tells the network now and then, and whoever asks, that this device is there."""
 
-    def __init__(self, board: Hardware, clock: Clock, device_id: str) -> None:
+    def __init__(self, board: "Hardware", clock: Clock, device_id: str) -> None:
         self._board = board
         self._clock = clock
         self._device_id = device_id

@@ -2,9 +2,8 @@
 
 import asyncio
 
-from . import rules
+from . import TYPE_CHECKING, rules
 from .clock import Clock
-from .hardware import Hardware
 from .health import Health
 from .journal import Journal, JournalFailed
 from .log import log
@@ -12,6 +11,9 @@ from .motion import Motion
 from .reports import Reports
 from .settings import MAX_MOTION_MS
 from .vigil import DISPENSER, Vigil
+
+if TYPE_CHECKING:
+    from .hardware import Hardware
 
 LOOK_S = 0.005
 """Between two looks at the sensors of a running motor."""
@@ -23,7 +25,7 @@ class Dispenser:
 
     def __init__(
         self,
-        board: Hardware,
+        board: "Hardware",
         journal: Journal,
         slots: dict,
         reports: Reports,

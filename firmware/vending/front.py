@@ -4,7 +4,7 @@ import asyncio
 
 from . import const, rules
 from .borrowed import borrow, give_back
-from .hardware import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, RESET, VENDING
+from .signals import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, RESET, VENDING
 
 _HELD_MS = const(10_000)
 _SPENT = const(-1)

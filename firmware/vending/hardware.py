@@ -1,18 +1,11 @@
-"""What the device's software needs of its hardware: the contract of board.py and of the simulator's fake board."""
+"""What the device's software needs of its hardware: the contract of cabinet.py and of the simulator's fake board.
+
+It is in nobody's RAM: at run time no module that stays imports it, and the cabinet does not derive from it.
+"""
 
 import asyncio
 import socket
 import ssl
-
-IDLE = "idle"
-VENDING = "vending"
-CREDIT = "credit"
-FAULT = "fault"
-LOCKED = "locked"
-OFFLINE = "offline"
-SETUP = "setup"
-RESET = "reset"
-# What the board's LED and buzzer can tell.
 
 POWER_ON = "power_on"
 WATCHDOG = "watchdog"

@@ -4,18 +4,20 @@ import asyncio
 import os
 import ssl
 
-from . import const
+from . import TYPE_CHECKING, const
 from .addresses import Addresses
 from .clock import Clock
 from .credentials import Credentials
 from .dispenser import Dispenser
-from .hardware import Hardware
 from .log import log, warn
 from .mqtt import MqttClient, MqttError, Refused
 from .session import Session
 from .settings import Settings
 from .sockets import SERVER_NAME
 from .vigil import LINK, Vigil
+
+if TYPE_CHECKING:
+    from .hardware import Hardware
 
 _OPEN_S = const(6)
 _FIRST_RETRY_MS = const(500)
@@ -47,7 +49,7 @@ class Link:
         self,
         settings: Settings,
         credentials: Credentials,
-        board: Hardware,
+        board: "Hardware",
         clock: Clock,
         addresses: Addresses,
         session: Session,

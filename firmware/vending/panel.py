@@ -1,7 +1,7 @@
 """What LED and buzzer tell to who stands at the machine: a pattern of eight steps a second."""
 
-from .hardware import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, RESET, SETUP, VENDING
 from .lines import FULL
+from .signals import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, RESET, SETUP, VENDING
 
 STEP_MS = 125
 STEPS = 8

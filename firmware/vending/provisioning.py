@@ -11,12 +11,13 @@ import socket
 from . import SettingsError, settings_file, setup_http, setup_names, setup_page
 from .clock import Clock
 from .flash import Flash
-from .hardware import FAULT, SETUP, Hardware
+from .hardware import Hardware
 from .label import Label, network_name
 from .log import log
 from .reaching import Unreached, join, reach
 from .settings import Settings
 from .setup_http import Answer, Request
+from .signals import FAULT, SETUP
 
 WAITING = "waiting"
 CHECKING = "checking"

@@ -2,13 +2,16 @@
 
 import asyncio
 
-from .hardware import Hardware
+from . import TYPE_CHECKING
 from .ids import new_uuid
 from .journal import MAX_CREDITS, Journal
 from .log import log
 from .reports import Reports
 from .till import Till
 from .vigil import SENSORS, Vigil
+
+if TYPE_CHECKING:
+    from .hardware import Hardware
 
 LOOK_S = 0.05
 
@@ -17,7 +20,7 @@ class Sensors:
     """Journals each coin and tells when a slot's own sensor changes its mind."""
 
     def __init__(
-        self, board: Hardware, journal: Journal, slots: dict, reports: Reports, till: Till, vigil: Vigil
+        self, board: "Hardware", journal: Journal, slots: dict, reports: Reports, till: Till, vigil: Vigil
     ) -> None:
         self._board = board
         self._journal = journal

@@ -2,9 +2,12 @@
 
 import asyncio
 
+from . import TYPE_CHECKING
 from .clock import Clock
-from .hardware import Hardware
 from .log import alarm, log
+
+if TYPE_CHECKING:
+    from .hardware import Hardware
 
 LOOK_S = 1
 DISPENSER = "dispenser"
@@ -20,7 +23,7 @@ A gateway that is away makes nobody silent: the link goes on trying, and the boa
 class Vigil:
     """A part that hangs takes the board to its next boot within its limit and the watchdog's own time."""
 
-    def __init__(self, board: Hardware, clock: Clock) -> None:
+    def __init__(self, board: "Hardware", clock: Clock) -> None:
         self._board = board
         self._clock = clock
         now = clock.ms()

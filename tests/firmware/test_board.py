@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from inspect import iscoroutinefunction, signature
 from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
 
 import pytest
 
+from firmware.vending.hardware import Hardware
 from firmware.vending.settings import parse
 from firmware.vending.wiring import Line
 
@@ -20,6 +22,7 @@ sys.path.append(str(Path(__file__).parent / "esp32"))
 machine = importlib.import_module("machine")
 onewire = importlib.import_module("onewire")
 assemble = importlib.import_module("firmware.vending.board").assemble
+Cabinet = importlib.import_module("firmware.vending.cabinet").Cabinet
 BOOT_ONLY = importlib.import_module("firmware.vending.boot").BOOT_ONLY
 
 ID = "01890000-0000-7000-8000-000000000001"
@@ -295,6 +298,16 @@ def test_slots_that_are_equal_but_for_their_wiring_are_one_once_the_board_is_the
     assert (board.home("A2"), board.home("A5")) == (False, None)
     board.motor_on("A5", "")
     assert on() == {25}
+
+
+def test_the_cabinet_does_all_that_is_asked_of_hardware() -> None:
+    """It does not derive from the contract, which would be in RAM then."""
+    asked = {name: method for name, method in vars(Hardware).items() if callable(method)}
+    assert len(asked) > 15
+    for name, method in asked.items():
+        done = getattr(Cabinet, name)
+        assert list(signature(done).parameters) == list(signature(method).parameters)
+        assert iscoroutinefunction(done) == iscoroutinefunction(method)
 
 
 def test_no_driver_is_imported_for_what_is_not_fitted() -> None:

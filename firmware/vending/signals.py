@@ -1,0 +1,10 @@
+"""What the board's LED and buzzer can tell (panel.py)."""
+
+IDLE = "idle"
+VENDING = "vending"
+CREDIT = "credit"
+FAULT = "fault"
+LOCKED = "locked"
+OFFLINE = "offline"
+SETUP = "setup"
+RESET = "reset"
