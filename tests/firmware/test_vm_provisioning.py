@@ -18,7 +18,7 @@ from shared.devices import ExpectedDevice
 from tests.fakes.settings_key import OperatorKey
 from tests.fakes.until import until
 from tests.firmware.vm.device import RESTARTED, VmDevice, compile_firmware
-from tests.firmware.vm.site import vm_site
+from tests.firmware.vm.site import VmSite, vm_site
 
 OWN = {"Host": "192.168.4.1"}
 FAST = Habits(speed=5)
@@ -106,17 +106,48 @@ async def test_a_device_that_has_forgotten_itself_needs_a_person_to_claim_again(
         await until(lambda: len(device.said("claim_refused")) >= 2 and bool(device.said("login_refused")), 30)
         assert len(device.said("claimed")) == 1, "a code works once, and whoever has it is not let in again"
         await device.power_off()
-        code = "the-next-code-0123456789abcdef"
-        site.cloud.change(
-            ExpectedDevice(
-                device_id=UUID(device.settings["device_id"]),
-                machine_id=site.machine_id,
-                name="left cabinet",
-                claim_code_sha256=hashlib.sha256(code.encode()).hexdigest(),
-                claim_expires_at=Clock().now() + timedelta(hours=1),
-            )
-        )
+        code = new_code(site, "the-next-code-0123456789abcdef")
         device.configure(**device.settings | {"claim_code": code})
         await device.power_on()
         await until(lambda: len(device.said("claimed")) == 2, 30)
         await until(lambda: sum(b'"device_claimed"' in line for line in site.cloud.lines) == 2, 10)
+
+
+@pytest.mark.lab
+@pytest.mark.timeout(150)
+@pytest.mark.criterion("8.2")
+@pytest.mark.criterion("9.3")
+async def test_money_that_nobody_has_acknowledged_outlives_a_factory_reset(tmp_path: Path, app: Path) -> None:
+    async with vm_site(tmp_path, app, FAST) as site:
+        device = site.device
+        await device.power_on()
+        await site.until_online()
+        await site.insert(500)
+        assert device.cabinet.insert_coin(1500)
+        device.set_link(up=False)
+        await until(lambda: len(device.said("credit_inserted")) == 2)
+        device.cabinet.press_button()
+        assert await device.ended(40) == RESTARTED
+        left = {path.name for path in device.flash.iterdir()}
+        assert not left & {"settings.json", "credentials.json", "gateway.json"}
+        assert device.said("factory_reset")[0]["unacknowledged_credits"] == 1
+        code = new_code(site, "after-the-reset-0123456789abcdef")
+        device.configure(**device.settings | {"claim_code": code})
+        await device.power_on()
+        await until(lambda: len(device.said("claimed")) == 2, 30)
+        await until(lambda: len(device.said("credit_acknowledged")) == 2, 20)
+        assert (await site.catalogue())["credit_minor"] == 2000, "each coin counts once"
+
+
+def new_code(site: VmSite, code: str) -> str:
+    """The cloud has issued this code for the device."""
+    site.cloud.change(
+        ExpectedDevice(
+            device_id=UUID(site.device.settings["device_id"]),
+            machine_id=site.machine_id,
+            name="left cabinet",
+            claim_code_sha256=hashlib.sha256(code.encode()).hexdigest(),
+            claim_expires_at=Clock().now() + timedelta(hours=1),
+        )
+    )
+    return code

@@ -13,6 +13,7 @@ from firmware.simulator.coil import Coil, Habits
 from firmware.simulator.world import WorldLog
 
 LOW, HIGH = 0, 1
+BUTTON_PIN = 0
 DROP_PIN, COIN_PIN, INHIBIT_PIN = 32, 33, 27
 MINOR_PER_PULSE = 500
 PULSE_MS = 30
@@ -111,6 +112,10 @@ class Cabinet:
     def restock(self, slot: str, count: int) -> None:
         self._log.write("restock", slot, amount=count)
         self._coils[slot].stock += count
+
+    def press_button(self) -> None:
+        """And hold it for as long as the device has power."""
+        self._tell(f"pin {BUTTON_PIN} {LOW}")
 
     def jam(self, slot: str, jammed: bool) -> None:
         self._log.write("jam" if jammed else "unjam", slot)
