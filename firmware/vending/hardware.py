@@ -103,8 +103,8 @@ class Hardware:
         """Without it for 30 s the board restarts."""
         raise NotImplementedError
 
-    def health(self) -> "dict[str, int | None]":
-        """`free_bytes` of memory, `rssi_dbm` of the radio."""
+    def health(self) -> dict:
+        """`free_bytes` of memory, `rssi_dbm` of the radio; whoever asks may add to it."""
         raise NotImplementedError
 
     def address(self) -> "str | None":
