@@ -11,7 +11,7 @@ from .checks import is_int, is_text
 from .flash import Flash
 
 FILE = "label.json"
-LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+LETTERS = "abcdefghjkmnp" + "qrstuvwxyz" + "23456789"
 """None that a reader takes for another."""
 PASSWORD_LETTERS = 12
 

@@ -21,7 +21,8 @@ VEND = "01890000-0000-7000-8000-000000000001"
 
 def held(*presses: tuple[bool, int]) -> int:
     """How many times a device is asked to forget; `presses` are (pressed, milliseconds) one after the other."""
-    since, now, resets = SPENT, 0, 0
+    since: int | None = SPENT
+    now = resets = 0
     for pressed, duration in presses:
         for _ in range(0, duration, 100):
             since = press(since, pressed, now)

@@ -15,7 +15,7 @@ from firmware.vending.signals import FAULT, SETUP
 from shared.topics import Channel
 from tests.fakes.device_site import device_site
 from tests.fakes.settings_key import OperatorKey
-from tests.fakes.setup_site import free_port, setup_site
+from tests.fakes.setup_site import WIFI, free_port, setup_site
 from tests.fakes.until import until
 
 
@@ -40,7 +40,7 @@ async def test_right_settings_are_saved_after_wifi_and_gateway_have_been_tried(
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"wifi": {"ssid": "Site 7", "password": "another password"}}, "the Wi-Fi Site 7 is not in reach"),
+    ({"wifi": WIFI | {"ssid": "Site 8"}}, "the Wi-Fi Site 8 is not in reach"),
     ({"gateway_port": 1}, "no gateway of this site at 127.0.0.1:1"),
     ({"claim_code": "used-up"}, "does not know this claim code"),
     ({"currency": "rupees"}, "currency must be three capitals"),
