@@ -35,7 +35,7 @@ class Bench:
 
     def __init__(self) -> None:
         clock = SetClock()
-        nonces = Nonces(clock)
+        self.nonces = nonces = Nonces(clock)
         nonces.start_over()
         self.nonce = nonces.current
         self.performed: list[dict[str, Any]] = []
@@ -111,6 +111,17 @@ async def test_one_that_fails_is_over_and_the_next_is_done(bench: Bench) -> None
         bench.offer(number=2)
         await bench.rest()
     assert [fields.get("number") for fields in bench.performed] == [None, 2]
+
+
+async def test_one_that_has_waited_too_long_is_not_done(bench: Bench) -> None:
+    async with running(bench):
+        bench.offer(number=0)
+        await bench.rest()
+        bench.offer(number=1)
+        bench.nonces.start_over()
+        bench.may_go_on.set()
+        await bench.rest()
+    assert [fields["number"] for fields in bench.performed] == [0]
 
 
 async def test_a_stale_or_unknown_one_is_not_done(bench: Bench) -> None:

@@ -75,6 +75,7 @@ class Bench:
 
     async def rest(self) -> None:
         assert self.held, "a vend may begin meanwhile"
+        assert not self.till.is_open(), "a coin may be taken that nobody will have counted"
         self.rests += 1
 
     def tell(self, channel: str, payload: bytes) -> None:
