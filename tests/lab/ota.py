@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from firmware.vending import slots
 from shared.releases import ReleaseKind
@@ -169,10 +170,14 @@ async def run(forged: int, cuts: int, seed: int, folder: Path) -> Report:
         board = UpdateBoard(folder / f"forged{number}", old)
         await judge_forged(board, chance, min(BATCH, forged - start), told)
     is_new = IsNew(old, new)
-    about = {"kind": ReleaseKind.IMAGE, "version": IMAGE_VERSION}
-    for name, files, more in (("program", new, {"version": NEW}), ("image", {"micropython.bin": IMAGE}, about)):
+    image = {"micropython.bin": IMAGE}
+    releases: list[tuple[str, Mapping[str, bytes], dict[str, Any]]] = [
+        ("program", new, {"version": NEW}),
+        ("image", image, {"version": IMAGE_VERSION, "kind": ReleaseKind.IMAGE}),
+    ]
+    for name, files, about in releases:
         board = UpdateBoard(folder / name, old)
-        offer = board.serve_release(signed_release(files=files, **more), files)
+        offer = board.serve_release(signed_release(files=files, **about), files)
         board.offer(offer)
         attempts = Cuts(board, chance, told, folder / f"{name}-kept")
         await attempts.prepare()

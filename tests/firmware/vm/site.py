@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -130,12 +130,19 @@ class VmSite:
 
 
 @asynccontextmanager
-async def vm_site(folder: Path, app: Path, habits: Habits, rail: Rail = Rail.CASH) -> AsyncIterator[VmSite]:
-    """The gateway knows its machine, the device has its settings and no power yet. Without power it is left behind."""
+async def vm_site(
+    folder: Path, app: Path, habits: Habits, rail: Rail = Rail.CASH, release_keys: Iterable[str] = ()
+) -> AsyncIterator[VmSite]:
+    """The gateway knows its machine, the device has its settings and no power yet. Without power it is left behind.
+
+    `release_keys` is whom the gateway believes about firmware.
+    """
     machine_id, device_id = new_id(), new_id()
     async with running_cloud(FakeCloud()) as cloud:
         cloud.change(*site_changes(machine_id, device_id, rail, habits.opening_stock))
-        settings = settings_for(folder / "gateway", cloud.url, poll_s=0.5, telemetry_s=1)
+        settings = settings_for(
+            folder / "gateway", cloud.url, poll_s=0.5, telemetry_s=1, release_keys=list(release_keys)
+        )
         async with (
             running_gateway(settings) as (gateway, addresses),
             httpx.AsyncClient(base_url=addresses.kiosk_url, timeout=10, trust_env=False) as http,
