@@ -76,13 +76,20 @@ def _sheet(given: argparse.Namespace) -> None:
 
 def _provision(given: argparse.Namespace) -> int:
     settings = None if given.file is None else _read_settings(given)
-    if given.led is not None and not is_led(given.led):
-        raise ValueError(f"no lamp may hang on pin {given.led}")
+    led = given.led if settings is None or given.led is not None else lamp_of(settings)
+    if led is not None and not is_led(led):
+        raise ValueError(f"no lamp may hang on pin {led}")
     trust = None if given.trust is None else given.trust.read_bytes()
-    board = {"image": given.flash, "trust": trust, "settings": settings, "led": given.led}
+    board = {"image": given.flash, "trust": trust, "settings": settings, "led": led}
     ready = make_ready(Cable(given.port), compile_app(), version_of(), **board)
     _say(verdict(ready))
     return 0 if ready.passed else NOT_READY
+
+
+def lamp_of(settings: bytes) -> int | None:
+    """The pin of the settings' own lamp, if it hangs on one."""
+    line = parse(text_of(settings, None).encode()).board.led
+    return None if line is None or line.on else int(line.number)
 
 
 def verdict(ready: Ready) -> str:
@@ -137,7 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     provision = commands.add_parser("provision", help="make a board ready by cable, and test it")
     provision.add_argument("--port", required=True, help="such as /dev/ttyUSB0")
     provision.add_argument("--flash", type=Path, metavar="IMAGE", help="erase the board, write this MicroPython first")
-    provision.add_argument("--led", type=int, help="pin of a lamp that tells of the set-up")
+    provision.add_argument(
+        "--led", type=int, help="pin of a lamp that tells of the set-up; the settings' own if they name one"
+    )
     provision.set_defaults(run=_provision)
     for command, optional in ((check, False), (provision, True)):
         command.add_argument(

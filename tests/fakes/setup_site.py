@@ -24,6 +24,15 @@ NETWORKS = {"Site 7": "the site's password"}
 WIFI = {"ssid": "Site 7", "password": "the site's password"}
 
 
+class AheadClock(Clock):
+    """Goes on as ever, from where `time_ms` puts it."""
+
+    time_ms = 0
+
+    def ms(self) -> int:
+        return super().ms() + self.time_ms
+
+
 class SetupSite:
     """`key` is whom the board trusts."""
 
@@ -34,7 +43,9 @@ class SetupSite:
         self.board = SimulatedSetupBoard(NETWORKS)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.setup = Provisioning(self.board, self.flash, load_or_make(self.flash), refused, Clock())
+        self.clock = AheadClock()
+        setup = Provisioning(self.board, self.flash, load_or_make(self.flash), refused, self.clock)
+        self.running = asyncio.create_task(setup.run(self.port), name="set-up")
 
     def values(self, **others: Any) -> dict[str, Any]:
         """Settings that are right."""
@@ -62,7 +73,7 @@ async def setup_site(folder: Path, refused: str = "settings.json is missing") ->
     add_missing_calls()
     async with device_site(folder) as site:
         setup = SetupSite(site, refused)
-        running = asyncio.create_task(setup.setup.run(setup.port), name="set-up")
+        running = setup.running
         await until(lambda: setup.board.names_port is not None or running.done())
         try:
             yield setup

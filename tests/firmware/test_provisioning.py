@@ -109,6 +109,21 @@ async def test_settings_come_from_its_own_page_only_and_one_at_a_time(tmp_path: 
         assert (await http.get("/state")).json()["state"] == "failed"
 
 
+async def test_with_nobody_there_the_board_boots_again_but_not_while_somebody_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with setup_site(tmp_path) as site, httpx.AsyncClient(base_url=site.url, trust_env=False) as http:
+        for _ in range(3):
+            site.clock.time_ms += 500_000
+            assert (await http.get("/state")).status_code == 200
+        await asyncio.sleep(0.3)
+        assert not site.running.done()
+        site.clock.time_ms += 600_001
+        async with asyncio.timeout(5):
+            await site.running
+    assert "setup_unvisited" in capsys.readouterr().out
+
+
 async def test_settings_that_cannot_be_used_are_told_of(tmp_path: Path) -> None:
     async with setup_site(tmp_path, "settings.json: the signature is wrong") as site:
         async with httpx.AsyncClient(base_url=site.url, trust_env=False) as http:

@@ -18,7 +18,7 @@ import pytest
 from firmware.simulator.coil import Habits
 from firmware.vending import settings_file
 from firmware.workbench import sheet
-from firmware.workbench.__main__ import main, verdict
+from firmware.workbench.__main__ import lamp_of, main, verdict
 from firmware.workbench.cable import Cable, CableFailed, run
 from firmware.workbench.desk import SELFTEST, Check, Ready, make_ready
 from tests.fakes.memory_flash import MemoryFlash
@@ -151,6 +151,13 @@ def test_the_verdict_is_for_a_technician(desk: Path, passes: bool, status: bool,
     waiting = make_ready(cable, *PROGRAM, trust=b"{}")
     assert waiting.checks == ()
     assert "waits for its settings" in verdict(waiting)
+
+
+def test_the_lamp_of_the_settings_tells_of_the_set_up_if_it_hangs_on_a_pin() -> None:
+    chips = {"kind": "74hc595", "data": 23, "clock": 18, "latch": 19, "enable": 5, "chips": 1}
+    for led, pin in ((2, 2), (None, None), ("s:3", None)):
+        board = {"led": led, "expanders": {"s": chips}}
+        assert lamp_of(json.dumps(SETTINGS | {"board": board}).encode()) == pin
 
 
 def test_no_board_there_is_one_line(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
