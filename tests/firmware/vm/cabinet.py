@@ -18,6 +18,13 @@ DROP_PIN, COIN_PIN, INHIBIT_PIN = 32, 33, 27
 MINOR_PER_PULSE = 500
 PULSE_MS = 30
 """Longer than the firmware takes for the bouncing of a contact."""
+NOTE_PIN, NOTE_INHIBIT_PIN, DOOR_PIN, LED_PIN, CURRENT_PIN = 4, 15, 5, 2, 36
+MINOR_PER_NOTE = {2: 5000}
+"""Pulses → what a note is worth that gives so many."""
+DATA_PIN, CLOCK_PIN, LATCH_PIN, ENABLE_PIN = 21, 22, 23, 13
+SHIFT = {"kind": "74hc595", "data": DATA_PIN, "clock": CLOCK_PIN, "latch": LATCH_PIN, "enable": ENABLE_PIN, "chips": 3}
+MATRIX_LINES = {"A1": (0, 8), "A2": (1, 9)}
+"""Row and column of each motor at the 74HC595s, if it does not hang on its pin."""
 MOTOR_PINS = {"A1": 18, "A2": 19}
 HOME_PINS = {"A1": 25, "A2": 26}
 
@@ -39,6 +46,43 @@ def wiring(speed: float) -> dict[str, Any]:
     return {"slots": slots, "board": {"drop": {"pin": DROP_PIN}, "coin": coin}}
 
 
+def full_wiring(speed: float) -> dict[str, Any]:
+    """As `wiring`, with all that this cabinet can have: A1 in a matrix on shift registers, A2 with a soft start."""
+    given = wiring(speed)
+    row, column = (f"shift:{line}" for line in MATRIX_LINES["A1"])
+    given["slots"]["A1"]["motor"] = {"kind": "dc", "row": row, "column": column}
+    given["slots"]["A2"] |= {"soft_start_ms": 50, "jam_ma": 900}
+    values = {str(pulses): minor for pulses, minor in MINOR_PER_NOTE.items()}
+    given["board"] |= {
+        "expanders": {"shift": SHIFT},
+        "note": {"pin": NOTE_PIN, "values": values, "inhibit": {"pin": NOTE_INHIBIT_PIN, "active": HIGH}},
+        "door": {"pin": DOOR_PIN, "active": HIGH},
+        "current": {"pin": CURRENT_PIN, "mv_per_ampere": 500},
+        "led": LED_PIN,
+    }
+    return given
+
+
+class ShiftRegisters:
+    """74HC595s in a row, by their pins (TI SCLS041)."""
+
+    def __init__(self) -> None:
+        self._levels: dict[int, int] = {ENABLE_PIN: HIGH}
+        self._held = self._latched = [LOW] * 24
+
+    def drive(self, pin: int, level: int) -> None:
+        """A pin of the device moves."""
+        rises = level == HIGH and self._levels.get(pin) != HIGH
+        self._levels[pin] = level
+        if pin == CLOCK_PIN and rises:
+            self._held = [self._levels.get(DATA_PIN, LOW), *self._held[:-1]]
+        if pin == LATCH_PIN and rises:
+            self._latched = self._held
+
+    def on(self, line: int) -> bool:
+        return self._levels[ENABLE_PIN] == LOW and self._latched[line] == HIGH
+
+
 class Cabinet:
     """Writes world.jsonl in `folder`. `tell` takes a line for the VM (vm.mjs), if the device has power.
 
@@ -54,6 +98,8 @@ class Cabinet:
         self._coils = {slot: Coil(slot, self._log, habits, chance) for slot in MOTOR_PINS}
         self._shown: dict[int, int] = {}
         self._outputs: dict[int, int] = {}
+        self._registers = ShiftRegisters()
+        self._door = LOW
         self._drops = 0
         self._turning: set[str] = set()
         for slot in self._coils:
@@ -72,6 +118,7 @@ class Cabinet:
     def power_off(self) -> None:
         """No output is driven any more."""
         self._outputs.clear()
+        self._registers = ShiftRegisters()
         for slot in sorted(self._turning):
             self._coils[slot].stop()
         self._turning.clear()
@@ -79,13 +126,18 @@ class Cabinet:
     def drive(self, pin: int, level: int) -> None:
         """The device moves an output."""
         self._outputs[pin] = level
-        for slot, motor in MOTOR_PINS.items():
-            if motor == pin and level == HIGH and slot not in self._turning:
+        self._registers.drive(pin, level)
+        for slot in MOTOR_PINS:
+            is_on = self._drives(slot)
+            if is_on and slot not in self._turning:
                 self._turning.add(slot)
                 self._coils[slot].start(self.label, time.monotonic())
-            elif motor == pin and level == LOW and slot in self._turning:
+            elif not is_on and slot in self._turning:
                 self._turning.discard(slot)
                 self._coils[slot].stop()
+
+    def _drives(self, slot: str) -> bool:
+        return self._outputs.get(MOTOR_PINS[slot]) == HIGH or all(map(self._registers.on, MATRIX_LINES[slot]))
 
     def look(self) -> None:
         """Let time pass for what turns, and show the device what it can see of it."""
@@ -109,6 +161,17 @@ class Cabinet:
         self._tell(f"pulse {COIN_PIN} {amount_minor // MINOR_PER_PULSE} {PULSE_MS}")
         return True
 
+    def insert_note(self, pulses: int) -> bool:
+        """As `insert_coin`, of a note that gives so many pulses."""
+        if self._outputs.get(NOTE_INHIBIT_PIN) == HIGH:
+            return False
+        self._log.write("coin", amount=MINOR_PER_NOTE[pulses])
+        self._tell(f"pulse {NOTE_PIN} {pulses} {PULSE_MS}")
+        return True
+
+    def set_door(self, is_open: bool) -> None:
+        self._door = HIGH if is_open else LOW
+
     def restock(self, slot: str, count: int) -> None:
         self._log.write("restock", slot, amount=count)
         self._coils[slot].stock += count
@@ -123,4 +186,5 @@ class Cabinet:
 
     def _levels(self) -> dict[int, int]:
         now = time.monotonic()
-        return {HOME_PINS[slot]: LOW if coil.is_home(now) else HIGH for slot, coil in self._coils.items()}
+        homes = {HOME_PINS[slot]: LOW if coil.is_home(now) else HIGH for slot, coil in self._coils.items()}
+        return {**homes, DOOR_PIN: self._door}

@@ -61,6 +61,32 @@ class Timer:
             callback(self)
 
 
+class PWM:
+    """The cabinet's motors cannot tell how long in each millisecond a pin is high: it is, or it is not."""
+
+    def __init__(self, pin: Pin, freq: int, duty_u16: int) -> None:
+        self._pin = pin
+        self.duty_u16(duty_u16)
+
+    def duty_u16(self, duty: int) -> None:
+        self._pin.value(1 if duty else 0)
+
+
+class ADC:
+    """150 mV, whatever turns."""
+
+    ATTN_11DB = 3
+
+    def __init__(self, pin: Pin) -> None:
+        """Of no consequence."""
+
+    def atten(self, attenuation: int) -> None:
+        """Of no consequence."""
+
+    def read_uv(self) -> int:
+        return 150_000
+
+
 class WDT:
     """Restarts the VM when it is not fed; a VM that spins without returning to its event loop escapes it."""
 
