@@ -6,7 +6,7 @@ import os
 from . import slots, standing
 from .flash import Flash
 from .messages import to_hex
-from .release import File, Manifest, Refused
+from .release import File, Manifest, Refused, unpacked
 
 CHUNK_BYTES = 2048
 RESERVE_BYTES = 64 * 1024
@@ -14,20 +14,21 @@ RESERVE_BYTES = 64 * 1024
 TOLD_BYTES = 32 * 1024
 
 
-async def take(taking, text: bytes, manifest: Manifest, marker: dict) -> None:
+async def take(taking, path: str, manifest: Manifest, marker: dict) -> None:
     """To the restart. Raises Refused, Unanswered, OSError."""
     folder = Folder(taking)
-    folder.begin(text, manifest.files)
+    folder.begin(path, manifest.files)
     told = 0
-    for file in manifest.files:
+    for packed in manifest.files:
+        file = unpacked(packed)
         await folder.fetch(file)
         told += file.size
         if told >= TOLD_BYTES:
             taking.tell()
             told = 0
     # What was written is one thing, what can be read of it another.
-    for file in manifest.files:
-        await folder.compare(file)
+    for packed in manifest.files:
+        await folder.compare(unpacked(packed))
     await taking.boot(slots.changed(marker, trial=taking.idle))
 
 
@@ -39,22 +40,22 @@ class Folder:
         self._path = taking.root + taking.idle
         self._files = Flash(self._path + "/vending")
 
-    def begin(self, text: bytes, files: list) -> None:
-        """The folder holds nothing but what belongs to this release, and from now on proves nothing."""
+    def begin(self, signed: str, files: list) -> None:
+        """The folder holds nothing but what belongs to this release, signed as it lies there, and proves nothing."""
         for path in (self._path, self._path + "/vending"):
             if not _is_there(path):
                 os.mkdir(path)
         own = Flash(self._path)
         own.remove("proven")
-        names = {file.name for file in files}
-        names.update([_part(file) for file in files])
+        names = {unpacked(file).name for file in files}
+        names.update([_part(unpacked(file)) for file in files])
         for name in os.listdir(self._path + "/vending"):
             if name not in names:
                 self._files.remove(name)
-        if own.read(standing.RELEASE) != text:
-            slots.replace(self._path + "/" + standing.RELEASE, text)
+        if signed != self._path + "/" + standing.RELEASE:
+            os.rename(signed, self._path + "/" + standing.RELEASE)
         lying = sum([self._size(name) for name in os.listdir(self._path + "/vending")])
-        if sum([file.size for file in files]) - lying + RESERVE_BYTES > own.free_bytes():
+        if sum([unpacked(file).size for file in files]) - lying + RESERVE_BYTES > own.free_bytes():
             raise Refused("no room on the flash")
 
     async def fetch(self, file: File) -> None:

@@ -6,19 +6,20 @@ import os
 from . import progress, slots
 from .messages import to_hex
 from .partitions import BLOCK_BYTES, Partitions
-from .release import File, Manifest, Refused
+from .release import File, Manifest, Refused, unpacked
 
 NOTED_BLOCKS = 16
 """So often the place is noted from which it goes on after a power cut."""
 
 
-async def take(taking, text: bytes, manifest: Manifest, marker: dict) -> None:
+async def take(taking, path: str, manifest: Manifest, marker: dict) -> None:
     """To the restart. Raises Refused, Unanswered, OSError."""
     partitions = Partitions()
-    file = manifest.files[0]
+    file = unpacked(manifest.files[0])
     if file.size > partitions.size:
         raise Refused("larger than the partition")
-    slots.replace(taking.root + progress.IMAGE_RELEASE, text)
+    if path != taking.root + progress.IMAGE_RELEASE:
+        os.rename(path, taking.root + progress.IMAGE_RELEASE)
     await _fetch(taking, partitions, file)
     # The image as it can be read, not as it was written.
     if to_hex((await _hashed(taking, partitions, file.size)).digest()) != file.sha256:

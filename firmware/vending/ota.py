@@ -2,18 +2,17 @@
 
 import asyncio
 import binascii
-import hashlib
 
-from . import VERSION, ed25519, progress, release, restart, rules, signed, slots, standing, topics
+from . import VERSION, progress, release, rules, slots, standing, topics
 from .borrowed import borrow, give_back
 from .log import log, warn
-from .messages import to_hex
 from .release import Refused
 
 MAX_TEXT_BYTES = 16_384
 """A release of 80 files has 10 kB; a text must find room on the heap three times."""
 PIECE_BYTES = 1536
 MAX_ASKS = 3
+PURPOSE = b"larder-release\n"
 REST_S = 0.1
 
 
@@ -32,7 +31,7 @@ async def perform(parts, fields: dict) -> None:
         except Unanswered:
             log("release_waits", digest=fields["digest"])
             return
-        except (Refused, signed.NotTrusted, OSError) as error:
+        except (Refused, OSError) as error:
             warn("release_refused", digest=fields["digest"], reason=str(error))
             slots.write(slots.given_up(slots.read(root) or slots.FIRST, str(error)), root)
     parts.reports.tell(topics.OTA, standing.report(parts))
@@ -58,21 +57,21 @@ class Taking:
         self._size = size
 
     async def run(self, marker: dict) -> None:
-        """To the restart. Raises Refused, NotTrusted, Unanswered, OSError."""
+        """To the restart. Raises Refused, Unanswered, OSError."""
         if marker["offered"] != self._digest or marker["state"] != "fetching":
             marker = slots.changed(marker, state="fetching", offered=self._digest, reason=None)
             slots.write(marker, self.root)
             self._parts.reports.tell(topics.OTA, standing.report(self._parts))
         if not self.idle:
             raise Refused("runs from no folder of its own")
-        text = await self._text()
-        manifest = release.parse(await self._believed(text))
+        path = await self._path()
+        manifest = release.parse(await self._believed(path))
         release.check(manifest, VERSION, marker, self._parts.clock.now())
         log("release_begun", digest=self._digest, version=manifest.version)
         # What one kind of release needs is in RAM for that kind only.
         name = "image" if manifest.kind == release.IMAGE else "folder"
         try:
-            await borrow(name).take(self, text, manifest, marker)
+            await borrow(name).take(self, path, manifest, marker)
         finally:
             give_back(name, "partitions")
 
@@ -104,6 +103,7 @@ class Taking:
         """Write the marker and boot by it, when nobody loses anything by that; `before` that. Raises Unanswered."""
         self._parts.errands.held = True
         try:
+            restart = borrow("restart")
             rests = await restart.come_to_rest(self._parts) is None
             state = self._parts.journal.state
             if not rests or state.vends or state.credits:
@@ -114,12 +114,12 @@ class Taking:
         finally:
             self._parts.errands.held = False
 
-    async def _text(self) -> bytes:
-        """The signed text, as it lies here of an earlier try or as it is fetched."""
-        for path in (self.root + self.idle + "/" + standing.RELEASE, self.root + progress.IMAGE_RELEASE):
+    async def _path(self) -> str:
+        """Where the signed text lies: of an earlier try, or as it has been fetched."""
+        fresh = self.root + progress.OFFERED
+        for path in (fresh, self.root + self.idle + "/" + standing.RELEASE, self.root + progress.IMAGE_RELEASE):
             if standing.digest_of(path) == self._digest:
-                with open(path, "rb") as file:
-                    return file.read()
+                return path
         if self._size > MAX_TEXT_BYTES:
             raise Refused("its text is too large")
         pieces: list = []
@@ -127,24 +127,35 @@ class Taking:
         while place < self._size:
             pieces.append(await self.piece(self._digest, place, self._size - place))
             place += len(pieces[-1])
-        text = b"".join(pieces)
-        if to_hex(hashlib.sha256(text).digest()) != self._digest:
+        slots.replace(fresh, b"".join(pieces))
+        if standing.digest_of(fresh) != self._digest:
             raise Refused("its text is not what was offered")
-        return text
+        return fresh
 
-    async def _believed(self, text: bytes) -> str:
-        """What a key that trust.json names for releases has signed. Raises NotTrusted, Unanswered."""
-        keys = signed.trusted_keys(self._parts.flash, signed.RELEASE)
-        if keys is None:
-            raise signed.NotTrusted("there is no " + signed.TRUST_FILE)
-        document = signed.parse(text)
-        if document.key not in keys:
-            raise signed.NotTrusted("signed by a key it does not know")
-        message = ("larder-" + signed.RELEASE + "\n" + document.text).encode()
+    async def _believed(self, path: str) -> str:
+        """What a key that trust.json names for releases has signed. Raises Refused, Unanswered."""
+        key, message, signature = self._document(path)
         verdict = None
-        for found in ed25519.verifying(keys[document.key], message, binascii.unhexlify(document.signature)):
+        for found in borrow("ed25519").verifying(key, message, signature):
             verdict = found
             await self.rest()
+        give_back("ed25519")
         if not verdict:
-            raise signed.NotTrusted("the signature is wrong")
-        return document.text
+            raise Refused("the signature is wrong")
+        return str(message[len(PURPOSE) :], "utf-8")
+
+    def _document(self, path: str) -> tuple:
+        """(Public key, signed bytes, signature). Here, so that nothing else of it is in RAM while it is verified."""
+        signed = borrow("signed")
+        give_back("signed")
+        try:
+            keys = signed.trusted_keys(self._parts.flash, signed.RELEASE)
+            if keys is None:
+                raise Refused("there is no " + signed.TRUST_FILE)
+            with open(path, "rb") as file:
+                document = signed.parse(file.read())
+        except signed.NotTrusted as error:
+            raise Refused(str(error)) from None
+        if document.key not in keys:
+            raise Refused("signed by a key it does not know")
+        return (keys[document.key], PURPOSE + document.text.encode(), binascii.unhexlify(document.signature))

@@ -4,6 +4,8 @@ import os
 
 from .standing import digest_of
 
+OFFERED = "offered.json"
+"""The signed text that was offered last, until it is believed."""
 IMAGE_RELEASE = "image.json"
 IMAGE_PLACE = "image.at"
 
