@@ -101,6 +101,19 @@ async def test_ids_of_another_are_not_found(world: World, rival: Rival) -> None:
         assert (await world.client.get(path, headers=world.operator)).status_code == 404
 
 
+async def test_nobody_looks_after_anothers_device(world: World, rival: Rival) -> None:
+    device = f"/v1/devices/{rival.slot.device_id}"
+    restart, key = {"action": "restart"}, "01890000-0000-7000-8000-000000000001"
+    for headers, status in ((rival.headers, 201), (world.operator, 404)):
+        told = headers | JSON | {"Idempotency-Key": key}
+        assert (await world.client.post(f"{device}/instructions", json=restart, headers=told)).status_code == status
+        shown = await world.client.get(f"{device}/settings", headers=headers)
+        assert shown.status_code == {201: 200, 404: 404}[status]
+    assert '"instructions":[]' in await text(world, f"{device}/instructions", world.operator)
+    put = await world.client.put(f"{device}/settings", json={"settings": {}}, headers=world.operator | JSON)
+    assert put.status_code == 404
+
+
 async def test_a_gateway_hears_of_its_own_tenant_only(world: World, rival: Rival) -> None:
     for query in ("", "?cursor=0"):
         heard = await text(world, f"/v1/sync/changes{query}", world.gateway.authorisation())
