@@ -71,7 +71,7 @@ class Device:
         if settings.climate:
             from .climate import Climate
 
-            climate = Climate(settings.climate, flash, clock, self.reports, boot_id)
+            climate = Climate(settings.climate, settings.slots, flash, clock, self.reports, boot_id)
         self.health = health = Health(board, journal, clock, climate)
         self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock, vigil, health, climate)
         till = Till(clock, journal, settings.currency)
@@ -88,7 +88,7 @@ class Device:
         credentials = load_or_make(flash)
         greetings: list = [self._tell_settings, self._tell_firmware]
         if climate is not None:
-            residents["release_zone"] = climate.release
+            residents["release_zone"] = climate.unlock
             greetings.append(climate.greet)
         known = (settings, board, flash, clock, journal, self.dispenser, self.reports, boot_id)
         self._parts = Parts(*known, errands, till)

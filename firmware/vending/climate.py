@@ -56,10 +56,14 @@ def condition(zone: Zone) -> str:
 
 
 class Climate:
-    """Every zone of `limits` (name → settings.Limits). `look` is to be called about once a second."""
+    """Every zone of `limits` (name → settings.Limits); `slots` are all of the device's.
 
-    def __init__(self, limits: dict, flash: Flash, clock: Clock, reports: Reports, boot_id: str) -> None:
+    `look` is to be called about once a second.
+    """
+
+    def __init__(self, limits: dict, slots: dict, flash: Flash, clock: Clock, reports: Reports, boot_id: str) -> None:
         self._limits = limits
+        self._slots = slots
         self._flash = flash
         self._clock = clock
         self._reports = reports
@@ -81,8 +85,8 @@ class Climate:
         return any(zone.locked and slot in self._limits[name].slots for name, zone in self._zones.items())
 
     def is_locked(self) -> bool:
-        """Whether any zone is."""
-        return any(zone.locked for zone in self._zones.values())
+        """Whether nothing at all can be sold."""
+        return all(self.refuses(slot) for slot in self._slots)
 
     def look(self, celsius: dict, is_open: bool) -> None:
         """`celsius`: zone → hundredths of a degree, None from a silent sensor; `is_open`: door open, or defrosting."""
@@ -105,13 +109,13 @@ class Climate:
         self._told = {name: condition(zone) for name, zone in self._zones.items()}
         return [(topics.SENSOR, self._report(name)) for name in self._limits]
 
-    def release(self, fields: dict) -> None:
+    def unlock(self, fields: dict) -> None:
         """The errand: a person answers for what lies in the zone. The same request again is only answered again."""
         name, request_id = fields["zone"], fields["request_id"]
         reason = None
         if name not in self._limits:
             reason = "unknown_zone"
-        elif self._saved[name].request_id != request_id and not self._unlock(name, request_id):
+        elif self._saved[name].request_id != request_id and not self._set_free(name, request_id):
             reason = "flash_failed"
         state = "done" if reason is None else "refused"
         warn("zone_release_asked", zone=name, request_id=request_id, state=state, reason=reason)
@@ -119,7 +123,7 @@ class Climate:
         self._reports.tell(topics.ANSWER, pack(told))
         self._tell(self._clock.ms())
 
-    def _unlock(self, name: str, request_id: str) -> bool:
+    def _set_free(self, name: str, request_id: str) -> bool:
         """Only what is on flash is released: a reboot must not lock it again."""
         zone, past = self._zones[name], self._saved[name]
         if zone.locked:
@@ -149,7 +153,8 @@ class Climate:
     def _save(self) -> bool:
         """Write all zones to the older file; false if the flash does not take it, which is tried again in a minute."""
         wanted = {name: self._to_save(name) for name in self._zones}
-        line = encode((self._generation + 1, wanted))
+        # As lists: MicroPython writes a namedtuple as no JSON.
+        line = encode((self._generation + 1, {zone: list(wanted[zone]) for zone in wanted}))
         name = FILES[(self._generation + 1) % 2]
         self._saved_ms = self._clock.ms()
         try:
@@ -198,12 +203,21 @@ def _load(flash: Flash) -> tuple:
         data = flash.read(name)
         if data:
             found.append(data)
-            newest = max(newest, decode_line(data[:-1]) or newest, key=_generation)
+            newest = max(newest, _whole(data) or newest, key=_generation)
     # A lone line without its end is the very first write, cut short: nothing was locked before it.
     if found and not newest[0] and (len(found) > 1 or found[0].endswith(b"\n")):
         alarm("climate_unreadable")
         return (0, None)
     return newest
+
+
+def _whole(data: bytes) -> "tuple | None":
+    """What a file holds; None too if it is of a program that wrote it otherwise."""
+    try:
+        saved = decode_line(data[:-1])
+        return saved if saved is not None and all(len(past) == 3 for past in saved[1].values()) else None
+    except (ValueError, TypeError, AttributeError, IndexError):
+        return None
 
 
 def _generation(saved: tuple) -> int:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from firmware.vending import climate
 from firmware.vending.climate import FILES, FIRST_LOOK_MS, SAVE_MS, Climate, Zone, step
-from firmware.vending.journal import Journal
+from firmware.vending.journal import Journal, encode
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
 from firmware.vending.settings import Limits
@@ -52,7 +52,7 @@ class Cabinet:
     def boot(self) -> None:
         self.clock = SetClock()
         self.told = Told(self.clock)
-        self.climate = Climate(self.limits, self.flash, self.clock, self.told, BOOT)
+        self.climate = Climate(self.limits, {"A1": None, "A2": None}, self.flash, self.clock, self.told, BOOT)
 
     def live(self, seconds: int, look_s: int = 1) -> None:
         """Let time pass, with a look each `look_s`."""
@@ -62,7 +62,7 @@ class Cabinet:
             self.climate.look(self.celsius, self.is_open)
 
     def release(self, zone: str = "top", request_id: str = REQUEST) -> dict[str, Any]:
-        self.climate.release({"zone": zone, "request_id": request_id})
+        self.climate.unlock({"zone": zone, "request_id": request_id})
         return [payload for channel, payload in self.told.sent if channel == "answer"][-1]
 
     @property
@@ -141,6 +141,10 @@ def test_zones_are_judged_apart() -> None:
     cabinet.live(WARM_S + 1)
     assert cabinet.climate.refuses("A2")
     assert not cabinet.climate.refuses("A1")
+    assert not cabinet.climate.is_locked()
+    cabinet.celsius["top"] = HOT
+    cabinet.live(WARM_S + 1)
+    assert cabinet.climate.is_locked()
 
 
 def test_a_reboot_takes_nothing_back(cabinet: Cabinet) -> None:
@@ -276,7 +280,9 @@ def test_what_cannot_be_read_any_more_is_locked(damaged: tuple[str, ...]) -> Non
 
 def test_a_cut_first_write_locks_nothing_and_a_damaged_one_locks() -> None:
     cabinet = Cabinet()
-    for data, is_locked in ((b"", False), (b"12345678 [1, {", False), (b"12345678 [1, {}]\n", True)):
+    others: tuple[object, ...] = ({"top": [True]}, {"top": 5}, [], None)
+    foreign = [encode((1, zones)) for zones in others]
+    for data, is_locked in ((b"", False), (b"12345678 [1, {", False), *((data, True) for data in foreign)):
         cabinet.flash.files = {FILES[1]: data}
         cabinet.boot()
         assert cabinet.is_locked == is_locked

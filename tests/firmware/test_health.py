@@ -32,7 +32,7 @@ class Desk:
         self.clock, flash = SetClock(), MemoryFlash()
         self.board, journal = SimulatedBoard(settings, folder, Habits()), Journal(flash)
         reports = Reports(journal, self.clock, Nonces(self.clock), BOOT, "INR")
-        self.climate = Climate(limits, flash, self.clock, reports, BOOT)
+        self.climate = Climate(limits, settings.slots, flash, self.clock, reports, BOOT)
         self.health = Health(self.board, journal, self.clock, self.climate)
 
     def beat(self) -> Heartbeat:

@@ -14,7 +14,7 @@ from firmware.simulator.world import WorldLog
 
 LOW, HIGH = 0, 1
 BUTTON_PIN = 0
-DROP_PIN, COIN_PIN, INHIBIT_PIN = 32, 33, 27
+DROP_PIN, COIN_PIN, INHIBIT_PIN, THERMOMETER_PIN = 32, 33, 27, 14
 MINOR_PER_PULSE = 500
 PULSE_MS = 30
 """Longer than the firmware takes for the bouncing of a contact."""
@@ -86,12 +86,14 @@ class ShiftRegisters:
 class Cabinet:
     """Writes world.jsonl in `folder`. `tell` takes a line for the VM (vm.mjs), if the device has power.
 
-    `label` is what a motor start is written down for: whoever orders sets it before, for pins know of no vends.
+    `label` is what a motor start is written down for: whoever orders sets it before, for pins know of no vends. The
+    thermometer (modules/onewire.py) feels 9 °C while it `is_warm`, else 4 °C.
     """
 
     def __init__(self, folder: Path, habits: Habits, tell: Callable[[str], None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.label = "nothing ordered"
+        self.is_warm = False
         self._log = WorldLog(folder)
         self._tell = tell
         chance = random.Random(habits.seed)
@@ -187,4 +189,4 @@ class Cabinet:
     def _levels(self) -> dict[int, int]:
         now = time.monotonic()
         homes = {HOME_PINS[slot]: LOW if coil.is_home(now) else HIGH for slot, coil in self._coils.items()}
-        return {**homes, DOOR_PIN: self._door}
+        return homes | {DOOR_PIN: self._door, THERMOMETER_PIN: HIGH if self.is_warm else LOW}
