@@ -133,6 +133,8 @@ def test_a_board_is_flashed_loaded_and_tested_in_this_order(desk: Path) -> None:
     assert erase[2:] == ["esptool", "--chip", "esp32", "--port", "/dev/ttyUSB7", "erase-flash"]
     assert write[-3:] == ["write-flash", "0x1000", str(image)]
     assert all(command[1:5] == ["-m", "mpremote", "connect", "/dev/ttyUSB7"] for command in rest)
+    for tool in (erase, write):
+        run([*tool, "--help"], 30)
     copied = rest[2]
     ends = {name: copied[copied.index(name) - 1] for name in copied if name.startswith(":")}
     assert {":main.py", ":slots.mpy", ":trust.json", ":label.json", ":settings.json", ":a/vending/"} <= set(ends)
