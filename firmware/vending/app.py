@@ -7,7 +7,6 @@ from .addresses import Addresses
 from .borrowed import borrow, give_back
 from .clock import Clock
 from .commands import Commands
-from .credentials import load_or_make
 from .dispenser import Dispenser
 from .errands import Errands, Parts
 from .flash import Flash
@@ -85,7 +84,8 @@ class Device:
         residents: dict = {"set_time": clock.set}
         self.errands = errands = Errands(nonces, residents, ERRANDS)
         commands = Commands(journal, settings.slots, nonces, self.dispenser, till, errands)
-        credentials = load_or_make(flash)
+        credentials = borrow("credentials").load_or_make(flash)
+        give_back("credentials")
         greetings: list = [self._tell_settings, self._tell_firmware]
         if climate is not None:
             residents["release_zone"] = climate.unlock

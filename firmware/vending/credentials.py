@@ -1,8 +1,8 @@
 """The two secrets this device makes for itself: the token it logs in with, and the key of its commands' MACs."""
 
-import hashlib
 import json
 import os
+from collections import namedtuple
 
 from .flash import Flash
 from .log import log
@@ -12,17 +12,8 @@ FILE = "credentials.json"
 SECRET_BYTES = 32
 
 
-class Credentials:
-    """`fresh`: made in this boot, so no gateway can know them yet."""
-
-    def __init__(self, token: str, command_key: str, fresh: bool) -> None:
-        self.token = token
-        self.command_key = command_key
-        self.fresh = fresh
-
-    def token_sha256(self) -> str:
-        """SHA-256 of the token's 64 hex digits as ASCII text, the form in which it is sent at login."""
-        return to_hex(hashlib.sha256(self.token.encode()).digest())
+Credentials = namedtuple("Credentials", ("token", "command_key", "fresh"))
+"""`fresh`: made in this boot, so no gateway can know them yet."""
 
 
 def load_or_make(flash: Flash) -> Credentials:

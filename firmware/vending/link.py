@@ -6,8 +6,8 @@ import ssl
 
 from . import TYPE_CHECKING, const
 from .addresses import Addresses
+from .borrowed import borrow, give_back
 from .clock import Clock
-from .credentials import Credentials
 from .dispenser import Dispenser
 from .log import log, warn
 from .mqtt import MqttClient, MqttError, Refused
@@ -17,6 +17,7 @@ from .sockets import SERVER_NAME
 from .vigil import LINK, Vigil
 
 if TYPE_CHECKING:
+    from .credentials import Credentials
     from .hardware import Hardware
 
 _OPEN_S = const(6)
@@ -48,7 +49,7 @@ class Link:
     def __init__(
         self,
         settings: Settings,
-        credentials: Credentials,
+        credentials: "Credentials",
         board: "Hardware",
         clock: Clock,
         addresses: Addresses,
@@ -141,7 +142,10 @@ class Link:
     async def _claim(self, client: MqttClient, address: tuple) -> None:
         self._enter(_CLAIMING)
         await client.connect(self._settings.device_id, "claim:" + self._settings.claim_code)
-        await self._session.claim(client)
+        try:
+            await borrow("claim").claim(self._session, client, self._credentials, self._clock)
+        finally:
+            give_back("claim")
         self._claims = False
         self._addresses.remember(address)
 

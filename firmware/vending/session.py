@@ -1,22 +1,23 @@
-"""What is said over one connection: the claim, or hello, heartbeats, reports, commands and their answers."""
+"""What is said over one connection: hello, heartbeats, reports, commands and their answers (claim.py: the claim)."""
 
 import binascii
 
-from . import VERSION, const, messages, rules, topics
+from . import TYPE_CHECKING, VERSION, const, messages, rules, topics
 from .clock import Clock
 from .commands import Commands
-from .credentials import Credentials
 from .errands import Errands
 from .health import Health
 from .journal import Journal
-from .log import kept, log, warn
-from .mqtt import MqttClient, MqttError
+from .log import kept, warn
+from .mqtt import MqttClient
 from .nonces import Nonces
 from .reports import Reports
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from .credentials import Credentials
+
 _HEARTBEAT_MS = const(10_000)
-_CLAIM_MS = const(10_000)
 
 
 class Session:
@@ -28,7 +29,7 @@ class Session:
     def __init__(
         self,
         settings: Settings,
-        credentials: Credentials,
+        credentials: "Credentials",
         health: Health,
         clock: Clock,
         nonces: Nonces,
@@ -40,7 +41,6 @@ class Session:
         greetings: list,
     ) -> None:
         self._settings = settings
-        self._credentials = credentials
         self._health = health
         self._clock = clock
         self._nonces = nonces
@@ -53,30 +53,17 @@ class Session:
         self._key = binascii.unhexlify(credentials.command_key)
         self._beat_ms = 0
 
-    async def claim(self, client: MqttClient) -> None:
-        """Register this device's own credentials; returns when the gateway says it has them."""
-        await client.subscribe(self._topic(topics.COMMAND))
-        payload = messages.claim(self._credentials.token_sha256(), self._credentials.command_key)
-        await client.publish(self._topic(topics.CLAIM), payload, 1)
-        deadline = self._clock.ms() + _CLAIM_MS
-        while self._clock.ms() < deadline:
-            command = self._authentic(await client.receive(deadline - self._clock.ms()))
-            if command is not None and command.type == "claimed":
-                log("claimed")
-                return
-        raise MqttError("claim unanswered")
-
     async def open(self, client: MqttClient) -> None:
         """Listen for commands, then say hello: from here on everything unacknowledged is due."""
-        await client.subscribe(self._topic(topics.COMMAND))
+        await client.subscribe(self.topic(topics.COMMAND))
         self._nonces.start_over()
         journal = self._journal
         hello = messages.hello(self._boot_id, VERSION, self._nonces.current, journal.id, journal.state)
-        await client.publish(self._topic(topics.HELLO), hello)
+        await client.publish(self.topic(topics.HELLO), hello)
         self._reports.connected(client)
         for greeting in self._greetings:
             for channel, payload in greeting():
-                await client.publish(self._topic(channel), payload)
+                await client.publish(self.topic(channel), payload)
         self._beat_ms = self._clock.ms() + _HEARTBEAT_MS
 
     async def tend(self, client: MqttClient) -> None:
@@ -85,11 +72,11 @@ class Session:
             self._beat_ms = self._clock.ms() + _HEARTBEAT_MS
             await self._beat(client)
         for channel, payload in self._reports.due():
-            await client.publish(self._topic(channel), payload)
+            await client.publish(self.topic(channel), payload)
         for payload in kept.take(self._boot_id):
-            await client.publish(self._topic(topics.LOG), payload)
+            await client.publish(self.topic(topics.LOG), payload)
         wait_ms = min(self._reports.next_ms(), max(0, self._beat_ms - self._clock.ms()))
-        command = self._authentic(await client.receive(wait_ms))
+        command = self.authentic(await client.receive(wait_ms))
         if command is not None and command.type != "claimed":
             await self._obey(client, command)
 
@@ -101,7 +88,7 @@ class Session:
     async def _beat(self, client: MqttClient) -> None:
         self._nonces.renew()
         beat = messages.heartbeat(self._boot_id, self._nonces.current, self._health.take())
-        await client.publish(self._topic(topics.HEARTBEAT), beat)
+        await client.publish(self.topic(topics.HEARTBEAT), beat)
 
     async def _obey(self, client: MqttClient, command: "rules.Command | messages.Errand") -> None:
         if isinstance(command, messages.Errand):
@@ -110,14 +97,14 @@ class Session:
         told = self._commands.handle(command)
         if told is not None:
             channel, payload = self._reports.answer(told)
-            await client.publish(self._topic(channel), payload)
+            await client.publish(self.topic(channel), payload)
 
-    def _authentic(self, received: "tuple | None") -> "rules.Command | messages.Errand | None":
+    def authentic(self, received: "tuple | None") -> "rules.Command | messages.Errand | None":
         """The command in what was received; None, and one line of log, if it is nothing to act on."""
         if received is None:
             return None
         topic, payload = received
-        if topic != self._topic(topics.COMMAND):
+        if topic != self.topic(topics.COMMAND):
             warn("message_refused", reason="unknown topic")
             return None
         try:
@@ -130,5 +117,6 @@ class Session:
             return None
         return command
 
-    def _topic(self, channel: str) -> str:
+    def topic(self, channel: str) -> str:
+        """Where this device says or hears what belongs to `channel`."""
         return topics.topic(self._settings.machine_id, self._settings.device_id, channel)
