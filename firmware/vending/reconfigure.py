@@ -1,7 +1,8 @@
 """Take the settings that the gateway offers: fetch them, check them as a boot would, and boot on trial with them."""
 
 from . import SettingsError, settings_file, topics, trial
-from .log import log, warn
+from .log import alarm, log, warn
+from .messages import settings_report
 from .restart import come_to_rest, go
 from .sockets import site_context
 
@@ -20,24 +21,34 @@ async def perform(parts, fields: dict) -> None:
     if data is None:
         return
     parts.errands.held = True
-    # With nothing that turns: to check a signature takes an ESP32 seconds in which it sees and hears nothing.
-    waits_for = await come_to_rest(parts)
-    if waits_for is not None:
-        log("settings_put_off", reason=waits_for)
-    else:
-        await _take(parts, digest, data)
-    parts.errands.held = False
+    try:
+        # With nothing that turns: to check a signature takes an ESP32 seconds in which it sees and hears nothing.
+        waits_for = await come_to_rest(parts)
+        if waits_for is not None:
+            log("settings_put_off", reason=waits_for)
+        else:
+            await _take(parts, digest, data)
+    finally:
+        parts.errands.held = False
 
 
 async def _take(parts, digest: str, data: bytes) -> None:
     reason = _refusal(parts, data)
-    if reason is not None:
-        warn("settings_refused", reason=reason)
-        trial.refuse(parts.flash, digest, reason)
-        _report(parts)
+    try:
+        if reason is None:
+            trial.begin(parts.flash, data)
+        else:
+            warn("settings_refused", reason=reason)
+            trial.refuse(parts.flash, digest, reason)
+    except OSError as error:
+        alarm("settings_not_written", error=str(error))
+        told = {"state": trial.REFUSED, "offered": digest, "reason": "the flash does not take them"}
+        parts.reports.tell(topics.SETTINGS, settings_report(parts.boot_id, parts.flash.read(trial.RUNNING), told))
         return
-    trial.begin(parts.flash, data)
-    await go(parts)
+    if reason is None:
+        await go(parts)
+    else:
+        _report(parts)
 
 
 def _refusal(parts, data: bytes) -> "str | None":

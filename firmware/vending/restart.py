@@ -18,10 +18,12 @@ async def perform(parts, fields: dict) -> None:
     if requests.is_known(parts, fields["request_id"]):
         return
     parts.errands.held = True
-    reason = await come_to_rest(parts)
-    if requests.end(parts, fields["request_id"], reason) and reason is None:
-        await go(parts)
-    parts.errands.held = False
+    try:
+        reason = await come_to_rest(parts)
+        if requests.end(parts, fields["request_id"], reason) and reason is None:
+            await go(parts)
+    finally:
+        parts.errands.held = False
 
 
 async def come_to_rest(parts) -> "str | None":
