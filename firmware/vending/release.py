@@ -12,7 +12,6 @@ APP, IMAGE = "app", "image"
 MAX_FILES = 120
 MAX_BYTES = {APP: 512 * 1024, IMAGE: 0x180000}
 SUFFIX = {APP: ".mpy", IMAGE: ".bin"}
-LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_"
 
 Manifest = namedtuple("Manifest", ("kind", "version", "board", "minimum", "expires", "files"))
 File = namedtuple("File", ("name", "size", "sha256"))
@@ -82,7 +81,7 @@ def _packed(given: dict, kind: str) -> bytes:
     name = given["name"]
     suffix = SUFFIX[kind]
     _require(isinstance(name, str) and name.endswith(suffix) and 5 <= len(name) <= 44, "a file's name")
-    _require(all(letter in LETTERS for letter in name[: -len(suffix)]), "a file's name")
+    _require(all(_is_of_a_name(letter) for letter in name[: -len(suffix)]), "a file's name")
     _require(_is_whole(given["size"], 1, MAX_BYTES[kind]), "a file's size")
     _require(is_hex(given["sha256"], 64), "a file's SHA-256")
     return binascii.unhexlify(given["sha256"]) + given["size"].to_bytes(4, "big") + name.encode()
@@ -108,6 +107,10 @@ def is_version(value: object) -> bool:
 def _is_number(text: str) -> bool:
     digits = 1 <= len(text) <= 5 and all(digit in "0123456789" for digit in text)
     return digits and (text == "0" or text[0] != "0")
+
+
+def _is_of_a_name(letter: str) -> bool:
+    return "a" <= letter <= "z" or letter in "0123456789_"
 
 
 def _is_whole(value: object, least: int, most: int) -> bool:
