@@ -5,21 +5,23 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from firmware.workbench.sheet import page_address
 from tests.fakes.browser import Browser, chromium
 from tests.fakes.setup_site import SetupSite, setup_site
 
 PHONE, SMALL = 360, 640
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def site(tmp_path: Path) -> AsyncIterator[SetupSite]:
     async with setup_site(tmp_path) as made:
         yield made
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as made:
         yield made
