@@ -40,7 +40,7 @@ class Bench:
         self.nonce = nonces.current
         self.performed: list[dict[str, Any]] = []
         self.may_go_on = asyncio.Event()
-        self.errands = Errands(nonces, {}, {"trade": ("trade",)})
+        self.errands = Errands(nonces, {}, {"trade": ("trade",), "offer": ("trade",)})
         self.reports = Reports()
         self.parts: Any = SimpleNamespace(boot_id="boot", clock=clock, reports=self.reports, perform=self.perform)
 
@@ -50,8 +50,8 @@ class Bench:
         if fields.get("fails"):
             raise MemoryError
 
-    def offer(self, **fields: Any) -> None:
-        self.errands.take(Errand("trade", {"nonce": self.nonce, **fields}, ""))
+    def offer(self, kind: str = "trade", **fields: Any) -> None:
+        self.errands.take(Errand(kind, {"nonce": self.nonce, **fields}, ""))
 
     async def rest(self) -> None:
         """Let the task of the errands do what it can."""
@@ -101,6 +101,21 @@ async def test_one_waits_for_the_other_and_one_too_many_is_dropped(bench: Bench)
         bench.may_go_on.set()
         await bench.rest()
     assert [fields["number"] for fields in bench.performed] == [0, 1, 2, 3, 4]
+
+
+async def test_an_offer_that_is_repeated_is_seen_to_once(bench: Bench) -> None:
+    async with running(bench):
+        for _ in range(3):
+            bench.offer(digest=DIGEST, kind="offer")
+            await bench.rest()
+        assert not bench.errands.others_wait()
+        bench.offer(digest="cd" * 32, kind="offer")
+        assert bench.errands.others_wait()
+        bench.may_go_on.set()
+        await bench.rest()
+        bench.offer(digest=DIGEST, kind="offer")
+        await bench.rest()
+    assert [fields["digest"][:2] for fields in bench.performed] == ["ab", "cd", "ab"]
 
 
 async def test_one_that_fails_is_over_and_the_next_is_done(bench: Bench) -> None:

@@ -1,0 +1,174 @@
+"""Releases and the rest of the device: what they wait for, what proves them, and where none can be taken."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from firmware.vending import VERSION, ota, probation, rules, slots
+from firmware.vending.flash import Flash
+from firmware.vending.ota import Taking, Unanswered
+from tests.fakes.set_clock import SetClock
+
+DIGEST = "ab" * 32
+VEND = "01890000-0000-7000-8000-000000000001"
+
+
+class Restarted(Exception):
+    """The board boots again."""
+
+
+class Device:
+    """The parts that an errand is given, as far as a release asks for them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.told: list[str] = []
+        self.others = False
+        self.held = False
+        self.vigilant: list[str] = []
+        self.state = "online"
+        self.journal = SimpleNamespace(state=rules.EMPTY, failed=False)
+        self.clock = SetClock()
+        self.root = f"{folder}/"
+        self.parts: Any = SimpleNamespace(
+            flash=Flash(str(folder)),
+            clock=self.clock,
+            journal=self.journal,
+            reports=self,
+            errands=self,
+            board=self,
+            dispenser=self,
+            boot_id="boot",
+        )
+
+    def tell(self, channel: str, payload: bytes) -> None:
+        self.told.append(channel)
+
+    def others_wait(self) -> bool:
+        return self.others
+
+    def silent(self) -> list[str]:
+        return self.vigilant
+
+    async def rest(self) -> None:
+        """No motor turns."""
+
+    def restart(self) -> None:
+        raise Restarted
+
+    @property
+    def marker(self) -> dict[str, Any]:
+        found = slots.read(self.root)
+        assert found is not None
+        return dict(found)
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    (tmp_path / "b").mkdir()
+    slots.write(slots.changed(slots.FIRST, trial="b", tries=1, state="trial", offered=DIGEST), f"{tmp_path}/")
+    device = Device(tmp_path)
+    device.clock.time_ms = probation.LIVED_MS
+    return device
+
+
+async def proves(device: Device) -> bool:
+    """Whether it does so at once."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await probation.prove(device.parts, device, device)
+            return True
+    return False
+
+
+@pytest.mark.criterion("8.7")
+async def test_a_program_that_lives_is_kept(device: Device) -> None:
+    assert await proves(device)
+    kept = device.marker
+    assert (kept["valid"], kept["trial"], kept["tries"], kept["state"]) == ("b", None, 0, "valid")
+    assert kept["floor"] == VERSION == slots.proven("b", device.root)
+    assert device.told == ["ota"]
+
+
+@pytest.mark.criterion("8.7")
+@pytest.mark.parametrize("lacks", ["time", "link", "journal", "part"])
+async def test_a_program_that_does_not_live_proves_nothing(device: Device, lacks: str) -> None:
+    if lacks == "time":
+        device.clock.time_ms = probation.LIVED_MS - 1
+    elif lacks == "link":
+        device.state = "connecting"
+    elif lacks == "journal":
+        device.journal.failed = True
+    else:
+        device.vigilant = ["sensors"]
+    assert not await proves(device)
+    assert device.marker["trial"] == "b"
+
+
+@pytest.mark.criterion("8.7")
+async def test_a_program_that_never_proves_itself_boots_again(device: Device) -> None:
+    device.state = "connecting"
+    device.clock.time_ms = probation.GIVEN_MS + 1
+    with pytest.raises(Restarted):
+        await probation.prove(device.parts, device, device)
+    assert device.held, "no vend begins before"
+
+
+@pytest.mark.criterion("8.7")
+async def test_a_vend_comes_before_a_release(device: Device) -> None:
+    taking = Taking(device.parts, device.root, "a", DIGEST, 1)
+    device.journal.state = rules.apply(rules.EMPTY, ("A", 1, 1, VEND, "A1"))
+    resting = asyncio.create_task(taking.rest())
+    await asyncio.sleep(0.05)
+    assert not resting.done()
+    device.journal.state = rules.EMPTY
+    async with asyncio.timeout(1):
+        await resting
+
+
+async def test_whoever_asks_for_something_else_comes_before_a_release(device: Device) -> None:
+    device.others = True
+    with pytest.raises(Unanswered):
+        await Taking(device.parts, device.root, "a", DIGEST, 1).rest()
+
+
+@pytest.mark.criterion("8.7")
+@pytest.mark.parametrize("lies", ["a credit", "an outcome"])
+async def test_a_board_does_not_restart_for_a_release_with_something_to_tell(device: Device, lies: str) -> None:
+    wired = SimpleNamespace(coin=None, note=None)
+    device.parts.settings = SimpleNamespace(board=wired)
+    device.parts.till = SimpleNamespace(refuse=lambda: setattr(device.clock, "time_ms", device.clock.time_ms + 1000))
+    state = rules.apply(rules.EMPTY, ("C", VEND, 500))
+    if lies == "an outcome":
+        accepted = rules.apply(rules.EMPTY, ("A", 1, 1, VEND, "A1"))
+        (ended,) = rules.recover(accepted, {"A1": True})
+        state = rules.apply(accepted, ended)
+        assert rules.running(state) is None
+    device.journal.state = state
+    before = device.marker
+    with pytest.raises(Unanswered):
+        await Taking(device.parts, device.root, "a", DIGEST, 1).boot(before)
+    assert device.marker == before
+    assert not device.held
+    device.journal.state = rules.EMPTY
+    with pytest.raises(Restarted):
+        await Taking(device.parts, device.root, "a", DIGEST, 1).boot(slots.changed(before, trial="b"))
+    assert (device.marker["trial"], device.marker["tries"], device.marker["state"]) == ("b", 0, "trial")
+
+
+async def test_while_something_is_on_trial_nothing_else_is_taken(device: Device) -> None:
+    before = device.marker
+    await ota.perform(device.parts, {"digest": "cd" * 32, "size": 10})
+    assert device.marker == before
+    assert device.told == ["ota"]
+
+
+async def test_a_program_that_lies_in_no_folder_takes_no_release(tmp_path: Path) -> None:
+    """On a PC, and so in the simulator."""
+    device = Device(tmp_path)
+    await ota.perform(device.parts, {"digest": DIGEST, "size": 10})
+    assert (device.marker["state"], device.marker["offered"]) == ("failed", DIGEST)
+    assert device.marker["reason"] == "runs from no folder of its own"
