@@ -85,7 +85,7 @@ class Device:
         self.errands = errands = Errands(nonces, residents, ERRANDS)
         commands = Commands(journal, settings.slots, nonces, self.dispenser, till, errands)
         credentials = borrow("credentials").load_or_make(flash)
-        give_back("credentials")
+        give_back("credentials", "remains")
         greetings: list = [self._tell_settings, self._tell_firmware]
         if climate is not None:
             residents["release_zone"] = climate.unlock

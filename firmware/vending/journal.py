@@ -16,9 +16,9 @@ file's size with its bytes, so a byte that no line of ours has is not one that w
 import asyncio
 import binascii
 import json
-from collections import namedtuple
 
 from . import const, rules
+from .borrowed import borrow
 from .flash import Flash
 from .ids import new_uuid
 from .log import alarm, warn
@@ -30,9 +30,6 @@ _RESERVE_BYTES = const(2_048)
 MAX_CREDITS = 32
 REPAIR_S = 10
 """Between two tries to write again after the flash has failed."""
-
-File = namedtuple("File", ("generation", "journal_id", "records", "size", "torn"))
-"""A file that counts: its whole records and their size; `torn` if more follows."""
 
 
 class JournalFailed(Exception):
@@ -129,17 +126,11 @@ class Journal:
         self.size = len(data)
 
     def _load(self) -> None:
-        contents = [self._flash.read(name) for name in FILES]
-        found = [decode(data) for data in contents]
-        whole = [file for file in found if file is not None]
-        damaged = False
-        if whole:
-            newest = max(whole, key=lambda file: file.generation)
+        newest, damaged = borrow("remains").read([self._flash.read(name) for name in FILES])
+        if newest is not None:
             self._generation, self.size = newest.generation, newest.size
             for record in newest.records:
                 self.state = rules.apply(self.state, record)
-            # The other file matters only if it does not count: it may have been the newer one.
-            damaged = any(is_damaged(contents[at]) for at in range(2) if found[at] in (None, newest))
             if damaged:
                 self.state = rules.doubt(self.state)
             else:
@@ -161,36 +152,6 @@ def encode(record: tuple) -> bytes:
     """A record as its line."""
     body = json.dumps(record).encode()
     return _checksum(body) + body + b"\n"
-
-
-def decode(data: bytes) -> "File | None":
-    """What a file's bytes hold; None if its head or first records are not whole."""
-    lines = data.split(b"\n")
-    head = decode_line(lines[0])
-    if head is None or head[0] != "F" or len(head) != 4:
-        return None
-    records = []
-    size = len(lines[0]) + 1
-    for line in lines[1:]:
-        record = decode_line(line)
-        if record is None:
-            break
-        records.append(record)
-        size += len(line) + 1
-    if len(records) < head[2]:
-        return None
-    return File(head[1], head[3], tuple(records), size, size != len(data))
-
-
-def is_damaged(data: bytes) -> bool:
-    """Whether a line is not whole any more that once was.
-
-    Either more than the line was written, so it was not cut short; or its end is not text, as erased flash is not.
-    """
-    *lines, rest = data.split(b"\n")
-    if any(decode_line(line) is None for line in lines) or decode_line(rest[:-1]) is not None:
-        return True
-    return any(not 0x20 <= byte < 0x7F for byte in rest)
 
 
 def decode_line(line: bytes) -> "tuple | None":

@@ -7,7 +7,8 @@ import pytest
 from edge.dispensing.rules import judge
 from firmware.vending import messages, rules
 from firmware.vending.flash import Flash
-from firmware.vending.journal import FILES, MAX_BYTES, Journal, JournalFailed, decode, encode
+from firmware.vending.journal import FILES, MAX_BYTES, Journal, JournalFailed, encode
+from firmware.vending.remains import decode
 from shared.devices import VendReport
 from shared.orders import VendOutcome
 from tests.fakes.memory_flash import MemoryFlash
