@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.site_ca import SiteCa
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
+from firmware.vending import trial
 from firmware.vending.app import run_safely
 from firmware.vending.boot import tell_last_error
 from firmware.vending.clock import Clock
@@ -22,6 +24,7 @@ from firmware.vending.log import kept
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
 from firmware.vending.vigil import Vigil
+from shared.upkeep import SettingsReport, SettingsState
 from tests.fakes.device_settings import SETTINGS
 
 HERE = Path(__file__).parent
@@ -29,9 +32,9 @@ ROOT = HERE.parents[1]
 VEND = "01890000-0000-7000-8000-000000000001"
 
 
-def pins_and_resets(folder: Path, dies_of: str) -> list[dict[str, object]]:
-    """What the machine under main.py tells from the moment at which its program dies."""
-    settings = {
+def settings_for(folder: Path) -> dict[str, Any]:
+    """Of a board with two motors and no gateway."""
+    return {
         "machine_id": VEND,
         "device_id": VEND,
         "currency": "INR",
@@ -41,12 +44,21 @@ def pins_and_resets(folder: Path, dies_of: str) -> list[dict[str, object]]:
         "mdns": False,
         "slots": {"A1": {"motor": {"kind": "dc", "output": 25}}, "A2": {"motor": {"kind": "dc", "output": 26}}},
     }
-    (folder / "settings.json").write_text(json.dumps(settings))
+
+
+def boot(folder: Path, dies_of: str) -> list[dict[str, Any]]:
+    """What the machine under main.py tells, and last its error output, as an event of its own."""
     environment = os.environ | {"PYTHONPATH": f"{HERE / 'esp32'}:{ROOT}", "DIES_OF": dies_of}
     run = [sys.executable, str(ROOT / "firmware/main.py")]
     ended = subprocess.run(run, env=environment, cwd=folder, capture_output=True, text=True, timeout=30, check=False)
-    assert dies_of in ended.stderr
-    told = [json.loads(line) for line in ended.stdout.splitlines()]
+    return [*[json.loads(line) for line in ended.stdout.splitlines()], {"event": "stderr", "text": ended.stderr}]
+
+
+def pins_and_resets(folder: Path, dies_of: str) -> list[dict[str, object]]:
+    """What it tells from the moment at which its program dies."""
+    (folder / "settings.json").write_text(json.dumps(settings_for(folder)))
+    told = boot(folder, dies_of)
+    assert dies_of in told[-1]["text"]
     return [event for event in told if event["event"] in ("pin", "device_failed", "reset")]
 
 
@@ -72,6 +84,28 @@ def test_the_next_boot_tells_what_the_last_one_died_of_once(tmp_path: Path) -> N
         told = [json.loads(line)["lines"] for line in kept.take("")]
         assert [line["event"] for lines in told for line in lines] == expected
         assert all("MemoryError" in line["fields"] for lines in told for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"slots": {"A1": {}}}, "A1"),
+        ({"ca_pem": "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n"}, "ca_pem"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_settings_on_trial_that_no_device_can_be_made_of_are_given_up_by_a_reset(
+    tmp_path: Path, changed: dict[str, Any], reason: str
+) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps(settings_for(tmp_path)))
+    flash = Flash(str(tmp_path))
+    trial.begin(flash, json.dumps(settings_for(tmp_path) | changed).encode())
+    told = boot(tmp_path, "MemoryError")
+    assert [event["event"] for event in told[-3:]] == ["settings_reverted", "reset", "stderr"]
+    report = SettingsReport.model_validate_json(trial.report(flash, VEND))
+    assert report.state is SettingsState.REVERTED
+    assert reason in str(report.reason)
+    assert "MemoryError" in boot(tmp_path, "MemoryError")[-1]["text"], "the old ones run"
 
 
 def test_a_hand_at_the_serial_line_finds_the_motors_off_and_the_board_not_restarted(tmp_path: Path) -> None:
