@@ -83,6 +83,11 @@ def door(wired: Switch, pulled_up: Sequence[int]) -> Block:
     return switches("Door switch", [(pin(wired.pin), says)], pulled_up)
 
 
+def defrost(wired: Switch, pulled_up: Sequence[int]) -> Block:
+    says = ("open" if wired.active else "closed") + " while the cooling defrosts"
+    return switches("Defrost contact", [(pin(wired.pin), says)], pulled_up)
+
+
 def button(number: int, pulled_up: Sequence[int]) -> Block:
     """The one by which a person makes the device forget its settings."""
     says = "BOOT on the board: hold 10 s" if number == BOOT_BUTTON else "hold 10 s to forget the settings"

@@ -76,6 +76,8 @@ def _parts(plan: Plan) -> list[Block]:
     blocks = [parts.supply()]
     if board.door is not None:
         blocks.append(parts.door(board.door, pulled_up))
+    if board.defrost is not None:
+        blocks.append(parts.defrost(board.defrost, pulled_up))
     if board.button is not None:
         blocks.append(parts.button(board.button, pulled_up))
     if board.drop is not None:

@@ -43,6 +43,7 @@ class SimulatedBoard(Hardware):
         zones = settings.board.temperatures.zones if settings.board.temperatures else {}
         self._temperatures: dict[str, int] = {zone: before.temperatures.get(zone, COLD) for zone in zones}
         self._door_is_open = before.door_is_open if settings.board.door else None
+        self._is_defrosting = before.is_defrosting if settings.board.defrost else None
         self._beam_is_blocked = before.beam_is_blocked
         self._drops_seen = self._drops_unseen = 0
         self._has_empty_sensor = {slot: wiring.empty is not None for slot, wiring in settings.slots.items()}
@@ -94,6 +95,9 @@ class SimulatedBoard(Hardware):
 
     def reset_cause(self) -> str:
         return POWER_ON
+
+    def is_defrosting(self) -> bool | None:
+        return self._is_defrosting
 
     def temperatures(self) -> dict[str, int | None]:
         return dict(self._temperatures)
@@ -171,6 +175,13 @@ class SimulatedBoard(Hardware):
         self.drops()
         self._log.write("beam_blocked" if is_blocked else "beam_free")
         self._beam_is_blocked = is_blocked
+
+    def set_defrost(self, begins: bool) -> None:
+        """Raises ValueError for a machine whose cooling does not tell."""
+        if self._is_defrosting is None:
+            raise ValueError("the settings name no defrost")
+        self._log.write("defrost_begun" if begins else "defrost_ended")
+        self._is_defrosting = begins
 
     def set_temperature(self, zone: str, hundredths: int) -> None:
         """Raises KeyError for a zone that the settings do not name."""

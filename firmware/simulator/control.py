@@ -2,7 +2,8 @@
 
 The simulator listens on STATE/control.sock; one line is one request, one line of JSON its answer:
   coin MINOR · jam SLOT · unjam SLOT · restock SLOT COUNT · link down · link up · door open · door close
-  button down · button up · beam blocked · beam free · temperature ZONE DEGREES (Celsius) · status
+  defrost on · defrost off · button down · button up · beam blocked · beam free
+  temperature ZONE DEGREES (Celsius) · status
 """
 
 import asyncio
@@ -69,6 +70,8 @@ class ControlServer:
                 self._board.button_pressed = movement == "down"
             case ["beam", "blocked" | "free" as state]:
                 self._board.set_beam(state == "blocked")
+            case ["defrost", "on" | "off" as state]:
+                self._board.set_defrost(state == "on")
             case ["temperature", zone, degrees] if -55 <= float(degrees) <= 125:
                 self._board.set_temperature(zone, round(100 * float(degrees)))
             case ["status"]:

@@ -32,6 +32,7 @@ class Witness:
     """The last movement of each slot's coil: left_home, drop, no_drop or home."""
     jammed: set[str] = field(default_factory=set)
     door_is_open: bool = False
+    is_defrosting: bool = False
     beam_is_blocked: bool = False
     temperatures: dict[str, int] = field(default_factory=dict)
     """The last one that was set, by zone, in hundredths of a degree Celsius."""
@@ -78,6 +79,8 @@ def _see(witness: Witness, event: dict[str, object]) -> None:
         witness.jammed.discard(slot)
     elif kind in ("door_open", "door_closed"):
         witness.door_is_open = kind == "door_open"
+    elif kind in ("defrost_begun", "defrost_ended"):
+        witness.is_defrosting = kind == "defrost_begun"
     elif kind in ("beam_blocked", "beam_free"):
         witness.beam_is_blocked = kind == "beam_blocked"
     elif kind == "temperature":
@@ -102,8 +105,8 @@ class WorldLog:
 
     def write(self, kind: str, slot: str | None = None, label: str | None = None, **figures: object) -> None:
         """`kind` is one of motor_start, left_home, drop, no_drop, home, motor_stop, jam, unjam (with their `slot`),
-        coin, coin_returned, restock (`amount`), door_open, door_closed, beam_blocked, beam_free, link_up,
-        link_down, temperature (`zone`, `hundredths`)."""
+        coin, coin_returned, restock (`amount`), door_open, door_closed, defrost_begun, defrost_ended,
+        beam_blocked, beam_free, link_up, link_down, temperature (`zone`, `hundredths`)."""
         event = {"time": time.time(), "kind": kind, "slot": slot, "label": label, **figures}
         line = json.dumps({name: value for name, value in event.items() if value is not None})
         with self._path.open("ab", buffering=0) as file:

@@ -45,6 +45,7 @@ def assemble(settings: Settings) -> Cabinet:
         {code: fittings.switch(slot.home) for code, slot in settings.slots.items() if slot.home is not None},
         {code: fittings.switch(slot.empty) for code, slot in settings.slots.items() if slot.empty is not None},
         None if parts.door is None else _input(parts.door.pin),
+        None if parts.defrost is None else _input(parts.defrost.pin),
         None if parts.button is None else _input(parts.button),
         None if parts.drop is None else _beam(parts.drop),
         None if parts.current is None else _adc(parts.current.pin),

@@ -22,6 +22,7 @@ Fitted = namedtuple(
         "homes",
         "empties",
         "door",
+        "defrost",
         "button",
         "beam",
         "adc",
@@ -94,6 +95,9 @@ class Cabinet:
 
     def door_is_open(self) -> "bool | None":
         return None if self._has.door is None else self._has.door.value() == self._wired.door.active
+
+    def is_defrosting(self) -> "bool | None":
+        return None if self._has.defrost is None else self._has.defrost.value() == self._wired.defrost.active
 
     def button_is_pressed(self) -> bool:
         """It pulls its line low."""

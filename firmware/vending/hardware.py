@@ -65,6 +65,10 @@ class Hardware:
         """What the door's switch says."""
         raise NotImplementedError
 
+    def is_defrosting(self) -> "bool | None":
+        """What the cooling's own controller says."""
+        raise NotImplementedError
+
     def button_is_pressed(self) -> bool:
         """Whether somebody holds the button that makes the device forget what it was told; no without one."""
         raise NotImplementedError

@@ -40,7 +40,7 @@ class Health:
         is_open = bool(self._board.door_is_open())
         self._door_was_open = self._door_was_open or is_open
         if self._climate is not None:
-            self._climate.look(self._celsius, is_open)
+            self._climate.look(self._celsius, is_open or self._board.is_defrosting() is True)
 
     def note_current(self, slot: str, peak_ma: "int | None") -> None:
         """A motor has drawn so much at most; None where nothing measures it."""

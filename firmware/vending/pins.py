@@ -199,6 +199,8 @@ def _check_parts(use: _Use, parts: Parts) -> None:
         use.pin("board.drop.pin", parts.drop.pin, PULSES)
     if parts.door is not None:
         use.pin("board.door.pin", parts.door.pin, INPUT)
+    if parts.defrost is not None:
+        use.pin("board.defrost.pin", parts.defrost.pin, INPUT)
     if parts.temperatures is not None:
         use.pin("board.temperatures.pin", parts.temperatures.pin, PULLED)
     for name in ("coin", "note"):

@@ -38,7 +38,7 @@ Beam = namedtuple("Beam", ("pin", "active", "min_us", "rest_ms"))
 `rest_ms`: one product may break the beam twice."""
 
 Switch = namedtuple("Switch", ("pin", "active"))
-"""`active` is the pin's level while the door is open or money is inhibited."""
+"""`active` is the pin's level while the door is open, the cooling defrosts or money is inhibited."""
 
 Thermometers = namedtuple("Thermometers", ("pin", "zones"))
 """`zones`: name → ROM code of its DS18B20 as 16 hex digits; None for the only one there is."""
@@ -57,6 +57,7 @@ Parts = namedtuple(
         "pulled_up",
         "drop",
         "door",
+        "defrost",
         "temperatures",
         "coin",
         "note",
@@ -68,7 +69,7 @@ Parts = namedtuple(
 )
 """What the board carries beside its slots; None or empty: not fitted. `pulled_up`: pins with a resistor of theirs."""
 
-NO_PARTS = Parts(None, {}, (), None, None, None, None, None, None, None, None, None)
+NO_PARTS = Parts(None, {}, (), None, None, None, None, None, None, None, None, None, None)
 
 BOOT_BUTTON = 0
 """Every development board has one on this pin."""
@@ -83,7 +84,7 @@ MAX_ZONES = 8
 def parse_parts(given: object) -> Parts:
     """The setting `board`. Raises SettingsError."""
     none: dict = {"expanders": {}, "pulled_up": [], "button": BOOT_BUTTON}
-    for name in ("i2c", "drop", "door", "temperatures", "coin", "note", "buzzer", "led", "current"):
+    for name in ("i2c", "drop", "door", "defrost", "temperatures", "coin", "note", "buzzer", "led", "current"):
         none[name] = None
     values = merge("board", given, none)
     pulled_up = values["pulled_up"]
@@ -96,6 +97,7 @@ def parse_parts(given: object) -> Parts:
         tuple(pulled_up),
         _part("board.drop", values["drop"], _beam),
         _part("board.door", values["door"], _switch),
+        _part("board.defrost", values["defrost"], _switch),
         _part("board.temperatures", values["temperatures"], _thermometers),
         _part("board.coin", values["coin"], _acceptor),
         _part("board.note", values["note"], _acceptor),

@@ -228,6 +228,7 @@ def test_switches_door_current_and_temperature_are_told() -> None:
     onewire.sensors[b"\x28" * 8] = 64
     parts = {
         "door": {"pin": 14, "active": 1},
+        "defrost": {"pin": 13, "active": 0},
         "current": {"pin": 36, "mv_per_ampere": 500, "zero_mv": 100},
         "temperatures": {"pin": 33, "zones": {"cabinet": None}},
         "pulled_up": [34],
@@ -237,6 +238,9 @@ def test_switches_door_current_and_temperature_are_told() -> None:
     for number in (34, 27, 14):
         machine.drive_input(number, 0)
     assert (board.home("A1"), board.is_empty("A1"), board.door_is_open()) == (True, True, False)
+    assert not board.is_defrosting()
+    machine.drive_input(13, 0)
+    assert board.is_defrosting()
     machine.microvolts[36] = 700_000
     assert board.current_ma("A1") == 1200
     machine.microvolts[36] = 50_000
@@ -266,6 +270,7 @@ def test_what_is_not_fitted_says_nothing() -> None:
     board = wired()
     told = (board.home("A1"), board.is_empty("A1"), board.drops(), board.door_is_open(), board.current_ma("A1"))
     assert (told, board.temperatures(), board.take_money()) == ((None,) * 5, {}, 0)
+    assert board.is_defrosting() is None
     assert not board.beam_is_blocked()
     board.signal("idle")
 

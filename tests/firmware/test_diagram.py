@@ -244,7 +244,7 @@ def test_it_draws_the_resistors_that_keep_the_machine_safe() -> None:
     assert said["3V3, 4.7 kΩ"] == 3, "two of the I²C bus, one of the thermometers"
     assert said["GND, 10 kΩ"] == 5, "row, column, a DC motor, a servo, the buzzer"
     assert said["3V3, 10 kΩ"] == 2 + 2 + 1 + 3, "enable lines, inhibit lines, beam, home switches on a 74HC165"
-    assert said["3V3, inside"] == 4, "door, button, coin, note"
+    assert said["3V3, inside"] == 5, "door, defrost, button, coin, note"
     shut = {said for said in map(str, said) if "money refused" in said}
     assert shut == {"high: money refused"}
     assert "low: money refused" in {label.said for label in texts(drawing(MAPS["sixty"]))}
@@ -257,6 +257,7 @@ def test_every_part_that_the_settings_know_is_drawn() -> None:
         "expanders": "shift: 74HC595, chip 1 of 2",
         "drop": "Drop sensor, across the chute",
         "door": "Door switch",
+        "defrost": "Defrost contact",
         "temperatures": "Thermometers DS18B20",
         "coin": "Coin acceptor",
         "note": "Note acceptor",

@@ -21,7 +21,7 @@ from tests.fakes.memory_flash import MemoryFlash
 from tests.fakes.set_clock import SetClock
 
 BOOT = "01890000-0000-7000-8000-000000000001"
-PARTS = NO_PARTS._replace(door=Switch(14, 1), temperatures=Thermometers(33, {"top": None}))
+PARTS = NO_PARTS._replace(door=Switch(14, 1), defrost=Switch(27, 0), temperatures=Thermometers(33, {"top": None}))
 
 
 class Desk:
@@ -78,6 +78,22 @@ def test_the_zones_are_judged_by_the_same_look(tmp_path: Path) -> None:
     for second in (1, 2):
         desk.clock.time_ms = 1000 * second
         desk.health.look()
+    assert desk.climate.refuses("A1")
+
+
+def test_a_defrost_excuses_as_an_open_door_does(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, {"top": Limits(500, 1000, 5000, ("A1",))})
+    desk.health.look()
+    desk.clock.time_ms = 1000
+    desk.board.set_defrost(True)
+    desk.health.look()
+    desk.board.set_temperature("top", 501)
+    for second in range(2, 7):
+        desk.clock.time_ms = 1000 * second
+        desk.health.look()
+        assert not desk.climate.refuses("A1")
+    desk.clock.time_ms = 8000
+    desk.health.look()
     assert desk.climate.refuses("A1")
 
 
