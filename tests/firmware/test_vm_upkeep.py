@@ -140,6 +140,22 @@ async def test_settings_without_a_link_are_given_up_across_power_cuts(site: VmSi
     assert running(site) == before
 
 
+@pytest.mark.lab
+@pytest.mark.timeout(300)
+async def test_settings_without_a_link_are_given_up_after_two_minutes(site: VmSite, tmp_path: Path) -> None:
+    before = running(site)
+    digest = assign(site, 1, ca_pem=SiteCa.open(tmp_path / "another").certificate_pem)
+    assert await site.device.ended(60) == RESTARTED
+    await site.device.power_on()
+    assert await site.device.ended(150) == RESTARTED
+    await site.device.power_on()
+    await site.until_online()
+    await until(lambda: any(one.state == "reverted" for one in told(site, "settings_reported")), 20)
+    reported = told(site, "settings_reported")[-1]
+    assert (reported.offered, reported.reason) == (digest, "the link did not come up in 2 minutes")
+    assert running(site) == before
+
+
 async def test_settings_that_the_board_would_not_run_on_are_refused_with_the_reason(site: VmSite) -> None:
     digest = assign(site, 1, slots={"A1": {"motor": {"kind": "dc", "output": 7}}})
     await until(lambda: any(one.state == "refused" for one in told(site, "settings_reported")), 60)
