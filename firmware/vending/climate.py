@@ -4,17 +4,18 @@ A zone is warm above its limit, and while its sensor is silent. Warm time adds u
 that opens, or a defrost that begins, stops the count for a grace; that of a door left open ends like any other, and
 the next one begins only after the zone was cold again, and none outlives a reboot.
 
-Two files alternate, one line with its CRC32 each. The newer whole one counts, so a power cut at any byte leaves the
-old or the new. Saved is always up to a minute more than was counted: a reboot takes nothing back, and a warm zone is
-written once a minute at most. Where nothing whole is found although something was written, every zone is locked.
+Two files alternate (climate_memory.py reads them), so a power cut at any byte leaves the old or the new. Saved is
+always up to a minute more than was counted: a reboot takes nothing back, and a warm zone is written once a minute at
+most.
 """
 
 from collections import namedtuple
 
 from . import topics
+from .borrowed import borrow, give_back
 from .clock import Clock
 from .flash import Flash
-from .journal import decode_line, encode
+from .journal import encode
 from .log import alarm, warn
 from .messages import pack
 from .reports import Reports
@@ -68,7 +69,8 @@ class Climate:
         self._clock = clock
         self._reports = reports
         self._boot_id = boot_id
-        self._generation, saved = _load(flash)
+        self._generation, saved = borrow("climate_memory").load(flash)
+        give_back("climate_memory")
         nothing = Saved(saved is None, 0, "")
         self._saved = {name: Saved(*(saved or {}).get(name, nothing)) for name in limits}
         self._zones = {name: Zone(past.locked, True, past.warm_ms, 0, False) for name, past in self._saved.items()}
@@ -194,31 +196,3 @@ class Climate:
                 "slots": self._limits[name].slots,
             }
         )
-
-
-def _load(flash: Flash) -> tuple:
-    """(generation, zone → Saved as a list); (0, {}) if nothing was ever saved, (0, None) if that cannot be read."""
-    newest, found = (0, {}), []
-    for name in FILES:
-        data = flash.read(name)
-        if data:
-            found.append(data)
-            newest = max(newest, _whole(data) or newest, key=_generation)
-    # A lone line without its end is the very first write, cut short: nothing was locked before it.
-    if found and not newest[0] and (len(found) > 1 or found[0].endswith(b"\n")):
-        alarm("climate_unreadable")
-        return (0, None)
-    return newest
-
-
-def _whole(data: bytes) -> "tuple | None":
-    """What a file holds; None too if it is of a program that wrote it otherwise."""
-    try:
-        saved = decode_line(data[:-1])
-        return saved if saved is not None and all(len(past) == 3 for past in saved[1].values()) else None
-    except (ValueError, TypeError, AttributeError, IndexError):
-        return None
-
-
-def _generation(saved: tuple) -> int:
-    return saved[0]
