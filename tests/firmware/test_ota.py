@@ -208,3 +208,21 @@ async def test_what_is_no_image_is_never_booted(board: UpdateBoard) -> None:
     await board.boot()
     assert board.choice["boots"] == "ota_0"
     assert board.marker["state"] == "failed"
+
+
+@pytest.mark.criterion("8.7")
+async def test_a_folder_that_is_being_filled_is_never_fallen_back_on(
+    board: UpdateBoard, new: Contents, tmp_path: Path
+) -> None:
+    """It held a program that had proven itself, and now holds half of another."""
+    offered(board, new)
+    await board.boot()
+    assert version_ran(await board.boot()) == NEW
+    offered(board, program("0.3.0", tmp_path / "newer"), version="0.3.0")
+    assert (await board.boot(cut=(5, 10))).status == CUT
+    assert not (board.flash / "a/vending/__init__.mpy").exists()
+    (board.flash / "b/vending/boot.mpy").write_bytes(b"damaged")
+    assert (await board.boot()).status == RESTARTED
+    assert version_ran(await board.boot()) is None
+    (board.flash / "b/vending/boot.mpy").write_bytes(new["boot.mpy"])
+    assert version_ran(await board.boot()) == NEW

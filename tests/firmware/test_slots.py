@@ -50,6 +50,15 @@ def test_a_marker_is_itself_or_nothing(tmp_path: Path) -> None:
         assert slots.read(root) is None, place
 
 
+def test_the_marker_is_whole_until_a_new_one_is(tmp_path: Path) -> None:
+    """The new one takes its name; nothing is written over the old one."""
+    slots.write(TRIAL, f"{tmp_path}/")
+    before = (tmp_path / "slot.json").read_bytes()
+    (tmp_path / "same").hardlink_to(tmp_path / "slot.json")
+    slots.write(slots.FIRST, f"{tmp_path}/")
+    assert (tmp_path / "same").read_bytes() == before != (tmp_path / "slot.json").read_bytes()
+
+
 def test_a_marker_of_an_earlier_program_is_read_with_what_it_lacks(tmp_path: Path) -> None:
     slots.write({"valid": "b", "from_the_future": 1}, f"{tmp_path}/")
     assert slots.read(f"{tmp_path}/") == slots.FIRST | {"valid": "b", "from_the_future": 1}

@@ -120,9 +120,11 @@ class Forger:
         return self._serve(text[: self._chance.randrange(1, len(text))])
 
     def _longer_text(self) -> Offer:
-        text = self._text()
-        place = self._chance.randrange(len(text) + 1)
-        return self._serve(text[:place] + self._chance.choice((b"\0", b"1", b"}", b'"', b"\xff")) + text[place:])
+        """Within what was signed: around it, MicroPython's JSON forgives a comma or a digit too many."""
+        signed = self._bundle(self._contents()).signed
+        place = self._chance.randrange(len(signed.text) + 1)
+        text = signed.text[:place] + self._chance.choice(' 1},"\0') + signed.text[place:]
+        return self._serve(signed.model_copy(update={"text": text}).to_line())
 
     def _other_text(self) -> Offer:
         digest, size = self._serve(self._text())
