@@ -12,7 +12,9 @@ add_missing_calls()
 
 @pytest.fixture(autouse=True)
 def _empty_log() -> Iterator[None]:
-    """A device keeps the lines of its whole boot; here many boots share one process."""
+    """A device keeps the lines of its whole boot; here many boots share one process, and each begins without a clock."""
+    no_clock = kept.ms
     kept.take("")
     yield
+    kept.ms = no_clock
     kept.take("")
