@@ -12,7 +12,7 @@ add_missing_calls()
 
 @pytest.fixture(autouse=True)
 def _empty_log() -> Iterator[None]:
-    """A device keeps the lines of its whole boot; here many boots share one process, and each begins without a clock."""
+    """A device keeps the lines of its whole boot; here many boots share one process, and each begins with no clock."""
     no_clock = kept.ms
     kept.take("")
     yield
