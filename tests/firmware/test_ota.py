@@ -223,6 +223,6 @@ async def test_a_folder_that_is_being_filled_is_never_fallen_back_on(
     assert not (board.flash / "a/vending/__init__.mpy").exists()
     (board.flash / "b/vending/boot.mpy").write_bytes(b"damaged")
     assert (await board.boot()).status == RESTARTED
-    assert version_ran(await board.boot()) is None
+    assert board.marker["valid"] == "b"
     (board.flash / "b/vending/boot.mpy").write_bytes(new["boot.mpy"])
     assert version_ran(await board.boot()) == NEW
