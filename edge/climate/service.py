@@ -43,9 +43,12 @@ class ClimateService:
         await self._database.unit("climate.report", work)
 
     async def hear_zones(self, topic: Topic, heartbeat: Heartbeat) -> None:
-        """Forget zones that the device has no thermometer for any more: nothing would ever release them."""
+        """Forget zones that the device has no thermometer for any more: nothing would ever release them.
+
+        One that says nothing of thermometers forgets none.
+        """
         names = frozenset(heartbeat.centi_celsius)
-        if self._zones.get(topic.device_id) == names:
+        if "centi_celsius" not in heartbeat.model_fields_set or self._zones.get(topic.device_id) == names:
             return
 
         def work(tx: Transaction) -> None:

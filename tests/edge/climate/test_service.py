@@ -136,6 +136,8 @@ async def test_a_zone_that_the_device_has_no_more_locks_nothing(site: Site) -> N
     await tell(site, LOCKED)
     beat = Heartbeat(boot_id=BOOT, nonce="0" * 16, uptime_s=1, centi_celsius={"top": 400})
     await site.climate.hear_zones(topic(site), beat)
+    silent = Heartbeat(boot_id=BOOT, nonce="0" * 16, uptime_s=1)
+    await site.climate.hear_zones(topic(site), silent)
     assert (await states(site))["A1"] is SlotState.LOCKED
     renamed = beat.model_copy(update={"centi_celsius": {"cabinet": 400}})
     await site.climate.hear_zones(topic(site), renamed)
