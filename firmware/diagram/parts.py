@@ -22,7 +22,7 @@ from firmware.diagram.symbols import (
     switch,
     transistor,
 )
-from firmware.vending.wiring import BOOT_BUTTON, Acceptor, Beam, Current, I2c, Line, Switch, Thermometers
+from firmware.vending.wiring import BOOT_BUTTON, Acceptor, Beam, Current, I2c, Line, Parts, Switch, Thermometers
 
 
 def supply() -> Block:
@@ -78,20 +78,18 @@ def contact(pen: Pen, v: float, number: int, says: str, pulled_up: Sequence[int]
     pen.text(end + 5, v, says)
 
 
-def door(wired: Switch, pulled_up: Sequence[int]) -> Block:
-    says = "closed while the door is " + ("shut" if wired.active else "open")
-    return switches("Door switch", [(pin(wired.pin), says)], pulled_up)
-
-
-def defrost(wired: Switch, pulled_up: Sequence[int]) -> Block:
-    says = ("open" if wired.active else "closed") + " while the cooling defrosts"
-    return switches("Defrost contact", [(pin(wired.pin), says)], pulled_up)
-
-
-def button(number: int, pulled_up: Sequence[int]) -> Block:
-    """The one by which a person makes the device forget its settings."""
-    says = "BOOT on the board: hold 10 s" if number == BOOT_BUTTON else "hold 10 s to forget the settings"
-    return switches("Reset button", [(pin(number), says)], pulled_up)
+def contacts(board: Parts) -> Block | None:
+    """What tells of door and defrosting, and the button by which a person makes the device forget its settings."""
+    rows: list[tuple[Line, str]] = []
+    if board.door is not None:
+        rows.append((pin(board.door.pin), f"closed while the door is {'shut' if board.door.active else 'open'}"))
+    if board.defrost is not None:
+        state = "open" if board.defrost.active else "closed"
+        rows.append((pin(board.defrost.pin), f"{state} while the cooling defrosts"))
+    if board.button is not None:
+        where = "BOOT on the board" if board.button == BOOT_BUTTON else "button inside"
+        rows.append((pin(board.button), f"reset: {where}, 10 s"))
+    return switches("Contacts", rows, board.pulled_up) if rows else None
 
 
 def beam(wired: Beam, pulled_up: Sequence[int]) -> Block:

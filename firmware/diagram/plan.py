@@ -73,13 +73,8 @@ def _said(sheets: Sequence[Sheet]) -> str:
 
 def _parts(plan: Plan) -> list[Block]:
     board, pulled_up = plan.board, plan.board.pulled_up
-    blocks = [parts.supply()]
-    if board.door is not None:
-        blocks.append(parts.door(board.door, pulled_up))
-    if board.defrost is not None:
-        blocks.append(parts.defrost(board.defrost, pulled_up))
-    if board.button is not None:
-        blocks.append(parts.button(board.button, pulled_up))
+    contacts = parts.contacts(board)
+    blocks = [parts.supply()] if contacts is None else [parts.supply(), contacts]
     if board.drop is not None:
         blocks.append(parts.beam(board.drop, pulled_up))
     if board.temperatures is not None:

@@ -101,6 +101,8 @@ _EVENTS = {
     "coin_returned": ("{amount} inserted and returned", Style.BAD),
     "door_open": ("door opened", Style.BAD),
     "door_closed": ("door closed", Style.GOOD),
+    "defrost_begun": ("defrosting began", Style.PLAIN),
+    "defrost_ended": ("defrosting ended", Style.PLAIN),
     "beam_blocked": ("drop beam blocked", Style.BAD),
     "beam_free": ("drop beam free", Style.GOOD),
     "link_up": ("link restored", Style.GOOD),

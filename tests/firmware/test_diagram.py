@@ -256,14 +256,14 @@ def test_every_part_that_the_settings_know_is_drawn() -> None:
         "i2c": "I²C bus",
         "expanders": "shift: 74HC595, chip 1 of 2",
         "drop": "Drop sensor, across the chute",
-        "door": "Door switch",
-        "defrost": "Defrost contact",
+        "door": "closed while the door is shut",
+        "defrost": "closed while the cooling defrosts",
         "temperatures": "Thermometers DS18B20",
         "coin": "Coin acceptor",
         "note": "Note acceptor",
         "buzzer": "Buzzer",
         "led": "LED",
-        "button": "Reset button",
+        "button": "reset: BOOT on the board, 10 s",
         "current": "Motor current",
     }
     assert {*titles, "pulled_up"} == set(Parts._fields)
