@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 import aiosqlite
@@ -138,6 +139,7 @@ class Database:
         self._failpoints = failpoints
         self._file = LedgerFile(folder)
         self._reserve = folder / "reserve.bin"
+        self._reserving = Lock()
         self._connection: _LedgerThread | None = None
 
     async def open(self) -> int:
@@ -160,7 +162,7 @@ class Database:
         except BaseException:
             await self.close()
             raise
-        self._keep_reserve()
+        self.has_room()
         return epoch
 
     async def close(self) -> None:
@@ -234,8 +236,12 @@ class Database:
         return await self._thread.run(run)
 
     def has_room(self) -> bool:
-        """Whether a new promise may be made: false once the reserve is gone and cannot be had again."""
-        return self._reserve.exists() or self._keep_reserve()
+        """Whether a new promise may be made: false once the reserve is gone and cannot be had again.
+
+        To be asked from any thread: within a unit of work, and beside it.
+        """
+        with self._reserving:
+            return self._keep_reserve()
 
     async def raise_epoch(self, epoch: int) -> None:
         """Remember that facts go under `epoch`, for the day the ledger itself is lost. To be called before they do."""

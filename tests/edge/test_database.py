@@ -373,3 +373,11 @@ async def test_what_each_sale_asks_is_indexed(database: Database, query: str) ->
     scans = [step for step in plan if step.startswith("SCAN") and "INDEX" not in step and "telemetry" not in step]
     assert scans == []
     assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+async def test_many_may_ask_for_room_at_once(database: Database, tmp_path: Path) -> None:
+    """The sweeps do, each in a thread of its own, while the ledger's thread makes its promises."""
+    for _ in range(100):
+        (tmp_path / "reserve.bin").unlink()
+        told = await asyncio.gather(*(asyncio.to_thread(database.has_room) for _ in range(6)))
+        assert all(told)
