@@ -16,7 +16,7 @@ from .ids import new_uuid
 from .journal import Journal
 from .link import Link
 from .log import kept, log, warn
-from .messages import settings_report
+from .messages import pack, settings_report
 from .mqtt import MqttClient
 from .nonces import Nonces
 from .reports import Reports
@@ -74,7 +74,7 @@ class Device:
         self.health = health = Health(board, journal, clock, climate)
         self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock, vigil, health, climate)
         till = Till(clock, journal, settings.currency)
-        self.sensors = Sensors(board, journal, settings.slots, self.reports, till, vigil)
+        self.sensors = Sensors(board, journal, settings.slots, self.reports, till, vigil, self.dispenser.refuses)
         self._announcer = None
         if settings.mdns:
             # What is imported is in RAM: 5 kB that a device does without whose gateway's address is given.
@@ -87,6 +87,7 @@ class Device:
         credentials = borrow("credentials").load_or_make(flash)
         give_back("credentials", "remains")
         greetings: list = [self._tell_settings, self._tell_firmware]
+        residents["release_zone"] = self._has_no_zone
         if climate is not None:
             residents["release_zone"] = climate.unlock
             greetings.append(climate.greet)
@@ -121,6 +122,11 @@ class Device:
         told = borrow("trial").report(self._flash, self._boot_id)
         give_back("trial", "exchange")
         return [(topics.SETTINGS, told)]
+
+    def _has_no_zone(self, fields: dict) -> None:
+        told = {"boot_id": self._boot_id, "request_id": fields["request_id"], "state": "refused"}
+        told["reason"] = "unknown_zone"
+        self.reports.tell(topics.ANSWER, pack(told))
 
     def _tell_firmware(self) -> list:
         told = borrow("standing").report(self._parts)

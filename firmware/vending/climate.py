@@ -71,9 +71,15 @@ class Climate:
         self._boot_id = boot_id
         self._generation, saved = borrow("climate_memory").load(flash)
         give_back("climate_memory")
+        saved_too = {name: Saved(*past) for name, past in (saved or {}).items()}
+        self._others = {name: past for name, past in saved_too.items() if name not in limits}
+        # Which slots a zone of other settings had is not known here: its lock goes for all.
+        locks_all = saved is None or any(past.locked for past in self._others.values())
         nothing = Saved(saved is None, 0, "")
-        self._saved = {name: Saved(*(saved or {}).get(name, nothing)) for name in limits}
-        self._zones = {name: Zone(past.locked, True, past.warm_ms, 0, False) for name, past in self._saved.items()}
+        self._saved = {name: saved_too.get(name, nothing) for name in limits}
+        self._zones = {
+            name: Zone(past.locked or locks_all, True, past.warm_ms, 0, False) for name, past in self._saved.items()
+        }
         self._celsius: dict = {}
         self._told: dict = {}
         self._told_ms = -TELL_MS
@@ -131,9 +137,12 @@ class Climate:
         if zone.locked:
             self._zones[name] = Zone(False, zone.is_warm, 0, 0, False)
         self._saved[name] = Saved(past.locked, past.warm_ms, request_id)
+        others = self._others
+        if not any(zone.locked for zone in self._zones.values()):
+            self._others = {}
         if self._save():
             return True
-        self._zones[name], self._saved[name] = zone, past
+        self._zones[name], self._saved[name], self._others = zone, past, others
         return False
 
     def _is_warm(self, name: str) -> bool:
@@ -155,8 +164,10 @@ class Climate:
     def _save(self) -> bool:
         """Write all zones to the older file; false if the flash does not take it, which is tried again in a minute."""
         wanted = {name: self._to_save(name) for name in self._zones}
+        kept = dict(self._others)
+        kept.update(wanted)
         # As lists: MicroPython writes a namedtuple as no JSON.
-        line = encode((self._generation + 1, {zone: list(wanted[zone]) for zone in wanted}))
+        line = encode((self._generation + 1, {zone: list(past) for zone, past in kept.items()}))
         name = FILES[(self._generation + 1) % 2]
         self._saved_ms = self._clock.ms()
         try:

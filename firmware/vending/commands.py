@@ -28,7 +28,8 @@ class Commands:
             self._till.refuse()
             return None
         if command.type == rules.ACCEPT_MONEY:
-            if self._nonces.is_fresh(command.nonce):
+            # Before a restart the till stays shut: a coin on its way must be counted first.
+            if self._nonces.is_fresh(command.nonce) and not self._errands.held:
                 self._till.allow(command.currency)
             return None
         is_fresh, slot = self._nonces.is_fresh(command.nonce), command.slot

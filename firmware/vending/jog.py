@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 
 from . import requests, rules
-from .log import log, warn
+from .log import alarm, log, warn
 from .messages import to_hex
 from .motion import Motion
 
@@ -30,16 +30,30 @@ async def perform(parts, fields: dict) -> None:
     request_id = fields["request_id"]
     if requests.is_known(parts, request_id):
         return
-    reason = _pin_refusal(parts, fields["pin"]) or _refusal(parts, fields["slot"])
+    # The PIN last: whoever guesses PINs needs an open door for each.
+    reason = _refusal(parts, fields["slot"]) or _pin_refusal(parts, fields["pin"])
     evidence = None
     if reason is None:
         parts.errands.held = True
         try:
             requests.begin(parts, request_id)
             evidence = await _turn(parts, fields["slot"], request_id, _Nobody())
+        except OSError:
+            # The board did not do as it was told: nobody knows whether the motor stands.
+            alarm("jog_failed", request_id=request_id, slot=fields["slot"])
+            make_safe_and_restart(parts.board)
+            raise
         finally:
             parts.errands.held = False
     requests.end(parts, request_id, reason, evidence)
+
+
+def make_safe_and_restart(board) -> None:
+    """Every motor off, even if an expander is silent: its enable line goes first, and the boot does the rest."""
+    try:
+        board.make_safe()
+    finally:
+        board.restart()
 
 
 def _pin_refusal(parts, pin: str) -> "str | None":

@@ -30,11 +30,12 @@ async def come_to_rest(parts) -> "str | None":
     """None once nothing would be lost; else why that cannot be waited for. No vend may begin meanwhile (`held`)."""
     wired = parts.settings.board
     quiet_ms = max([acceptor.quiet_ms for acceptor in (wired.coin, wired.note) if acceptor is not None] + [0])
+    parts.till.refuse()
+    await parts.dispenser.rest()
     until = parts.clock.ms() + SHUT_MS + quiet_ms
     while parts.clock.ms() < until:
         parts.till.refuse()
         await asyncio.sleep(LOOK_S)
-    await parts.dispenser.rest()
     journal = parts.journal
     if rules.running(journal.state) is not None:
         return "a vend is open"

@@ -17,10 +17,13 @@ LOOK_S = 0.05
 
 
 class Sensors:
-    """Journals each coin and tells when a slot's own sensor changes its mind."""
+    """Journals each coin and tells when a slot's own sensor changes its mind.
+
+    `refuses` says of a slot that nothing is sold from it now: with all of them, no money is taken.
+    """
 
     def __init__(
-        self, board: "Hardware", journal: Journal, slots: dict, reports: Reports, till: Till, vigil: Vigil
+        self, board: "Hardware", journal: Journal, slots: dict, reports: Reports, till: Till, vigil: Vigil, refuses
     ) -> None:
         self._board = board
         self._journal = journal
@@ -28,6 +31,7 @@ class Sensors:
         self._reports = reports
         self._till = till
         self._vigil = vigil
+        self._refuses = refuses
         self._told: dict = {}
         self._connects = 0
 
@@ -35,7 +39,7 @@ class Sensors:
         """For ever."""
         while True:
             self._vigil.lives(SENSORS)
-            self._board.accept_money(self._till.is_open())
+            self._board.accept_money(self._till.is_open() and not all(self._refuses(slot) for slot in self._slots))
             self._take_money()
             self._look_at_stock()
             await asyncio.sleep(LOOK_S)

@@ -383,3 +383,37 @@ def test_one_step_never_unlocks_and_a_grace_never_grows_but_at_a_disturbance(
 
 def test_the_words_are_the_contracts() -> None:
     assert {climate.COLD, climate.WARM, climate.LOCKED} == {condition.value for condition in ZoneCondition}
+
+
+def test_a_lock_outlives_settings_that_name_its_zone_otherwise() -> None:
+    """Which slots it was about is not known then, so nothing is sold until a person has looked."""
+    cabinet = Cabinet("top", "bottom")
+    cabinet.live(1)
+    cabinet.celsius["bottom"] = HOT
+    cabinet.live(WARM_S + 2)
+    assert cabinet.conditions()[-1] == ("bottom", "locked")
+    cabinet.limits = {"top": LIMITS, "lower": LIMITS}
+    cabinet.celsius = {"top": HOT, "lower": COLD}
+    cabinet.boot()
+    cabinet.live(2 * SAVE_MS // 1000)
+    assert dict(cabinet.conditions()) == {"top": "locked", "lower": "locked"}
+    cabinet.limits = {"top": LIMITS, "bottom": LIMITS}
+    cabinet.celsius = {"top": COLD, "bottom": COLD}
+    cabinet.boot()
+    cabinet.live(2)
+    assert dict(cabinet.conditions())["bottom"] == "locked", "settings that were given up have released nothing"
+
+
+def test_a_lock_of_a_zone_that_is_no_more_ends_when_all_are_released() -> None:
+    cabinet = Cabinet("bottom")
+    cabinet.live(1)
+    cabinet.celsius["bottom"] = HOT
+    cabinet.live(WARM_S + 2)
+    cabinet.limits = {"lower": LIMITS}
+    cabinet.celsius = {"lower": COLD}
+    cabinet.boot()
+    cabinet.live(2)
+    assert cabinet.release("lower")["state"] == "done"
+    cabinet.boot()
+    cabinet.live(2)
+    assert not cabinet.is_locked

@@ -1,6 +1,7 @@
 """Requests of people: a restart that never comes twice, and a motor that is turned by hand, before an open door."""
 
 import asyncio
+from contextlib import suppress
 import hashlib
 import json
 from pathlib import Path
@@ -191,6 +192,8 @@ async def test_the_door_must_be_open_and_stay_so(bench: Bench) -> None:
 )
 async def test_a_machine_without_the_means_refuses(tmp_path: Path, settings: Settings, reason: str) -> None:
     bench = Bench(tmp_path, settings)
+    with suppress(ValueError):
+        bench.board.set_door(is_open=True)
     assert (await bench.jog()).reason == reason
 
 
@@ -203,6 +206,7 @@ async def test_nothing_is_turned_by_hand_while_a_vend_is_open(bench: Bench) -> N
 async def test_whoever_guesses_waits_ever_longer(bench: Bench) -> None:
     clock = SetClock()
     bench.boot(clock)
+    bench.board.set_door(is_open=True)
     for number in range(FREE_TRIES):
         assert (await bench.jog(number, pin="0000")).reason == "the PIN is wrong"
     await bench.jog(0, pin="0000")
@@ -211,9 +215,45 @@ async def test_whoever_guesses_waits_ever_longer(bench: Bench) -> None:
     assert (await bench.jog(21, pin="0001")).reason == "the PIN is wrong"
     assert (await bench.jog(22)).reason == "too many wrong PINs: wait 60 s"
     clock.time_ms = 3 * FIRST_WAIT_MS
+    bench.journal.append(("A", 1, 1, REQUEST.format(99), "A1"))
+    tried = bench.wrong_pins
+    for pin in ("0002", PIN):
+        assert (await bench.jog(23, pin=pin)).reason == "a vend is open", "nothing is learned of the PIN"
+    assert bench.wrong_pins == tried
+
+
+async def test_before_a_shut_door_no_pin_is_judged(bench: Bench) -> None:
     bench.board.set_door(is_open=False)
-    assert (await bench.jog(23)).reason == "the door is shut", "the PIN is right"
+    assert (await bench.jog(1, pin="0000")).reason == (await bench.jog(2)).reason == "the door is shut"
     assert bench.wrong_pins == 0
+
+
+class DeafBoard(Board):
+    """Its expander goes silent once the motor turns."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.done: list[str] = []
+
+    def motor_off(self, slot: str) -> None:
+        raise OSError("silent")
+
+    def make_safe(self) -> None:
+        self.done.append("safe")
+        super().make_safe()
+        raise OSError("silent")
+
+    def restart(self) -> None:
+        self.done.append("restart")
+
+
+async def test_a_board_that_does_not_stop_its_motor_is_made_safe_and_restarted(bench: Bench) -> None:
+    board = DeafBoard(bench.settings, bench.folder, Habits(speed=10))
+    board.set_door(is_open=True)
+    bench.parts = bench.parts._replace(board=board)
+    with pytest.raises(OSError, match="silent"):
+        await bench.jog()
+    assert board.done == ["safe", "restart"]
 
 
 async def test_the_wait_grows_within_bounds(bench: Bench) -> None:

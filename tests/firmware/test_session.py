@@ -79,7 +79,7 @@ class Desk:
         guards = (self.vigil, self.health, None)
         dispenser = Dispenser(self.board, self.journal, slots, self.reports, self.clock, *guards)
         self.till = Till(self.clock, self.journal, "INR")
-        self.sensors = Sensors(self.board, self.journal, slots, self.reports, self.till, self.vigil)
+        self.sensors = Sensors(self.board, self.journal, slots, self.reports, self.till, self.vigil, dispenser.refuses)
         self.credentials = load_or_make(self.flash)
         self.done: list[dict[str, Any]] = []
         self.errands = errands = Errands(nonces, {"set_time": self.done.append}, {})
@@ -136,6 +136,15 @@ async def test_each_heartbeat_brings_a_fresh_nonce(desk: Desk) -> None:
     nonces = [message["nonce"] for message in desk.times("hello") + desk.times("heartbeat")]
     assert len(nonces) == len(set(nonces)) == 4
     assert [message["uptime_s"] for message in desk.times("heartbeat")] == [10, 20, 30]
+
+
+async def test_money_is_not_taken_while_the_device_is_about_to_restart(desk: Desk) -> None:
+    desk.errands.held = True
+    await desk.hear("accept_money", desk.nonce())
+    assert not desk.till.is_open()
+    desk.errands.held = False
+    await desk.hear("accept_money", desk.nonce())
+    assert desk.till.is_open()
 
 
 async def test_a_greeting_follows_each_hello(desk: Desk) -> None:
