@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from firmware.vending import folder, release
+from firmware.workbench.releases import compile_app
+
 ROOT = Path(__file__).parents[2]
 PRODUCTION = ROOT / "firmware/production"
 LARDER = PRODUCTION / "LARDER"
@@ -47,6 +50,16 @@ def test_both_programs_have_the_same_room_and_the_files_are_encrypted() -> None:
     found = partitions()
     assert found["ota_0"][3] == found["ota_1"][3]
     assert found["vfs"][4] == "encrypted"
+
+
+def test_the_largest_image_fits_both_partitions_and_two_programs_the_file_system() -> None:
+    """littlefs gives each file whole sectors; a release is written while the program that runs lies beside it."""
+    found = partitions()
+    assert int(found["ota_0"][3], 16) >= release.MAX_BYTES[release.IMAGE]
+    program = sum(-(-len(content) // SECTOR) * SECTOR for content in compile_app().values())
+    kept = 2 * program + folder.RESERVE_BYTES
+    print(f"two programs and the reserve: {kept} of {int(found['vfs'][3], 16)} bytes")
+    assert kept <= int(found["vfs"][3], 16)
 
 
 def test_a_sealed_board_cannot_be_opened_again() -> None:
