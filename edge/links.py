@@ -39,6 +39,8 @@ class Link:
     connected: bool = False
     refused: bool = False
     """Its hello was heard and is not to be believed; another connection would bring the same."""
+    unheard: bool = False
+    """Something it says once a connection could not be taken: it takes a new connection."""
     nonce: str | None = None
     """The device's newest; None until it has said hello on this connection."""
     key: bytes | None = None

@@ -27,6 +27,9 @@ from shared.parcels import Ask
 from shared.releases import FirmwareReport
 from shared.topics import Channel, Topic
 
+ONCE_A_CONNECTION = frozenset({Channel.SENSOR, Channel.SETTINGS, Channel.OTA})
+"""Told at each connect and at each change, and acknowledged by nobody."""
+
 log = structlog.get_logger()
 
 
@@ -88,7 +91,10 @@ class MqttRoutes:
             await self.handle(message)
 
     async def handle(self, message: Message) -> None:
-        """Handle one message. A device repeats what was not acknowledged, so a refused one is not lost."""
+        """Handle one message. A device repeats what was not acknowledged, so a refused one is not lost.
+
+        What it says once a connection, it says again on another: that is asked for with its next heartbeat.
+        """
         try:
             topic = topics.parse(message.topic)
             route = self._routes.get(topic.channel)
@@ -103,6 +109,8 @@ class MqttRoutes:
             log.warning("message_refused", topic=message.topic, reason=_reason(error), bytes=len(message.payload))
         except LarderError as error:
             log.warning("message_not_handled", topic=message.topic, code=error.code)
+            if topic.channel in ONCE_A_CONNECTION:
+                self._links.of(topic).unheard = True
 
 
 def _reason(error: topics.TopicError | ValidationError) -> str:

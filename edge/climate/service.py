@@ -66,6 +66,15 @@ class ClimateService:
         """
         store.set_asked_by(tx, device_id, zone, asked_by)
 
+    def has_no_zone(self, tx: Transaction, topic: Topic, zone: str) -> None:
+        """The device knows of no such zone (any more): nothing else would ever release it."""
+        before = store.zone(tx, topic.device_id, zone)
+        if before is not None:
+            store.drop(tx, topic.device_id, zone)
+            if before["condition"] == ZoneCondition.LOCKED:
+                self._released(tx, topic, zone, before["asked_by"])
+                self._inventory.lock(tx, topic.machine_id, store.locked_slots(tx, topic.machine_id))
+
     def _locked(self, tx: Transaction, topic: Topic, report: ZoneReport) -> None:
         log.error("zone_locked", device_id=str(topic.device_id), zone=report.zone, centi_celsius=report.centi_celsius)
         fact = ZoneLocked(

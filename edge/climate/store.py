@@ -37,6 +37,11 @@ def drop_others(tx: Transaction, device_id: UUID, names: frozenset[str]) -> list
     return [row for row in gone if row["condition"] == ZoneCondition.LOCKED]
 
 
+def drop(tx: Transaction, device_id: UUID, name: str) -> None:
+    """Forget the zone."""
+    tx.run("DELETE FROM zones WHERE device_id = ? AND zone = ?", str(device_id), name)
+
+
 def set_asked_by(tx: Transaction, device_id: UUID, name: str, asked_by: str) -> None:
     """Remember who asked for the release of a locked zone."""
     sql = "UPDATE zones SET asked_by = ? WHERE device_id = ? AND zone = ? AND condition = 'locked'"

@@ -122,6 +122,9 @@ class DeviceService:
             if not link.refused:
                 link.hang_up("hello_unheard")
             return
+        if link.unheard:
+            link.hang_up("report_unheard")
+            return
         link.renew(heartbeat.boot_id, heartbeat.nonce)
         sample, at = _health(topic, heartbeat, link, self._clock.now()), self._clock.moment()
         await self._database.unit("devices.heartbeat", lambda tx: self._keep_health(tx, sample, at))

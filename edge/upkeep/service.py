@@ -38,6 +38,9 @@ from shared.upkeep import (
 UPKEEP_KEY = "upkeep"
 """Touched when there is something new to ask of a device (watch.py)."""
 
+NO_SUCH_ZONE = "unknown_zone"
+"""Why a device releases nothing: its settings name no such zone."""
+
 log = structlog.get_logger()
 
 
@@ -107,6 +110,8 @@ class UpkeepService:
             wish = store.waiting_instruction(tx, answer.request_id)
             if wish is None or wish.device_id != topic.device_id:
                 return
+            if wish.zone is not None and answer.reason == NO_SUCH_ZONE:
+                self._climate.has_no_zone(tx, topic, wish.zone)
             evidence = answer.evidence if wish.action is Action.JOG else None
             self.end(tx, wish, answer.state, answer.reason, evidence)
 

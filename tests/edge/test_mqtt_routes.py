@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from edge.access import Identity, IdentityKind
 from edge.catalog.service import CatalogService
+from edge.climate.service import ClimateService
 from edge.clock import Clock, new_id
 from edge.database import Database, Transaction
 from edge.devices.rules import EPOCH_LIMIT
@@ -291,6 +292,23 @@ async def test_without_room_nothing_is_acknowledged_and_one_line_says_why(site: 
         await routes.handle(Message(topic_of(site, Channel.CREDIT), payload, 0.0))
     assert [(line["event"], line["code"]) for line in lines] == [("message_not_handled", "storage_full")]
     assert sent == []
+
+
+async def test_what_is_said_once_a_connection_and_was_not_taken_is_asked_for_again(site: Site, tmp_path: Path) -> None:
+    """The device tells it with the hello of its next connection."""
+    ended: list[str] = []
+    link = site.links.of(Topic(site.machine_id, site.device_id, Channel.SENSOR))
+    link.hang_up = ended.append
+    full = FullDatabase(tmp_path / "full", Watch(), Failpoints())
+    mqtt = LocalMqtt(lambda topic, payload: None, Inbox(site.clock.monotonic))
+    heard_by = (site.devices, site.dispenses, site.inventory, site.payments, site.orders, site.parcels, site.upkeep)
+    climate = ClimateService(full, site.inventory, Outbox(Clock()))
+    routes = MqttRoutes(mqtt, *heard_by, site.releases, climate, site.links)
+    for channel in (Channel.HEARTBEAT, Channel.SENSOR, Channel.HEARTBEAT):
+        assert ended == []
+        payload = json.dumps({**GOOD[channel], "boot_id": str(link.boot_id)}).encode()
+        await routes.handle(Message(topic_of(site, channel), payload, site.clock.monotonic()))
+    assert ended == ["report_unheard"]
 
 
 async def test_a_hello_of_a_connection_that_was_replaced_opens_nothing(site: Site) -> None:

@@ -1,9 +1,9 @@
 """Requests of people: a restart that never comes twice, and a motor that is turned by hand, before an open door."""
 
 import asyncio
-from contextlib import suppress
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 

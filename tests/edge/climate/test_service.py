@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from shared.devices import Heartbeat
 from shared.errors import Code
 from shared.orders import OrderState, VendOutcome
 from shared.topics import Channel, Topic
-from shared.upkeep import Action, DeviceInstruction
+from shared.upkeep import Action, DeviceInstruction, RequestAnswer, RequestState
 from tests.fakes.restarted_site import restarted, stop
 from tests.fakes.site import PRICE_MINOR, Site, running_site
 
@@ -85,6 +86,19 @@ async def test_who_asked_for_a_release_is_told_with_it(site: Site) -> None:
     await site.database.unit("test.ask", lambda tx: site.upkeep.apply_instruction(tx, wish(site)))
     await tell(site, LOCKED)
     await tell(site, COLD)
+    assert (await facts(site))[1:] == [("zone_released", "top", "Asha")]
+
+
+async def test_a_zone_that_other_settings_name_no_more_is_released_by_asking(site: Site) -> None:
+    """The device still has its thermometer, so its heartbeats name it for ever."""
+    await tell(site, LOCKED)
+    for reason in ("flash_failed", "unknown_zone"):
+        assert (await states(site))["A1"] is SlotState.LOCKED
+        asked = wish(site)
+        await site.database.unit("test.ask", partial(site.upkeep.apply_instruction, wish=asked))
+        answer = RequestAnswer(boot_id=BOOT, request_id=asked.request_id, state=RequestState.REFUSED, reason=reason)
+        await site.upkeep.record_answer(topic(site, Channel.ANSWER), answer)
+    assert (await states(site))["A1"] is SlotState.OK
     assert (await facts(site))[1:] == [("zone_released", "top", "Asha")]
 
 
