@@ -11,7 +11,12 @@ def chooser():
 
 
 try:
-    chooser().load()()
+    start = chooser().load()
+except Exception as error:
+    chooser().gave_out(error, True)
+    raise
+try:
+    start()
 except Exception as error:
     chooser().gave_out(error)
     raise

@@ -46,9 +46,15 @@ def load():
     if any(slot in present for slot in _SLOTS):
         before = read()
         marker = choose(before, {slot: proven(slot) for slot in _SLOTS})
+        slot = marker["trial"] or marker["valid"]
         if marker != before:
-            write(marker)
-        sys.path.insert(0, marker["trial"] or marker["valid"])
+            try:
+                write(marker)
+            except OSError as error:
+                # Flash that is full or worn. A try that cannot be counted would be made for ever.
+                sys.print_exception(error)
+                slot = marker["valid"]
+        sys.path.insert(0, slot)
     sys.modules.pop("slots", None)
     from vending.boot import start
 
@@ -83,8 +89,8 @@ def given_up(marker: dict, reason: str) -> dict:
     return changed(marker, trial=None, tries=0, image_trial=None, state="failed", reason=reason[:60])
 
 
-def gave_out(error: Exception) -> None:
-    """The program did not come to run. One that cannot even be read is left for the other folder, then the board boots.
+def gave_out(error: Exception, unread: bool = False) -> None:
+    """The board boots again. A program that was `unread`, because it cannot be, is left for the other folder before.
 
     Returns on a PC only.
     """
@@ -93,16 +99,23 @@ def gave_out(error: Exception) -> None:
     import machine
 
     sys.print_exception(error)
-    marker = read() or FIRST
-    slot = sys.path[0]
-    other = "b" if slot == "a" else "a"
-    if isinstance(error, (ImportError, SyntaxError, ValueError)):
-        if marker["trial"] == slot:
-            write(given_up(marker, repr(error)))
-        elif proven(other) is not None:
-            write(given_up(changed(marker, valid=other), repr(error)))
+    if unread and isinstance(error, (ImportError, SyntaxError, ValueError)):
+        try:
+            _leave(sys.path[0], repr(error))
+        except OSError as failed:
+            sys.print_exception(failed)
     time.sleep(_PAUSE_S)
     machine.reset()
+
+
+def _leave(slot: str, reason: str) -> None:
+    """What is on trial is given up: an image too, as the boot loader goes back from it. Raises OSError."""
+    marker = read() or FIRST
+    other = "b" if slot == "a" else "a"
+    if marker["trial"] == slot or marker["image_trial"] is not None:
+        write(given_up(marker, reason))
+    elif proven(other) is not None:
+        write(given_up(changed(marker, valid=other), reason))
 
 
 def order_of(version: str) -> tuple:

@@ -141,6 +141,46 @@ async def test_a_board_whose_program_is_damaged_runs_the_other_that_was_proven(
     assert marker(flash)["floor"] == "0.1.0"
 
 
+async def test_an_image_under_which_the_program_cannot_be_read_is_given_up_and_not_the_program(
+    tmp_path: Path, chooser: dict[str, bytes]
+) -> None:
+    flash = board(tmp_path, chooser, "import nothing_of_this_name\n", WORKS % "older")
+    (flash / "b/proven").write_text("0.0.9")
+    slots.write(slots.changed(slots.FIRST, image_trial=["ota_1", "1.99.0"]), f"{flash}/")
+    assert (await boot(flash)).status == RESTARTED
+    left = marker(flash)
+    assert (left["valid"], left["image_trial"], left["state"]) == ("a", None, "failed")
+    (flash / "a/vending/boot.py").write_text(WORKS % "old")
+    assert ran(await boot(flash)) == ["old"], "the boot loader went back"
+
+
+@pytest.mark.parametrize("error", ["ValueError", "ImportError", "RuntimeError"])
+async def test_a_proven_program_that_dies_while_it_runs_is_booted_again(
+    tmp_path: Path, chooser: dict[str, bytes], error: str
+) -> None:
+    flash = board(tmp_path, chooser, f"def start():\n    raise {error}\n", WORKS % "older")
+    (flash / "b/proven").write_text("0.0.9")
+    for _ in range(2):
+        run = await boot(flash)
+        assert (ran(run), run.status) == ([], RESTARTED)
+    assert marker(flash)["valid"] == "a"
+
+
+@pytest.mark.parametrize(("program", "status"), [(WORKS % "old", ENDED), ("import no_such_name\n", RESTARTED)])
+async def test_a_board_whose_marker_cannot_be_written_boots_what_is_valid(
+    tmp_path: Path, chooser: dict[str, bytes], program: str, status: int
+) -> None:
+    """The new marker's name is taken by a folder: it opens no more than a file on a full flash does."""
+    flash = board(tmp_path, chooser, program, WORKS % "new")
+    (flash / "b/proven").write_text("0.0.9")
+    slots.write(slots.changed(slots.FIRST, trial="b"), f"{flash}/")
+    (flash / "slot.json.new").mkdir()
+    for _ in range(2):
+        run = await boot(flash)
+        assert (ran(run), run.status) == (["old"] if status == ENDED else [], status)
+    assert marker(flash)["trial"] == "b"
+
+
 async def test_a_board_whose_marker_is_damaged_runs_the_newest_that_was_proven(
     tmp_path: Path, chooser: dict[str, bytes]
 ) -> None:
