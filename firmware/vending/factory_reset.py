@@ -25,16 +25,18 @@ async def perform(parts) -> bool:
     Returns in tests, and when it cannot be done.
     """
     parts.errands.held = True
-    reason = await borrow("restart").come_to_rest(parts)
-    if reason is None:
-        reason = forget(parts.flash)
-    if reason is None:
-        state = parts.journal.state
-        log("factory_reset", unacknowledged_vends=len(state.vends), unacknowledged_credits=len(state.credits))
-        parts.board.restart()
-    else:
-        alarm("factory_reset_failed", reason=reason)
-    parts.errands.held = False
+    try:
+        reason = await borrow("restart").come_to_rest(parts)
+        if reason is None:
+            reason = forget(parts.flash)
+        if reason is None:
+            state = parts.journal.state
+            log("factory_reset", unacknowledged_vends=len(state.vends), unacknowledged_credits=len(state.credits))
+            parts.board.restart()
+        else:
+            alarm("factory_reset_failed", reason=reason)
+    finally:
+        parts.errands.held = False
     return reason is not None
 
 

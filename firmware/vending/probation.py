@@ -18,13 +18,22 @@ async def prove(parts, link, vigil) -> None:
     while not _lives(parts, link, vigil):
         if parts.clock.ms() > GIVEN_MS:
             warn("release_not_proven")
-            parts.errands.held = True
-            await parts.dispenser.rest()
-            parts.board.restart()
+            await _boot_again(parts)
         await asyncio.sleep(LOOK_S)
     keep(parts.flash)
     log("release_proven", version=VERSION)
     parts.reports.tell(topics.OTA, standing.report(parts))
+
+
+async def _boot_again(parts) -> None:
+    """Unless a vend or money would be lost by it; then it is tried again at the next look."""
+    parts.errands.held = True
+    try:
+        if await borrow("restart").come_to_rest(parts) is None:
+            parts.board.restart()
+    finally:
+        parts.errands.held = False
+        give_back("restart")
 
 
 def keep(flash) -> None:

@@ -21,6 +21,14 @@ class Restarted(Exception):
     """The board boots again."""
 
 
+class HurryingClock(SetClock):
+    """The seconds for which a restart waits pass in no time."""
+
+    def ms(self) -> int:
+        self.time_ms += 500
+        return self.time_ms
+
+
 class Device:
     """The parts that an errand is given, as far as a release asks for them."""
 
@@ -31,9 +39,11 @@ class Device:
         self.vigilant: list[str] = []
         self.state = "online"
         self.journal = SimpleNamespace(state=rules.EMPTY, failed=False)
-        self.clock = SetClock()
+        self.clock: SetClock = SetClock()
         self.root = f"{folder}/"
         self.parts: Any = SimpleNamespace(
+            settings=SimpleNamespace(board=SimpleNamespace(coin=None, note=None)),
+            till=SimpleNamespace(refuse=lambda: None),
             flash=Flash(str(folder)),
             clock=self.clock,
             journal=self.journal,
@@ -57,6 +67,7 @@ class Device:
         """No motor turns."""
 
     def restart(self) -> None:
+        assert self.held, "no vend begins before"
         raise Restarted
 
     @property
@@ -111,10 +122,22 @@ async def test_a_program_that_does_not_live_proves_nothing(device: Device, lacks
 @pytest.mark.criterion("8.7")
 async def test_a_program_that_never_proves_itself_boots_again(device: Device) -> None:
     device.state = "connecting"
-    device.clock.time_ms = probation.GIVEN_MS + 1
+    device.parts.clock = HurryingClock()
+    device.parts.clock.time_ms = probation.GIVEN_MS + 1
     with pytest.raises(Restarted):
         await probation.prove(device.parts, device, device)
-    assert device.held, "no vend begins before"
+
+
+@pytest.mark.criterion("8.7")
+async def test_not_even_a_program_that_failed_takes_a_vend_or_money_with_it(device: Device) -> None:
+    device.parts.clock = HurryingClock()
+    device.parts.clock.time_ms = probation.GIVEN_MS + 1
+    device.journal.failed = True
+    device.journal.state = rules.apply(rules.EMPTY, ("C", VEND, 1000))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.5):
+            await probation.prove(device.parts, device, device)
+    assert not device.held, "vends go on meanwhile"
 
 
 @pytest.mark.criterion("8.7")
