@@ -11,6 +11,9 @@ from .release import File, Manifest, Refused, unpacked
 CHUNK_BYTES = 2048
 RESERVE_BYTES = 64 * 1024
 """Of the flash, for journal and settings."""
+BLOCK_BYTES = 4096
+METADATA_BYTES = 300
+"""Of littlefs, a file: two blocks for some thirty names of this length."""
 TOLD_BYTES = 32 * 1024
 
 
@@ -41,7 +44,11 @@ class Folder:
         self._files = Flash(self._path + "/vending")
 
     def begin(self, signed: str, files: list) -> None:
-        """The folder holds nothing but what belongs to this release, signed as it lies there, and proves nothing."""
+        """The folder holds nothing but what belongs to this release, signed as it lies there, and proves nothing.
+
+        Raises Refused, with the folder as it was, if the flash has no room for all of it.
+        """
+        self._find_room(files)
         for path in (self._path, self._path + "/vending"):
             if not _is_there(path):
                 os.mkdir(path)
@@ -54,8 +61,13 @@ class Folder:
                 self._files.remove(name)
         if signed != self._path + "/" + standing.RELEASE:
             os.rename(signed, self._path + "/" + standing.RELEASE)
-        lying = sum([self._size(name) for name in os.listdir(self._path + "/vending")])
-        if sum([unpacked(file).size for file in files]) - lying + RESERVE_BYTES > own.free_bytes():
+
+    def _find_room(self, files: list) -> None:
+        """Raises Refused. Whatever lies in the folder gives way to the release, sooner or later."""
+        path = self._path + "/vending"
+        lying = sum([_blocks(self._size(name)) for name in os.listdir(path)]) if _is_there(path) else 0
+        needed = sum([_blocks(unpacked(file).size) + METADATA_BYTES for file in files])
+        if needed + RESERVE_BYTES > lying + Flash(self._taking.root[:-1]).free_bytes():
             raise Refused("no room on the flash")
 
     async def fetch(self, file: File) -> None:
@@ -103,6 +115,11 @@ class Folder:
 
     def _size(self, name: str) -> int:
         return os.stat(self._path + "/vending/" + name)[6] if self._files.has(name) else 0
+
+
+def _blocks(size: int) -> int:
+    """What a file of that size takes of the flash: whole blocks."""
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
 
 
 def _part(file: File) -> str:

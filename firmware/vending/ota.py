@@ -31,9 +31,10 @@ async def perform(parts, fields: dict) -> None:
         except Unanswered:
             log("release_waits", digest=fields["digest"])
             return
-        except (Refused, OSError) as error:
-            warn("release_refused", digest=fields["digest"], reason=str(error))
-            slots.write(slots.given_up(slots.read(root) or slots.FIRST, str(error)), root)
+        except Exception as error:  # noqa: BLE001 - a release must not seem to be on its way when nobody fetches it
+            reason = str(error) if isinstance(error, (Refused, OSError)) else repr(error)
+            warn("release_refused", digest=fields["digest"], reason=reason)
+            slots.write(slots.given_up(slots.read(root) or slots.FIRST, reason), root)
     parts.reports.tell(topics.OTA, standing.report(parts))
 
 

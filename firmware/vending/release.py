@@ -2,6 +2,7 @@
 
 import binascii
 import json
+import sys
 from collections import namedtuple
 
 from .messages import is_hex, to_hex
@@ -55,10 +56,13 @@ def check(manifest: Manifest, version: str, marker: dict, now: "int | None") -> 
     _require(manifest.board == BOARD, "for another board")
     _require(now is None or now <= manifest.expires, "expired")
     _require(order_of(manifest.minimum) <= order_of(version), "needs a newer program first")
-    newest = marker["image"] if manifest.kind == IMAGE else version
-    _require(order_of(newest) < order_of(manifest.version), "not newer than what runs")
-    floor = marker["floor"] if manifest.kind == APP else newest
-    _require(order_of(floor) <= order_of(manifest.version), "older than what this board has run")
+    newest = order_of(version)
+    if manifest.kind == IMAGE:
+        # No release has brought the MicroPython that came by cable.
+        newest = max(order_of(marker["image"]), tuple(sys.implementation.version[:3]))
+    _require(newest < order_of(manifest.version), "not newer than what runs")
+    floor = order_of(marker["floor"]) if manifest.kind == APP else newest
+    _require(floor <= order_of(manifest.version), "older than what this board has run")
 
 
 def _files(text: str, place: int, last: int, kind: str) -> list:

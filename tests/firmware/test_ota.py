@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from firmware.vending import slots
+from firmware.vending import folder, slots
+from firmware.vending.flash import Flash
+from firmware.vending.release import Refused
 from firmware.workbench.signing import sign
 from shared.releases import FirmwareReport, FirmwareState, ReleaseKind
 from shared.signed import Purpose
@@ -191,6 +195,24 @@ async def test_an_image_is_fetched_tried_and_kept(board: UpdateBoard) -> None:
 
 
 @pytest.mark.criterion("8.7")
+async def test_the_first_image_is_newer_than_the_one_that_came_by_cable(board: UpdateBoard) -> None:
+    assert (await board.boot()).status != RESTARTED
+    assert board.marker["image"] == "0.0.0", "no release has brought one"
+    offered(board, {"micropython.bin": IMAGE}, kind=ReleaseKind.IMAGE, version="1.20.0")
+    assert judged(await board.boot())[0]["reason"] == "not newer than what runs"
+
+
+async def test_a_release_of_which_nobody_expected_the_error_is_given_up(board: UpdateBoard, new: Contents) -> None:
+    offered(board, new)
+    (board.flash / "a/vending/folder.mpy").unlink()
+    (board.flash / "a/vending/folder.py").write_text("raise RuntimeError('broken')\n")
+    run = await board.boot()
+    assert run.status != RESTARTED
+    assert (board.marker["state"], board.marker["reason"]) == ("failed", "RuntimeError('broken',)")
+    assert reports(run)[-1].state is FirmwareState.FAILED
+
+
+@pytest.mark.criterion("8.7")
 async def test_an_image_that_does_not_prove_itself_is_gone_at_the_next_boot(board: UpdateBoard) -> None:
     offered(board, {"micropython.bin": IMAGE}, kind=ReleaseKind.IMAGE, version="1.28.0")
     assert (await board.boot()).status == RESTARTED
@@ -208,6 +230,25 @@ async def test_what_is_no_image_is_never_booted(board: UpdateBoard) -> None:
     await board.boot()
     assert board.choice["boots"] == "ota_0"
     assert board.marker["state"] == "failed"
+
+
+@pytest.mark.parametrize(("lacking", "refused"), [(0, False), (1, True)])
+def test_a_release_without_room_leaves_the_other_folder_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: int, refused: bool
+) -> None:
+    """Each file takes whole blocks; what lies there makes room for it."""
+    kept, signed = tmp_path / "b/vending", tmp_path / "offered.json"
+    kept.mkdir(parents=True)
+    (kept / "old.mpy").write_bytes(bytes(4097))
+    (tmp_path / "b/proven").write_text(OLD)
+    signed.write_text("signed")
+    files = [bytes(32) + size.to_bytes(4, "big") + name for name, size in ((b"one.mpy", 1), (b"two.mpy", 8193))]
+    needed = 4 * folder.BLOCK_BYTES + 2 * folder.METADATA_BYTES + folder.RESERVE_BYTES
+    monkeypatch.setattr(Flash, "free_bytes", lambda _: needed - 2 * folder.BLOCK_BYTES - lacking)
+    filled = folder.Folder(SimpleNamespace(root=f"{tmp_path}/", idle="b"))
+    with pytest.raises(Refused, match="no room") if refused else nullcontext():
+        filled.begin(str(signed), files)
+    assert (kept / "old.mpy").exists() == (tmp_path / "b/proven").exists() == signed.exists() == refused
 
 
 @pytest.mark.criterion("8.7")
