@@ -1,21 +1,16 @@
 """From the settings to a device that runs. An exception that gets out of it restarts the board, motors off first."""
 
-import time
-
 from . import SettingsError
 from .borrowed import borrow, give_back
 from .flash import Flash
 from .log import alarm, warn
 
 BOOT_ONLY = ("trial", "exchange", "settings_file", "signed", "settings", "checks", "wiring", "pins")
-BOOT_ONLY += ("drivers", "board", "hardware")
+BOOT_ONLY += ("drivers", "board", "hardware", "waking")
 """Modules that nobody needs once the board is put together. What is imported is in RAM: all that they are is 24 kB."""
 LAST_ERROR = "last_error"
 EXPECTED = ("power_on", "software", "deep_sleep")
 """Causes of a reset that need no word in the log."""
-BOARD_RETRY_S = 5
-TRIAL_TRIES = 12
-"""A board that is silent for a minute has not got the settings that it needs."""
 
 
 def start() -> None:
@@ -40,14 +35,14 @@ def make_device(flash: Flash) -> "tuple | None":
 
     Whatever goes wrong with settings on trial, the board goes back to the old ones and boots again.
     """
-    tell_last_error(flash)
+    borrow("waking").tell_last_error(flash, LAST_ERROR)
     offered = borrow("trial").choose(flash) if flash.has("settings.trial") else None
     try:
         wired = borrow("settings_file").load(flash, offered)
         # Not before: a board that asks for settings needs the room.
         from .app import Device, run_safely
 
-        board = make_board(wired, offered is not None)
+        board = borrow("waking").make_board(wired, flash, offered is not None)
         if board.reset_cause() not in EXPECTED:
             warn("reset", cause=board.reset_cause())
         give_back(*BOOT_ONLY)
@@ -60,6 +55,10 @@ def make_device(flash: Flash) -> "tuple | None":
         if not isinstance(error, SettingsError):
             raise
         alarm("settings_refused", reason=str(error))
+        if borrow("waking").is_release_due(flash):
+            # It may be the release that does not understand them: its tries take the board back to what did.
+            borrow("board").restart()
+            return None
         borrow("setup_board").run(flash, str(error))
         return None
     return device, board, run_safely
@@ -71,24 +70,3 @@ def remember(flash: Flash, error: str) -> None:
         flash.replace(LAST_ERROR, error.encode())
     except OSError:
         alarm("error_not_kept")
-
-
-def tell_last_error(flash: Flash) -> None:
-    """Once."""
-    if flash.has(LAST_ERROR):
-        alarm("device_had_failed", error=str(flash.read(LAST_ERROR), "utf-8"))
-        flash.remove(LAST_ERROR)
-
-
-def make_board(wired, on_trial: bool):
-    """The board of these settings; what is silent on its bus is asked again. Raises SettingsError."""
-    tries = 0
-    while True:
-        try:
-            return borrow("board").assemble(wired)
-        except OSError as error:
-            alarm("board_unavailable", error=str(error))
-            tries += 1
-            if on_trial and tries == TRIAL_TRIES:
-                raise SettingsError("the board is silent: " + str(error)) from None
-            time.sleep(BOARD_RETRY_S)

@@ -12,9 +12,9 @@ import pytest
 from edge.site_ca import SiteCa
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
-from firmware.vending import trial
+from firmware.vending import SettingsError, slots, trial, waking
 from firmware.vending.app import run_safely
-from firmware.vending.boot import tell_last_error
+from firmware.vending.boot import LAST_ERROR
 from firmware.vending.clock import Clock
 from firmware.vending.dispenser import Dispenser
 from firmware.vending.flash import Flash
@@ -80,10 +80,69 @@ def test_the_next_boot_tells_what_the_last_one_died_of_once(tmp_path: Path) -> N
     flash = Flash(str(tmp_path))
     for expected in (["device_had_failed"], []):
         kept.take("")
-        tell_last_error(flash)
+        waking.tell_last_error(flash, LAST_ERROR)
         told = [json.loads(line)["lines"] for line in kept.take("")]
         assert [line["event"] for lines in told for line in lines] == expected
         assert all("MemoryError" in line["fields"] for lines in told for line in lines)
+
+
+def test_a_last_error_that_nobody_can_read_is_told_once_too(tmp_path: Path) -> None:
+    flash = Flash(str(tmp_path))
+    flash.replace(LAST_ERROR, b"Mem\xff")
+    kept.take("")
+    waking.tell_last_error(flash, LAST_ERROR)
+    assert b"Mem" in kept.take("")[0]
+    assert not flash.has(LAST_ERROR)
+
+
+class Restarted(Exception):
+    """The board."""
+
+
+class SilentBoard:
+    """What boot borrows, of a board none of whose parts answers."""
+
+    def __init__(self, due: bool) -> None:
+        self.due = due
+        self.tries = 0
+
+    def __call__(self, _: str) -> "SilentBoard":
+        return self
+
+    def is_due(self, _: Flash) -> bool:
+        return self.due
+
+    def assemble(self, _: object) -> None:
+        self.tries += 1
+        if self.tries > 3 * waking.TRIAL_TRIES:
+            raise KeyboardInterrupt
+        raise OSError(19)
+
+    def restart(self) -> None:
+        raise Restarted
+
+
+@pytest.mark.parametrize(
+    ("due", "settings_on_trial", "ends"),
+    [(True, False, Restarted), (True, True, SettingsError), (False, True, SettingsError), (False, False, None)],
+)
+def test_a_silent_board_is_asked_for_ever_unless_something_is_on_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, due: bool, settings_on_trial: bool, ends: type[Exception] | None
+) -> None:
+    silent = SilentBoard(due)
+    monkeypatch.setattr(waking, "borrow", silent)
+    monkeypatch.setattr(waking, "BOARD_RETRY_S", 0)
+    with pytest.raises(ends or KeyboardInterrupt):
+        waking.make_board(None, Flash(str(tmp_path)), settings_on_trial)
+    assert silent.tries == (waking.TRIAL_TRIES if ends else 3 * waking.TRIAL_TRIES + 1)
+
+
+def test_settings_that_an_image_on_trial_refuses_are_no_reason_to_ask_for_others(tmp_path: Path) -> None:
+    """The board boots again, and its boot loader goes back."""
+    (tmp_path / "settings.json").write_text("{}")
+    slots.write(slots.changed(slots.FIRST, image_trial=["ota_0", "1.99.0"]), f"{tmp_path}/")
+    told = boot(tmp_path, "MemoryError")
+    assert [event["event"] for event in told[-3:]] == ["settings_refused", "reset", "stderr"]
 
 
 @pytest.mark.parametrize(
