@@ -67,7 +67,7 @@ class Folder:
         path = self._path + "/vending"
         lying = sum([_blocks(self._size(name)) for name in os.listdir(path)]) if _is_there(path) else 0
         needed = sum([_blocks(unpacked(file).size) + METADATA_BYTES for file in files])
-        if needed + RESERVE_BYTES > lying + Flash(self._taking.root[:-1]).free_bytes():
+        if needed + RESERVE_BYTES > lying + self._taking.free_bytes():
             raise Refused("no room on the flash")
 
     async def fetch(self, file: File) -> None:

@@ -57,6 +57,10 @@ class Taking:
         self._digest = digest
         self._size = size
 
+    def free_bytes(self) -> int:
+        """Of the flash."""
+        return self._parts.flash.free_bytes()
+
     async def run(self, marker: dict) -> None:
         """To the restart. Raises Refused, Unanswered, OSError."""
         if marker["offered"] != self._digest or marker["state"] != "fetching":

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from firmware.vending import folder, slots
-from firmware.vending.flash import Flash
 from firmware.vending.release import Refused
 from firmware.workbench.signing import sign
 from shared.releases import FirmwareReport, FirmwareState, ReleaseKind
@@ -233,9 +232,7 @@ async def test_what_is_no_image_is_never_booted(board: UpdateBoard) -> None:
 
 
 @pytest.mark.parametrize(("lacking", "refused"), [(0, False), (1, True)])
-def test_a_release_without_room_leaves_the_other_folder_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: int, refused: bool
-) -> None:
+def test_a_release_without_room_leaves_the_other_folder_as_it_was(tmp_path: Path, lacking: int, refused: bool) -> None:
     """Each file takes whole blocks; what lies there makes room for it."""
     kept, signed = tmp_path / "b/vending", tmp_path / "offered.json"
     kept.mkdir(parents=True)
@@ -244,8 +241,8 @@ def test_a_release_without_room_leaves_the_other_folder_as_it_was(
     signed.write_text("signed")
     files = [bytes(32) + size.to_bytes(4, "big") + name for name, size in ((b"one.mpy", 1), (b"two.mpy", 8193))]
     needed = 4 * folder.BLOCK_BYTES + 2 * folder.METADATA_BYTES + folder.RESERVE_BYTES
-    monkeypatch.setattr(Flash, "free_bytes", lambda _: needed - 2 * folder.BLOCK_BYTES - lacking)
-    filled = folder.Folder(SimpleNamespace(root=f"{tmp_path}/", idle="b"))
+    free = needed - 2 * folder.BLOCK_BYTES - lacking
+    filled = folder.Folder(SimpleNamespace(root=f"{tmp_path}/", idle="b", free_bytes=lambda: free))
     with pytest.raises(Refused, match="no room") if refused else nullcontext():
         filled.begin(str(signed), files)
     assert (kept / "old.mpy").exists() == (tmp_path / "b/proven").exists() == signed.exists() == refused

@@ -111,7 +111,7 @@ class Forger:
         return self._bundle(contents).signed.to_line()
 
     def _bit_of_text(self) -> Offer:
-        """But the last byte: MicroPython's JSON takes either bracket for the closing one, and nothing is forged by it."""
+        """All but the last byte: MicroPython's JSON takes either bracket for the one that closes."""
         text = bytearray(self._text())
         text[self._chance.randrange(len(text) - 1)] ^= 1 << self._chance.randrange(8)
         return self._serve(bytes(text))
