@@ -127,13 +127,11 @@ class SilentBoard:
     [(True, False, Restarted), (True, True, SettingsError), (False, True, SettingsError), (False, False, None)],
 )
 def test_a_silent_board_is_asked_for_ever_unless_something_is_on_trial(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, due: bool, settings_on_trial: bool, ends: type[Exception] | None
+    tmp_path: Path, due: bool, settings_on_trial: bool, ends: type[Exception] | None
 ) -> None:
     silent = SilentBoard(due)
-    monkeypatch.setattr(waking, "borrow", silent)
-    monkeypatch.setattr(waking, "BOARD_RETRY_S", 0)
     with pytest.raises(ends or KeyboardInterrupt):
-        waking.make_board(None, Flash(str(tmp_path)), settings_on_trial)
+        waking.make_board(None, Flash(str(tmp_path)), settings_on_trial, silent, 0)
     assert silent.tries == (waking.TRIAL_TRIES if ends else 3 * waking.TRIAL_TRIES + 1)
 
 
