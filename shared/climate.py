@@ -50,4 +50,4 @@ class ZoneReleased(Message):
     machine_id: UUID
     zone: Zone
     released_by: Name | None
-    """None: at the machine itself."""
+    """None: nobody asked; the device has other settings, or is another."""

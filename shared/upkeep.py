@@ -1,6 +1,6 @@
 """Looking after a device from afar: its log, a restart, turning one motor by hand, other settings.
 
-A person asks by a `DeviceInstruction` from the cloud or at the gateway; the gateway tells the device while it is there
+A person asks by a `DeviceInstruction` from the cloud; the gateway tells the device while it is there
 and the instruction has not expired; what became of it is a fact.
 """
 
