@@ -134,18 +134,24 @@ class Shop:
             shown = await self.order(order_id)
             if shown["state"] in TERMINAL:
                 return shown
-            if shown["due_minor"] and time.monotonic() - paid_at > 3:
-                paid_at = time.monotonic()
-                self.pay(shown["machine_id"], shown["due_minor"])
+            paid_at = self._pay_again(shown, paid_at)
             await asyncio.sleep(POLL_S)
         raise NotInTime(f"order {order_id} has not ended after {seconds:.0f} s: {shown}")
 
+    def _pay_again(self, shown: dict[str, Any], paid_at: float) -> float:
+        """A coin may fall through, as while a device has just come back: a customer tries again. When that was last."""
+        if not shown["due_minor"] or time.monotonic() - paid_at <= 3:
+            return paid_at
+        self.pay(shown["machine_id"], shown["due_minor"])
+        return time.monotonic()
+
     async def until_running(self, order_id: str, seconds: float = 20) -> None:
-        """Return once a device has said that it is at the order's first vend. Raises NotInTime."""
-        deadline = time.monotonic() + seconds
-        while (await self.order(order_id))["vends"][0]["state"] not in ("started", "done"):
+        """Return once a device is at the order's first vend; inserts what it still costs. Raises NotInTime."""
+        deadline, paid_at = time.monotonic() + seconds, time.monotonic()
+        while (shown := await self.order(order_id))["vends"][0]["state"] not in ("started", "done"):
             if time.monotonic() > deadline:
                 raise NotInTime(f"order {order_id} is not started after {seconds:.0f} s")
+            paid_at = self._pay_again(shown, paid_at)
             await asyncio.sleep(POLL_S)
 
     def pay(self, machine_id: str, amount_minor: int) -> None:
