@@ -22,7 +22,7 @@ from firmware.vending.mqtt import MqttClient
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
 from firmware.vending.rules import Command, Vend
-from firmware.vending.sensors import Sensors
+from firmware.vending.sensors import LOOK_S, Sensors
 from firmware.vending.session import Session
 from firmware.vending.settings import Settings
 from firmware.vending.till import LEASE_MS, Till
@@ -67,7 +67,7 @@ class Desk:
     """A session with all its parts around a wire of paper."""
 
     def __init__(self, folder: Path, settings: Settings = SETTINGS) -> None:
-        slots = settings.slots
+        self.slots = slots = settings.slots
         self.clock = SetClock()
         self.flash = Flash(str(folder))
         self.journal = Journal(self.flash)
@@ -308,6 +308,23 @@ async def test_no_money_is_taken_that_cannot_be_journalled(desk: Desk) -> None:
     assert desk.till.is_open()
     desk.journal.failed = True
     assert not desk.till.is_open()
+
+
+async def test_no_money_is_taken_while_nothing_can_be_sold(tmp_path: Path) -> None:
+    """The gateway allows it until it has heard of the lock, and longer for an order that waits for its money."""
+    desk = Desk(tmp_path, SETTINGS._replace(slots={"A1": SLOT, "A2": SLOT}))
+    await desk.session.open(desk.wire)
+    locked: set[str] = set()
+    parts = (desk.board, desk.journal, desk.slots, desk.reports, desk.till, desk.vigil)
+    sensing = asyncio.create_task(Sensors(*parts, locked.__contains__).run())
+    await desk.hear("accept_money", desk.nonce())
+    await until(lambda: desk.board.accepts_money)
+    locked.add("A1")
+    await asyncio.sleep(4 * LOOK_S)
+    assert desk.board.accepts_money, "A2 is sold still"
+    locked.add("A2")
+    await until(lambda: not desk.board.accepts_money)
+    sensing.cancel()
 
 
 async def test_the_vigil_hears_the_sensors_as_long_as_they_run(desk: Desk) -> None:

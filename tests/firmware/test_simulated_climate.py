@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edge.clock import new_id
+from edge.upkeep.service import NO_SUCH_ZONE
 from firmware.simulator.control import ask
 from firmware.simulator.world import read_world
 from shared import devices as wire
@@ -65,6 +66,21 @@ async def test_a_zone_locks_refuses_outlives_a_power_cut_and_is_released(site: D
         await site.dispense(hello, 3, vend_id)
         assert (await site.expect(Channel.OUTCOME)).vend_id == vend_id
     assert read_world(site.state).motor_starts[str(vend_id)] == 1
+
+
+async def test_a_device_whose_settings_name_no_zone_says_so_when_one_shall_be_released(site: DeviceSite) -> None:
+    """The gateway may still hold one as locked, of the settings before."""
+    site.settings(climate={"cabinet": None})
+    async with site.simulator():
+        hello = await site.expect(Channel.HELLO)
+        request = ReleaseZone(request_id=new_id(), zone="cabinet", nonce=hello.nonce, mac=NO_MAC)
+        await site.send(request)
+        answer = await site.expect(Channel.ANSWER)
+    assert (answer.request_id, answer.state, answer.reason) == (
+        request.request_id,
+        RequestState.REFUSED,
+        NO_SUCH_ZONE,
+    )
 
 
 @pytest.mark.criterion("8.6")
