@@ -15,7 +15,7 @@ CREATE TABLE zones (
     locked boolean NOT NULL,
     slots text[] NOT NULL,     -- that were locked with it
     centi_celsius integer,     -- when it locked; NULL: its sensor was silent
-    released_by text,          -- NULL while it is locked, and after a release at the machine itself
+    released_by text,          -- NULL while it is locked, and when nobody had asked
     changed_at timestamptz NOT NULL,
     CONSTRAINT zones_pkey PRIMARY KEY (tenant_id, device_id, zone),
     CONSTRAINT zones_device_fkey FOREIGN KEY (tenant_id, device_id) REFERENCES devices
