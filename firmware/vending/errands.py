@@ -38,7 +38,8 @@ class Errands:
 
     `modules` maps a type to the modules that only it needs; of the first `async perform(parts, fields)` is run.
 
-    While an errand has set `held`, no vend begins: somebody turns a motor by hand, or the board is about to restart.
+    `held` counts who needs that no vend begins: somebody turns a motor by hand, or the board is about to restart. Each
+    adds one for himself, and takes it away again.
     `wrong_pins` were given in a row, and until `locked_until_ms` no PIN is looked at (jog.py).
     """
 
@@ -51,7 +52,7 @@ class Errands:
         self._wake = asyncio.Event()
         self._piece: "tuple | None" = None
         self._arrived = asyncio.Event()
-        self.held = False
+        self.held = 0
         self.wrong_pins = 0
         self.locked_until_ms = 0
 

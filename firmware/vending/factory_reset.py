@@ -24,7 +24,7 @@ async def perform(parts) -> bool:
 
     Returns in tests, and when it cannot be done.
     """
-    parts.errands.held = True
+    parts.errands.held += 1
     try:
         reason = await borrow("restart").come_to_rest(parts)
         if reason is None:
@@ -36,7 +36,7 @@ async def perform(parts) -> bool:
         else:
             alarm("factory_reset_failed", reason=reason)
     finally:
-        parts.errands.held = False
+        parts.errands.held -= 1
     return reason is not None
 
 

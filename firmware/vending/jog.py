@@ -34,7 +34,7 @@ async def perform(parts, fields: dict) -> None:
     reason = _refusal(parts, fields["slot"]) or _pin_refusal(parts, fields["pin"])
     evidence = None
     if reason is None:
-        parts.errands.held = True
+        parts.errands.held += 1
         try:
             requests.begin(parts, request_id)
             evidence = await _turn(parts, fields["slot"], request_id, _Nobody())
@@ -44,7 +44,7 @@ async def perform(parts, fields: dict) -> None:
             make_safe_and_restart(parts.board)
             raise
         finally:
-            parts.errands.held = False
+            parts.errands.held -= 1
     requests.end(parts, request_id, reason, evidence)
 
 

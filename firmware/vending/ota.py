@@ -106,7 +106,7 @@ class Taking:
 
     async def boot(self, marker: dict, before=lambda: None) -> None:
         """Write the marker and boot by it, when nobody loses anything by that; `before` that. Raises Unanswered."""
-        self._parts.errands.held = True
+        self._parts.errands.held += 1
         try:
             restart = borrow("restart")
             rests = await restart.come_to_rest(self._parts) is None
@@ -117,7 +117,7 @@ class Taking:
             before()
             await restart.go(self._parts)
         finally:
-            self._parts.errands.held = False
+            self._parts.errands.held -= 1
 
     async def _path(self) -> str:
         """Where the signed text lies: of an earlier try, or as it has been fetched."""

@@ -27,12 +27,12 @@ async def prove(parts, link, vigil) -> None:
 
 async def _boot_again(parts) -> None:
     """Unless a vend or money would be lost by it; then it is tried again at the next look."""
-    parts.errands.held = True
+    parts.errands.held += 1
     try:
         if await borrow("restart").come_to_rest(parts) is None:
             parts.board.restart()
     finally:
-        parts.errands.held = False
+        parts.errands.held -= 1
         give_back("restart")
 
 

@@ -20,7 +20,7 @@ async def perform(parts, fields: dict) -> None:
     data = await _fetched(parts, digest, fields["size"])
     if data is None:
         return
-    parts.errands.held = True
+    parts.errands.held += 1
     try:
         # With nothing that turns: to check a signature takes an ESP32 seconds in which it sees and hears nothing.
         waits_for = await come_to_rest(parts)
@@ -29,7 +29,7 @@ async def perform(parts, fields: dict) -> None:
         else:
             await _take(parts, digest, data)
     finally:
-        parts.errands.held = False
+        parts.errands.held -= 1
 
 
 async def _take(parts, digest: str, data: bytes) -> None:

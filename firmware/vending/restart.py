@@ -17,13 +17,13 @@ async def perform(parts, fields: dict) -> None:
     """The errand: answered first, and on flash, so that the same request never restarts the board again."""
     if requests.is_known(parts, fields["request_id"]):
         return
-    parts.errands.held = True
+    parts.errands.held += 1
     try:
         reason = await come_to_rest(parts)
         if requests.end(parts, fields["request_id"], reason) and reason is None:
             await go(parts)
     finally:
-        parts.errands.held = False
+        parts.errands.held -= 1
 
 
 async def come_to_rest(parts) -> "str | None":

@@ -87,7 +87,7 @@ async def prove(parts, link) -> None:
     until = parts.clock.ms() + LINK_MS
     while link.state != "online":
         if parts.clock.ms() >= until:
-            parts.errands.held = True
+            parts.errands.held += 1
             await parts.dispenser.rest()
             revert(parts.flash, "the link did not come up in 2 minutes")
             parts.board.restart()

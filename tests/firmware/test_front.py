@@ -139,7 +139,7 @@ def parts(flash: MemoryFlash) -> Any:
         journal=Journal(flash),
         till=NoHurry(),
         dispenser=NoHurry(),
-        errands=SimpleNamespace(held=False),
+        errands=SimpleNamespace(held=0),
     )
 
 

@@ -35,7 +35,7 @@ class Device:
     def __init__(self, folder: Path) -> None:
         self.told: list[str] = []
         self.others = False
-        self.held = False
+        self.held = 0
         self.vigilant: list[str] = []
         self.state = "online"
         self.journal = SimpleNamespace(state=rules.EMPTY, failed=False)

@@ -45,7 +45,7 @@ class Bench:
         self.asked: list[int] = []
         self.told: list[SettingsReport] = []
         self.restarts = 0
-        self.held = False
+        self.held = 0
         clock = HurryingClock()
         self.journal = Journal(self.flash)
         self.parts: Any = SimpleNamespace(
@@ -173,6 +173,14 @@ async def test_it_waits_for_a_vend(bench: Bench) -> None:
     await bench.offer(bench.changed(gateway_host="shop"))
     assert (bench.restarts, bench.told) == (0, [])
     assert not bench.held
+
+
+async def test_it_frees_nobody_elses_motors(bench: Bench) -> None:
+    bench.held = 1
+    bench.offered = file = bench.changed(gateway_host="shop")
+    bench.journal.append(("A", 1, 1, OTHER, "A1"))
+    await reconfigure.perform(bench.parts, {"digest": trial.digest_of(file), "size": len(file)})
+    assert bench.held == 1
 
 
 async def test_while_others_are_on_trial_nothing_is_taken(bench: Bench) -> None:

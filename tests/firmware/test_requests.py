@@ -12,7 +12,7 @@ import pytest
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
 from firmware.simulator.world import read_world
-from firmware.vending import jog, requests, restart, rules
+from firmware.vending import factory_reset, jog, ota, probation, requests, restart, rules
 from firmware.vending.clock import Clock
 from firmware.vending.errands import Parts
 from firmware.vending.jog import FIRST_WAIT_MS, FREE_TRIES
@@ -68,7 +68,7 @@ class Bench:
         self.board = Board(self.settings, self.folder, Habits(speed=10))
         self.journal = Journal(self.flash)
         self.till = Till(clock, self.journal, "INR")
-        self.held, self.wrong_pins, self.locked_until_ms = False, 0, 0
+        self.held, self.wrong_pins, self.locked_until_ms = 0, 0, 0
         self.rests = 0
         device: Any = self
         known = (self.settings, self.board, self.flash, clock, self.journal, device, device, BOOT, device)
@@ -314,3 +314,26 @@ async def test_the_newest_requests_are_remembered(bench: Bench) -> None:
         await bench.jog(number, slot="B9")
     known = [entry[0] for entry in json.loads(bench.flash.files[requests.FILE])]
     assert known == [REQUEST.format(number) for number in range(3, requests.KEPT + 3)]
+
+
+@pytest.mark.parametrize("who", ["jog", "restart", "factory reset", "release on trial", "release that is fetched"])
+async def test_whoever_is_done_frees_the_motors_for_himself_only(bench: Bench, who: str) -> None:
+    """Somebody else needs that no vend begins, before and after."""
+    bench.boot(HurryingClock())
+    bench.board.set_door(is_open=True)
+    bench.held = 1
+    if who == "jog":
+        assert (await bench.jog()).state is RequestState.DONE
+    else:
+        bench.journal.append(("A", 1, 1, REQUEST.format(9), "A1"))
+    if who == "restart":
+        assert (await bench.restart()).state is RequestState.REFUSED
+    elif who == "factory reset":
+        assert await factory_reset.perform(bench.parts)
+    elif who == "release on trial":
+        await probation._boot_again(bench.parts)
+    elif who == "release that is fetched":
+        with pytest.raises(ota.Unanswered):
+            await ota.Taking(bench.parts, "", "a", "", 1).boot({})
+    assert bench.board.restarts == 0
+    assert bench.held == 1

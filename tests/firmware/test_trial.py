@@ -166,7 +166,7 @@ class Bench:
             flash=self.flash,
             boot_id=BOOT,
             clock=self,
-            errands=SimpleNamespace(held=False),
+            errands=SimpleNamespace(held=0),
             dispenser=self,
             board=self,
             reports=self,

@@ -39,7 +39,7 @@ class World:
 
     board = Board(None, None)
     state = "online"
-    held = False
+    held = 0
     passed_ms = 0
 
     def __init__(self, time_s):
