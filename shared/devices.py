@@ -152,6 +152,10 @@ class Refusal(StrEnum):
     JOURNAL_FULL = "journal_full"
 
 
+LASTING_REFUSALS = frozenset({Refusal.UNKNOWN_SLOT, Refusal.ZONE_LOCKED})
+"""A repeat is refused as well, until a person has done something."""
+
+
 class VendAnswer(DeviceMessage):
     """Channel `state`: the answer to a dispense, cancel or query of a vend that has no result yet. Not acknowledged."""
 

@@ -136,7 +136,8 @@ class VendCancelRequested(Message):
     event: Literal["vend_cancel_requested"] = "vend_cancel_requested"
     order_id: UUID
     vend_id: UUID
-    reason: Literal["customer", "deadline"]
+    reason: Literal["customer", "deadline", "refused"]
+    """`refused`: by the device, and no repeat would change its mind."""
 
 
 class VendResolved(Message):

@@ -13,7 +13,7 @@ import structlog
 from edge.clock import Clock, Moment
 from edge.database import Database
 from edge.dispensing import rules, store
-from edge.dispensing.rules import Answer, Number, OpenVend, Step
+from edge.dispensing.rules import Answer, CancelReason, Number, OpenVend, Step
 from edge.failpoints import Failpoints
 from edge.links import LINKS_KEY, UNSIGNED, Links, SignedCommand
 from edge.watch import Watch
@@ -37,8 +37,8 @@ log = structlog.get_logger()
 class VendOwner(Protocol):
     """Who is told of what becomes of vends when the device itself does not tell (the orders feature)."""
 
-    async def cancel_overdue(self, vend_id: UUID) -> None:
-        """The device has not answered in time: commit the wish to cancel."""
+    async def begin_cancel(self, vend_id: UUID, reason: CancelReason) -> None:
+        """The device has not answered in time, or will never accept it: commit the wish to cancel."""
 
     async def end_unanswered(self, vend_id: UUID, outcome: VendOutcome) -> None:
         """No report will settle this vend any more: commit this outcome."""
@@ -170,7 +170,7 @@ class Conductor:
             log.warning("vend_unanswered", vend_id=str(vend_id), outcome=rules.ENDINGS[step])
             await owner.end_unanswered(vend_id, rules.ENDINGS[step])
         elif step is Step.BEGIN_CANCEL:
-            await owner.cancel_overdue(vend_id)
+            await owner.begin_cancel(vend_id, "refused" if progress.answer is Answer.DECLINED else "deadline")
         elif step is not Step.WAIT and now - progress.sent_at >= rules.RESEND_S:
             self._publish(progress, step, self._signed(row, step))
 

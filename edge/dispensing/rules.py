@@ -5,12 +5,16 @@ These functions are what the product runs and what the model checker explores (t
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
-from shared.devices import NONCE_LIFE_S, Evidence, VendAnswer, VendReport, VendResult, VendState
+from shared.devices import LASTING_REFUSALS, NONCE_LIFE_S, Evidence, VendAnswer, VendReport, VendResult, VendState
 from shared.orders import VendOutcome
 
 Number = tuple[int, int]
 """(epoch, seq) of a command to a device."""
+
+CancelReason = Literal["deadline", "refused"]
+"""Why the gateway itself has a seq burnt (shared.orders.VendCancelRequested)."""
 
 LAPSE_S = NONCE_LIFE_S + 10
 """So long after the first publish that quoted a nonce, no copy that quotes it can start anything any more."""
@@ -31,6 +35,8 @@ class Answer(Enum):
     NONE = "none"
     RUNNING = "running"
     """Accepted or started: its report will come."""
+    DECLINED = "declined"
+    """No repeat will be accepted. A copy that is still on its way might be, so the seq has to be burnt all the same."""
     LOST = "lost"
     """The device answers, but its journal does not know what became of the vend."""
 
@@ -84,7 +90,7 @@ def next_step(vend: OpenVend, *, connected: bool, overdue: bool, lapsed: bool) -
         return Step.END_DISPENSED if vend.drop_seen else Step.END_AMBIGUOUS
     if vend.cancelling:
         return Step.CANCEL if connected else Step.WAIT
-    if vend.answer is Answer.NONE and overdue:
+    if vend.answer is Answer.DECLINED or (vend.answer is Answer.NONE and overdue):
         return Step.BEGIN_CANCEL
     if not connected:
         return Step.WAIT
@@ -94,7 +100,8 @@ def next_step(vend: OpenVend, *, connected: bool, overdue: bool, lapsed: bool) -
 def heard(answer: VendAnswer, before: Answer) -> Answer:
     """What an answer on channel `state` adds to what was known.
 
-    `unseen` and `refused` leave no trace on the device, so they take nothing back: the command is simply repeated.
+    `unseen` and `refused` leave no trace on the device, so they take nothing back: the command is simply repeated,
+    unless that is in vain.
     What is lost stays lost, however late a word of before is heard.
     """
     if before is Answer.LOST:
@@ -103,6 +110,8 @@ def heard(answer: VendAnswer, before: Answer) -> Answer:
         return Answer.RUNNING
     if answer.state is VendState.FORGOTTEN:
         return Answer.LOST
+    if before is Answer.NONE and answer.state is VendState.REFUSED and answer.reason in LASTING_REFUSALS:
+        return Answer.DECLINED
     return before
 
 

@@ -97,7 +97,10 @@ class DispenseService:
         progress = self._conductor.progress(answer.vend_id)
         if progress is None or progress.device_id != topic.device_id:
             return
-        progress.answer = rules.heard(answer, progress.answer)
+        before, progress.answer = progress.answer, rules.heard(answer, progress.answer)
+        if progress.answer is Answer.DECLINED and before is not Answer.DECLINED:
+            # The cancel goes at once: a customer waits for the money.
+            progress.sent_at = float("-inf")
         if progress.answer is Answer.RUNNING:
             progress.quiet_since = self._clock.monotonic()
         if answer.reason is Refusal.STALE_NONCE and self._links.of(topic).renew(answer.boot_id, answer.nonce):

@@ -11,6 +11,7 @@ from edge.catalog.service import CatalogService
 from edge.clock import Clock, new_id
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService
+from edge.dispensing.rules import CancelReason
 from edge.dispensing.service import DispenseService, News
 from edge.errors import Refused, StorageFull, Unavailable
 from edge.inventory.service import InventoryService
@@ -153,17 +154,16 @@ class OrderService:
         if news not in (News.FOREIGN_VEND, News.TOO_EARLY):
             self._dispenses.acknowledge(topic, report)
 
-    async def cancel_overdue(self, vend_id: UUID) -> None:
-        """The device has not answered in time: commit the wish to cancel (G4)."""
+    async def begin_cancel(self, vend_id: UUID, reason: CancelReason) -> None:
+        """The device has not answered in time, or will never accept it: commit the wish to cancel (G4)."""
 
         def work(tx: Transaction) -> None:
             vend = store.vend(tx, vend_id)
             if vend is not None and self._dispenses.cancel(tx, vend_id):
-                self._outbox.append(
-                    tx, VendCancelRequested(order_id=UUID(vend["order_id"]), vend_id=vend_id, reason="deadline")
-                )
+                fact = VendCancelRequested(order_id=UUID(vend["order_id"]), vend_id=vend_id, reason=reason)
+                self._outbox.append(tx, fact)
 
-        await self._database.unit("orders.cancel_overdue", work)
+        await self._database.unit("orders.begin_cancel", work)
 
     async def end_unanswered(self, vend_id: UUID, outcome: VendOutcome) -> None:
         """No report will settle this vend any more: commit this outcome."""

@@ -70,7 +70,7 @@ SELLING = [
     *_gateway("orders.record_outcome", scenes.buy).around_commit(),
     *_gateway("orders.record_outcome", scenes.buy, "cash").around_commit(),
     *_gateway("orders.cancel", scenes.cancel_unpaid, "cash").around_commit(),
-    *_gateway("orders.cancel_overdue", scenes.silence).around_commit(),
+    *_gateway("orders.begin_cancel", scenes.silence).around_commit(),
     *_gateway("orders.end_unanswered", scenes.lost_journal).around_commit(),
     *_gateway("orders.sweep", scenes.pay_later, "cash").around_commit(),
     *_gateway("payments.record_credit", scenes.insert_coin, "cash").around_commit(),

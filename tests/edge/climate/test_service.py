@@ -167,10 +167,10 @@ async def test_what_was_paid_for_is_given_back_when_the_device_refuses_a_locked_
         await site.device.insert_coin(PRICE_MINOR)
         await site.settle()
         order = await site.order("A1")
-        await site.until(order.order_id, lambda view: view.state is OrderState.DISPENSING)
-        site.clock.step(11)
         ended = await site.until_state(order.order_id, OrderState.SETTLED)
         assert [vend.outcome for vend in ended.vends] == [VendOutcome.CANCELLED]
         assert ended.given_back_minor == PRICE_MINOR == await site.credit()
+        told = [fact.body for fact in await site.facts() if fact.body.event == "vend_cancel_requested"]
+        assert [body.reason for body in told] == ["refused"]
         assert site.device.starts.total() == 0
         assert await site.stock("A1") == 10

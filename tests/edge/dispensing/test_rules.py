@@ -53,9 +53,9 @@ def test_a_step_is_only_taken_for_a_reason(vend: OpenVend, connected: bool, over
         assert vend.cancelling
         assert vend.published
     if step is Step.BEGIN_CANCEL:
-        assert overdue
+        assert overdue or vend.answer is Answer.DECLINED
         assert not vend.cancelling
-        assert vend.answer is Answer.NONE
+        assert vend.answer in (Answer.NONE, Answer.DECLINED)
     if step is Step.QUERY:
         assert vend.answer is Answer.RUNNING
     if step is Step.END_NOT_STARTED:
@@ -85,6 +85,10 @@ def test_no_vend_stays_open_for_ever(vend: OpenVend, connected: bool, overdue: b
         (OpenVend(False, True, Answer.NONE, False), "connected", Step.DISPENSE),
         (OpenVend(False, True, Answer.NONE, False), "connected overdue", Step.BEGIN_CANCEL),
         (OpenVend(False, True, Answer.NONE, False), "overdue", Step.BEGIN_CANCEL),
+        (OpenVend(False, True, Answer.DECLINED, False), "connected", Step.BEGIN_CANCEL),
+        (OpenVend(False, True, Answer.DECLINED, False), "", Step.BEGIN_CANCEL),
+        (OpenVend(True, True, Answer.DECLINED, False), "connected", Step.CANCEL),
+        (OpenVend(True, True, Answer.DECLINED, False), "overdue lapsed", Step.END_AMBIGUOUS),
         (OpenVend(False, True, Answer.RUNNING, False), "connected overdue", Step.QUERY),
         (OpenVend(False, True, Answer.RUNNING, False), "overdue", Step.WAIT),
         (OpenVend(True, True, Answer.RUNNING, False), "connected overdue", Step.CANCEL),
@@ -108,7 +112,8 @@ def test_what_an_answer_adds(before: Answer) -> None:
     assert heard(answer(VendState.FORGOTTEN), before) is Answer.LOST
     assert heard(answer(VendState.UNSEEN), before) is before
     for reason in Refusal:
-        assert heard(answer(VendState.REFUSED, reason), before) is before
+        is_final = reason in (Refusal.ZONE_LOCKED, Refusal.UNKNOWN_SLOT) and before is Answer.NONE
+        assert heard(answer(VendState.REFUSED, reason), before) is (Answer.DECLINED if is_final else before)
 
 
 numbers = st.tuples(st.integers(0, 3), st.integers(0, 5))
