@@ -35,13 +35,13 @@ _OF_DEVICE = (
     _ROWS + " WHERE i.device_id = $1 AND (i.asked_at, i.id) < ($2, $3) ORDER BY i.asked_at DESC, i.id DESC LIMIT $4"
 )
 _PENDING = """
-    SELECT i.id AS request_id, i.device_id, d.machine_id, i.action, i.slot, i.zone, i.pin, k.name AS asked_by,
-           i.expires_at
+    SELECT i.id AS request_id, i.device_id, d.machine_id, i.action, i.slot, i.zone,
+           CASE WHEN i.expires_at > now() THEN i.pin END AS pin, k.name AS asked_by, i.expires_at
     FROM device_instructions i
     JOIN devices d ON d.tenant_id = i.tenant_id AND d.id = i.device_id
     JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
     JOIN api_keys k ON k.tenant_id = i.tenant_id AND k.id = i.asked_by
-    WHERE m.site_id = $1 AND i.ended_at IS NULL AND i.expires_at > now() ORDER BY i.asked_at, i.id
+    WHERE m.site_id = $1 AND i.ended_at IS NULL ORDER BY i.asked_at, i.id
 """
 _PINS = "SELECT id, pin FROM device_instructions WHERE id = ANY($1) AND pin IS NOT NULL AND expires_at > now()"
 _FORGET_PINS = "UPDATE device_instructions SET pin = NULL WHERE pin IS NOT NULL AND expires_at <= now()"
@@ -118,7 +118,10 @@ async def instructions(
 
 
 async def pending(transaction: Transaction, site_id: UUID) -> list[DeviceInstruction]:
-    """What the devices of a site are asked for and have not answered."""
+    """What the devices of a site are asked for and have not answered.
+
+    Also what has expired: only its gateway can say that it was not done before, and so ends it.
+    """
     return [
         DeviceInstruction(**{**row, "action": Action(row["action"])})
         for row in await transaction.fetch(_PENDING, site_id)

@@ -161,6 +161,13 @@ async def test_one_that_expires_is_refused(site: Site) -> None:
     assert asked(site) == []
 
 
+async def test_one_that_has_expired_when_it_comes_is_refused(site: Site) -> None:
+    """A gateway that has lost its place among the changes is told all that is open. A PIN is not sent so late."""
+    await instruct(site, wish(site, Action.JOG, slot="A1", seconds=-1))
+    assert await first_refusal(site) == "expired"
+    assert asked(site) == []
+
+
 @pytest.mark.parametrize(
     ("others", "reason"),
     [
