@@ -12,7 +12,7 @@ import network
 from .cabinet import Cabinet, Fitted
 from .drivers import make_motor
 from .hardware import BROWNOUT, DEEP_SLEEP, OTHER, POWER_ON, SOFTWARE, WATCHDOG
-from .lines import ChipLine, PinLine, PwmLine
+from .lines import PLACES, OwnPins, PinLine, PwmLine, line_at
 from .motors import Drive
 from .pins import INPUT_ONLY
 from .settings import Settings, forget_wiring
@@ -32,18 +32,19 @@ def assemble(settings: Settings) -> Cabinet:
     fittings = _Fittings(settings)
     parts = settings.board
     acceptors = [_acceptor(wired) for wired in (parts.coin, parts.note) if wired is not None]
-    motors = {code: make_motor(code, slot, fittings.line) for code, slot in settings.slots.items()}
+    chips = fittings.outputs
+    motors = {code: make_motor(code, slot, chips, fittings.output) for code, slot in settings.slots.items()}
     panel = fittings.panel(parts)
     station = network.WLAN(network.STA_IF)
     station.active(True)
     fitted = Fitted(
-        Drive(settings.slots, motors, machine.Timer(DRIVE_TIMER), time.ticks_ms, time.ticks_diff),
-        fittings.own_lines(),
+        Drive(settings.slots, motors, chips, machine.Timer(DRIVE_TIMER), time.ticks_ms, time.ticks_diff),
         list(fittings.enables.values()),
-        [fittings.chips[name] for name in fittings.enables],
+        [chips[0]] + [fittings.chips[name] for name in fittings.enables],
+        fittings.inputs,
         acceptors,
-        {code: fittings.switch(slot.home) for code, slot in settings.slots.items() if slot.home is not None},
-        {code: fittings.switch(slot.empty) for code, slot in settings.slots.items() if slot.empty is not None},
+        {code: fittings.input(slot.home) for code, slot in settings.slots.items() if slot.home is not None},
+        {code: fittings.input(slot.empty) for code, slot in settings.slots.items() if slot.empty is not None},
         None if parts.door is None else _input(parts.door.pin),
         None if parts.defrost is None else _input(parts.defrost.pin),
         None if parts.button is None else _input(parts.button),
@@ -66,7 +67,7 @@ def restart() -> None:
 
 
 class _Fittings:
-    """Outputs, inputs and motors by their lines.
+    """The outputs and inputs of all chips, by the places of their lines (lines.py).
 
     Its first act is to have every output off: the expanders' by their enable lines, the chip's own by being low from
     their first moment.
@@ -75,27 +76,34 @@ class _Fittings:
     def __init__(self, settings: Settings) -> None:
         parts = settings.board
         self._pwm_lines = pwm_lines(settings.slots)
-        self._lines: dict = {}
+        self._own_outputs: dict = {}
+        self._own_inputs: dict = {}
         wired = parts.expanders
         self.enables = {name: _output(wired[name].enable, 1) for name in wired if wired[name].enable is not None}
         bus = None if parts.i2c is None else _bus(parts.i2c)
         self.chips = {name: self._chip(name, wired[name], bus) for name in wired}
+        self._names = list(self.chips)
+        self.outputs: list = [OwnPins(self._own_outputs)]
+        self.inputs: list = [OwnPins(self._own_inputs)]
+        for chips in (self.outputs, self.inputs):
+            chips.extend([self.chips[name] for name in self._names])
 
-    def own_lines(self) -> list:
-        """The outputs so far that are the chip's own pins."""
-        return [self._lines[line] for line in self._lines if not line.on]
+    def output(self, line: Line) -> int:
+        """The place of an output. A pin is low from the first time that somebody asks for it."""
+        if not line.on and line.number not in self._own_outputs:
+            self._own_outputs[line.number] = self._own_output(line)
+        return self._place(line)
 
-    def line(self, line: "Line | None"):
-        """What can be written of an output; the same for all who share it."""
-        if line is None:
-            return None
-        if line not in self._lines:
-            self._lines[line] = self._new_line(line)
-        return self._lines[line]
+    def input(self, line: Line) -> int:
+        """The place of an input."""
+        if not line.on:
+            self._own_inputs[line.number] = _input(line.number)
+        return self._place(line)
 
-    def _new_line(self, line: Line):
-        if line.on:
-            return ChipLine(self.chips[line.on], line.number)
+    def _place(self, line: Line) -> int:
+        return line.number + (PLACES * (1 + self._names.index(line.on)) if line.on else 0)
+
+    def _own_output(self, line: Line):
         pin = _output(line.number, 0)
         if line in self._pwm_lines:
             return PwmLine(machine.PWM(pin, freq=self._pwm_lines[line], duty_u16=0))
@@ -114,20 +122,13 @@ class _Fittings:
         lines = (_input(wired.data), _output(wired.clock, 0), _output(wired.latch, 1))
         return ShiftIn(lines[0], lines[1], lines[2], wired.chips, time.ticks_ms, time.ticks_diff)
 
-    def switch(self, line: Line):
-        """What tells an input's level by `value()`."""
-        if not line.on:
-            return _input(line.number)
-        from .shift import ChipSwitch
-
-        return ChipSwitch(self.chips[line.on], line.number)
-
     def panel(self, parts: Parts):
         if parts.led is None and parts.buzzer is None:
             return None
         from .panel import Panel
 
-        return Panel(self.line(parts.led), self.line(parts.buzzer), machine.Timer(PANEL_TIMER))
+        led, buzzer = [wired and line_at(self.outputs, self.output(wired)) for wired in (parts.led, parts.buzzer)]
+        return Panel(led, buzzer, machine.Timer(PANEL_TIMER))
 
 
 def _reset_cause() -> str:

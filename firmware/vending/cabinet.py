@@ -6,6 +6,7 @@ import ssl
 from collections import namedtuple
 
 from . import radio
+from .lines import PLACES
 from .settings import Settings
 
 ADC_LOOKS = 8
@@ -15,9 +16,9 @@ Fitted = namedtuple(
     "Fitted",
     (
         "drive",
-        "outputs",
         "enables",
-        "chips",
+        "outputs",
+        "inputs",
         "acceptors",
         "homes",
         "empties",
@@ -34,8 +35,9 @@ Fitted = namedtuple(
         "reset_cause",
     ),
 )
-"""What there is: None, or empty, without it. `outputs` are the lines on the chip's own pins, `enables` the pins that
-hold back the outputs of `chips`; `homes` and `empties` are the slots' switches, which pull low what `value()` tells."""
+"""What there is: None, or empty, without it. `outputs` are the chips that drive something, the ESP32 itself first;
+`enables` the pins that hold back what the others drive. `homes` and `empties` are the places of the slots' switches at
+the chips `inputs` (lines.py)."""
 
 
 class Cabinet:
@@ -59,9 +61,7 @@ class Cabinet:
         for enable in self._has.enables:
             enable.value(1)
         self.accept_money(False)
-        for output in self._has.outputs:
-            output.write(0)
-        for chip in self._has.chips:
+        for chip in self._has.outputs:
             chip.make_safe()
 
     def restart(self) -> None:
@@ -70,7 +70,7 @@ class Cabinet:
 
     def home(self, slot: str) -> "bool | None":
         """Whether the home switch is closed; None without one."""
-        return _is_low(self._has.homes.get(slot))
+        return self._is_closed(self._has.homes.get(slot))
 
     def drops(self) -> "int | None":
         """How often the drop sensor has seen something since boot; None without one."""
@@ -81,7 +81,11 @@ class Cabinet:
 
     def is_empty(self, slot: str) -> "bool | None":
         """What the slot's own sensor says; None without one."""
-        return _is_low(self._has.empties.get(slot))
+        return self._is_closed(self._has.empties.get(slot))
+
+    def _is_closed(self, place: "int | None") -> "bool | None":
+        """Whether the switch of this place pulls its line low; None without one."""
+        return None if place is None else self._has.inputs[place // PLACES].value(place % PLACES) == 0
 
     def current_ma(self, slot: str) -> "int | None":
         """What all motors draw together: there is one sensor for all."""
@@ -101,7 +105,7 @@ class Cabinet:
 
     def button_is_pressed(self) -> bool:
         """It pulls its line low."""
-        return _is_low(self._has.button) is True
+        return self._has.button is not None and self._has.button.value() == 0
 
     def reset_cause(self) -> str:
         return self._has.reset_cause
@@ -145,7 +149,3 @@ class Cabinet:
 
     def open_udp(self, port: int) -> socket.socket:
         return radio.open_udp(self._has.station, port)
-
-
-def _is_low(switch) -> "bool | None":
-    return None if switch is None else switch.value() == 0

@@ -1,29 +1,31 @@
 """Which driver a slot's motor needs. Pure; at boot only, and each driver is imported if a motor needs it."""
 
 from .checks import SettingsError
+from .lines import line_at
+from .motors import GATE
 from .wiring import DC, SERVO
 
 
-def make_motor(code: str, slot, lines):
-    """The motor of a slot's wiring; `lines` turns a Line into what can be written.
+def make_motor(code: str, slot, chips: list, place):
+    """The motor of a slot's wiring, or the number of one that remembers nothing (motors.py).
 
-    Raises SettingsError without a motor, as a slot may be in a simulator.
+    `place` gives that of a Line at the `chips`. Raises SettingsError without a motor, as a slot may be in a simulator.
     """
     wired = slot.motor
     if wired is None:
         raise SettingsError("slots." + code + ".motor is missing")
-    gates = () if wired.row is None else (lines(wired.column), lines(wired.row))
     if wired.kind == DC:
-        from .motors import DcMotor
+        return place(wired.output) if wired.row is None else place(wired.row) + GATE * place(wired.column)
 
-        if gates:
-            return DcMotor(gates[1], gates[:1], slot.soft_start_ms)
-        return DcMotor(lines(wired.output), (), slot.soft_start_ms)
+    def line(wanted):
+        return line_at(chips, place(wanted))
+
+    gates = () if wired.row is None else (line(wired.column), line(wired.row))
     if wired.kind == SERVO:
         from .servo import ServoMotor
 
-        return ServoMotor(lines(wired.signal), gates, wired.run_us, wired.neutral_us, slot.soft_start_ms)
+        return ServoMotor(line(wired.signal), gates, wired.run_us, wired.neutral_us, slot.soft_start_ms)
     from .stepper import StepperMotor
 
-    phases = tuple([lines(phase) for phase in wired.phases])
+    phases = tuple([line(phase) for phase in wired.phases])
     return StepperMotor(phases, gates, wired.half_steps_per_s, slot.soft_start_ms)

@@ -5,7 +5,10 @@ column of a matrix, if it hangs in one; they are on before anything else and off
 files of their own.
 """
 
-from .lines import FULL, ramp
+from .lines import FULL, line_at, ramp
+
+GATE = 1 << 15
+"""A DC motor that stands is kept as a number: the place of its line, and in a matrix GATE times that of its column."""
 
 GRACE_MS = 1_000
 """So long after its `max_ms` a motor stops by itself, should the program have forgotten it or be stuck."""
@@ -37,11 +40,12 @@ class DcMotor:
 
 
 class Drive:
-    """All motors of the board, by their slots. `timer` is a machine.Timer."""
+    """All motors of the board, by their slots, those of DC as numbers. `timer` is a machine.Timer."""
 
-    def __init__(self, slots: dict, motors: dict, timer, ticks_ms, ticks_diff) -> None:
+    def __init__(self, slots: dict, motors: dict, chips: list, timer, ticks_ms, ticks_diff) -> None:
         self._slots = slots
         self._motors = motors
+        self._chips = chips
         self._timer = timer
         self._ticks_ms = ticks_ms
         self._ticks_diff = ticks_diff
@@ -50,7 +54,7 @@ class Drive:
 
     def start(self, code: str) -> None:
         """Raises ValueError while another motor turns that hangs on the same lines."""
-        motor = self._motors[code]
+        motor = self._motor(code)
         for turning in self._turning:
             if turning[0] != code and not may_turn_together(motor, turning[1]):
                 raise ValueError("a motor on the same lines turns")
@@ -61,17 +65,29 @@ class Drive:
 
     def stop(self, code: str) -> None:
         """Raises OSError if an expander is silent."""
+        motor = self._motor(code)
         try:
             # First, or a tick that comes in between lets it turn again.
             self._turning = tuple([turning for turning in self._turning if turning[0] != code])
         finally:
-            self._motors[code].stop()
+            motor.stop()
         self._set_timer()
 
     def forget(self) -> None:
         """No motor turns any more: somebody else has switched off all lines."""
         self._turning = ()
         self._timer.deinit()
+
+    def _motor(self, code: str):
+        """The motor that turns, or one that can."""
+        for turning in self._turning:
+            if turning[0] == code:
+                return turning[1]
+        wired = self._motors[code]
+        if not isinstance(wired, int):
+            return wired
+        gates = (line_at(self._chips, wired // GATE),) if wired >= GATE else ()
+        return DcMotor(line_at(self._chips, wired % GATE), gates, self._slots[code].soft_start_ms)
 
     def _set_timer(self) -> None:
         self._timer.deinit()

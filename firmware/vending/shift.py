@@ -82,14 +82,3 @@ class ShiftIn:
                 self._clock.value(0)
             self._levels[chip] = byte
         self._read_at = self._ticks_ms()
-
-
-class ChipSwitch:
-    """An input of a ShiftIn; `value` as a pin's."""
-
-    def __init__(self, chip, number: int) -> None:
-        self._chip = chip
-        self._number = number
-
-    def value(self) -> int:
-        return self._chip.value(self._number)

@@ -38,11 +38,18 @@ class Bench:
         self.written: list[tuple[int, int]] = []
         self.timer = FakeTimer()
         self.ticks_at_each_write = False
-        motors = {code: make_motor(code, slot, self._line) for code, slot in slots.items()}
-        self.drive = Drive(slots, motors, self.timer, lambda: self.now, lambda end, start: end - start)
+        chips = [self]
+        motors = {code: make_motor(code, slot, chips, lambda line: line.number) for code, slot in slots.items()}
+        self.drive = Drive(slots, motors, chips, self.timer, lambda: self.now, lambda end, start: end - start)
 
-    def _line(self, line: Line) -> "RecordingLine":
-        return RecordingLine(self, line.number)
+    def write(self, number: int, level: int) -> None:
+        """As the one chip whose lines are wired."""
+        self.levels[number] = level
+        self.written.append((number, level))
+        if self.ticks_at_each_write and self.timer.callback:
+            self.ticks_at_each_write = False
+            self.timer.callback(self.timer)
+            self.ticks_at_each_write = True
 
     def wait(self, ms: int) -> None:
         """The timer ticks as it was told to."""
@@ -54,20 +61,6 @@ class Bench:
 
     def on(self) -> list[int]:
         return sorted(number for number, level in self.levels.items() if level)
-
-
-class RecordingLine:
-    def __init__(self, bench: Bench, number: int) -> None:
-        self._bench, self._number = bench, number
-
-    def write(self, level: int) -> None:
-        bench = self._bench
-        bench.levels[self._number] = level
-        bench.written.append((self._number, level))
-        if bench.ticks_at_each_write and bench.timer.callback:
-            bench.ticks_at_each_write = False
-            bench.timer.callback(bench.timer)
-            bench.ticks_at_each_write = True
 
 
 def pin(number: int) -> Line:
