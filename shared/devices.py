@@ -32,6 +32,9 @@ NONCE_LIFE_S = 20
 
 HEARTBEAT_S = 10
 
+MAX_AT_ONCE = 4
+"""More motors of one device never turn together, whatever its power supply bears."""
+
 MONEY_LEASE_S = 25
 """So long after it was last allowed to, a device takes coins and notes; the gateway allows it anew every 10 s."""
 
@@ -233,6 +236,8 @@ class Hello(DeviceMessage):
     """Highest (epoch, seq) in the journal; (0, 0) when it is empty."""
     seq: Watermark
     nonce: Nonce
+    at_once: Annotated[int, Field(ge=1, le=MAX_AT_ONCE)] = 1
+    """So many motors its power supply and its chutes let turn together at most."""
     open: Annotated[tuple[OpenVend, ...], Field(max_length=16)]
 
 

@@ -92,8 +92,9 @@ def contacts(board: Parts) -> Block | None:
     return switches("Contacts", rows, board.pulled_up) if rows else None
 
 
-def beam(wired: Beam, pulled_up: Sequence[int]) -> Block:
-    """A receiver with an open collector, as nearly all have."""
+def beam(chute: str | None, wired: Beam, pulled_up: Sequence[int]) -> Block:
+    """A receiver with an open collector, as nearly all have; `chute` is None for all slots that name none."""
+    title = "Drop sensor, across the chute" + ("" if chute is None else f" “{chute}”")
 
     def paint(pen: Pen) -> None:
         pull_up(pen, HEAD, wired.pin, pulled_up)
@@ -118,7 +119,7 @@ def beam(wired: Beam, pulled_up: Sequence[int]) -> Block:
         pen.text(LEAD + 2, 26, f"{'high' if wired.active else 'low'} while the beam")
         pen.text(LEAD + 2, 29, "is broken")
 
-    return Block("Drop sensor, across the chute", 41, [Terminal(HEAD, pin(wired.pin), "beam")], paint)
+    return Block(title, 41, [Terminal(HEAD, pin(wired.pin), "beam")], paint)
 
 
 def thermometers(wired: Thermometers) -> Block:

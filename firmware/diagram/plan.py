@@ -13,7 +13,7 @@ from firmware.diagram.sheets import SHEET_HEIGHT, SHEET_WIDTH, Sheet, arrange, p
 from firmware.vending import pins
 from firmware.vending.checks import require
 from firmware.vending.settings import Slot, parse_slots
-from firmware.vending.wiring import DC, SERVO, Line, Parts, parse_parts
+from firmware.vending.wiring import DC, SERVO, Line, Parts, drop_sensors, parse_parts
 
 SWITCHES_A_BLOCK = 12
 STYLE = (
@@ -75,8 +75,7 @@ def _parts(plan: Plan) -> list[Block]:
     board, pulled_up = plan.board, plan.board.pulled_up
     contacts = parts.contacts(board)
     blocks = [parts.supply()] if contacts is None else [parts.supply(), contacts]
-    if board.drop is not None:
-        blocks.append(parts.beam(board.drop, pulled_up))
+    blocks += [parts.beam(chute, sensor, pulled_up) for chute, sensor in drop_sensors(board).items()]
     if board.temperatures is not None:
         blocks.append(parts.thermometers(board.temperatures))
     for kind, wired in (("coin", board.coin), ("note", board.note)):

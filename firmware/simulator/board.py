@@ -7,6 +7,7 @@ import socket
 import ssl
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,7 +46,9 @@ class SimulatedBoard(Hardware):
         self._door_is_open = before.door_is_open if settings.board.door else None
         self._is_defrosting = before.is_defrosting if settings.board.defrost else None
         self._beam_is_blocked = before.beam_is_blocked
-        self._drops_seen = self._drops_unseen = 0
+        self._chutes = {slot: wiring.chute for slot, wiring in settings.slots.items()}
+        self._seen: Counter[str | None] = Counter()
+        self._unseen: Counter[str | None] = Counter()
         self._has_empty_sensor = {slot: wiring.empty is not None for slot, wiring in settings.slots.items()}
         self.coins: list[int] = []
         """Inserted and not yet taken, in minor units."""
@@ -70,15 +73,16 @@ class SimulatedBoard(Hardware):
     def home(self, slot: str) -> bool | None:
         return self._coils[slot].is_home(time.monotonic())
 
-    def drops(self) -> int | None:
-        fallen = sum(coil.drops for coil in self._coils.values())
+    def drops(self, slot: str) -> int | None:
+        chute = self._chutes[slot]
+        fallen = sum(coil.drops for code, coil in self._coils.items() if self._chutes[code] == chute)
         if self._beam_is_blocked:
-            self._drops_unseen = fallen - self._drops_seen
+            self._unseen[chute] = fallen - self._seen[chute]
         else:
-            self._drops_seen = fallen - self._drops_unseen
-        return self._drops_seen
+            self._seen[chute] = fallen - self._unseen[chute]
+        return self._seen[chute]
 
-    def beam_is_blocked(self) -> bool:
+    def beam_is_blocked(self, slot: str) -> bool:
         return self._beam_is_blocked
 
     def is_empty(self, slot: str) -> bool | None:
@@ -171,8 +175,9 @@ class SimulatedBoard(Hardware):
         self._door_is_open = is_open
 
     def set_beam(self, is_blocked: bool) -> None:
-        """Put something into the beam of the drop sensor, or take it away."""
-        self.drops()
+        """Put something into the beam of every drop sensor, or take it away."""
+        for slot in self._coils:
+            self.drops(slot)
         self._log.write("beam_blocked" if is_blocked else "beam_free")
         self._beam_is_blocked = is_blocked
 

@@ -72,7 +72,8 @@ class Device:
 
             climate = Climate(settings.climate, settings.slots, flash, clock, self.reports, boot_id)
         self.health = health = Health(board, journal, clock, climate)
-        self.dispenser = Dispenser(board, journal, settings.slots, self.reports, clock, vigil, health, climate)
+        known = (self.reports, clock, vigil, health, climate)
+        self.dispenser = Dispenser(board, journal, settings.slots, *known)
         till = Till(clock, journal, settings.currency)
         self.sensors = Sensors(board, journal, settings.slots, self.reports, till, vigil, self.dispenser.refuses)
         self._announcer = None
@@ -83,7 +84,8 @@ class Device:
             self._announcer = Announcer(board, clock, settings.device_id)
         residents: dict = {"set_time": clock.set}
         self.errands = errands = Errands(nonces, residents, ERRANDS)
-        commands = Commands(journal, settings.slots, nonces, self.dispenser, till, errands)
+        power_ma = settings.board.power_ma
+        commands = Commands(journal, settings.slots, power_ma, nonces, self.dispenser, till, errands)
         credentials = borrow("credentials").load_or_make(flash)
         give_back("credentials", "remains")
         greetings: list = [self._tell_settings, self._tell_firmware]
@@ -104,7 +106,8 @@ class Device:
         """For ever; the end of any part is the end of all."""
         log("booted", device_id=self._settings.device_id, boot_id=self._boot_id, firmware=VERSION)
         self._recover()
-        parts = [self.link.run(), self.dispenser.run(), self.sensors.run(), self.journal.run(), self.vigil.run()]
+        parts = [self.dispenser.run() for _ in range(self._settings.at_once)]
+        parts.extend([self.link.run(), self.sensors.run(), self.journal.run(), self.vigil.run()])
         parts.extend([self.errands.run(self._parts), self.health.run(), self._front.run()])
         if self._announcer is not None:
             parts.append(self._announcer.run())

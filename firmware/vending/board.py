@@ -16,7 +16,7 @@ from .lines import PLACES, OwnPins, PinLine, PwmLine, line_at
 from .motors import Drive
 from .pins import INPUT_ONLY
 from .settings import Settings, forget_wiring
-from .wiring import PWM_CHIP, SHIFT_OUT, Line, Parts, pwm_lines
+from .wiring import PWM_CHIP, SHIFT_OUT, Line, Parts, drop_sensors, pwm_lines
 
 WATCHDOG_MS = 30_000
 DRIVE_TIMER, PANEL_TIMER = 0, 1
@@ -48,7 +48,7 @@ def assemble(settings: Settings) -> Cabinet:
         None if parts.door is None else _input(parts.door.pin),
         None if parts.defrost is None else _input(parts.defrost.pin),
         None if parts.button is None else _input(parts.button),
-        None if parts.drop is None else _beam(parts.drop),
+        {chute: _beam(wired) for chute, wired in drop_sensors(parts).items()},
         None if parts.current is None else _adc(parts.current.pin),
         None if parts.temperatures is None else _thermometers(parts.temperatures),
         panel,

@@ -25,7 +25,7 @@ Fitted = namedtuple(
         "door",
         "defrost",
         "button",
-        "beam",
+        "beams",
         "adc",
         "thermometers",
         "panel",
@@ -37,7 +37,8 @@ Fitted = namedtuple(
 )
 """What there is: None, or empty, without it. `outputs` are the chips that drive something, the ESP32 itself first;
 `enables` the pins that hold back what the others drive. `homes` and `empties` are the places of the slots' switches at
-the chips `inputs` (lines.py)."""
+the chips `inputs` (lines.py);
+`beams` are the drop sensors by their chutes."""
 
 
 class Cabinet:
@@ -46,6 +47,7 @@ class Cabinet:
     def __init__(self, settings: Settings, fitted: Fitted) -> None:
         self._wifi = settings.wifi
         self._wired = settings.board
+        self._slots = settings.slots
         self._has = fitted
 
     def motor_on(self, slot: str, label: str) -> None:
@@ -72,12 +74,17 @@ class Cabinet:
         """Whether the home switch is closed; None without one."""
         return self._is_closed(self._has.homes.get(slot))
 
-    def drops(self) -> "int | None":
-        """How often the drop sensor has seen something since boot; None without one."""
-        return None if self._has.beam is None else self._has.beam.count()
+    def drops(self, slot: str) -> "int | None":
+        """How often the drop sensor of the slot's chute has seen something since boot; None without one."""
+        beam = self._beam(slot)
+        return None if beam is None else beam.count()
 
-    def beam_is_blocked(self) -> bool:
-        return self._has.beam is not None and self._has.beam.is_blocked()
+    def beam_is_blocked(self, slot: str) -> bool:
+        beam = self._beam(slot)
+        return beam is not None and beam.is_blocked()
+
+    def _beam(self, slot: str):
+        return self._has.beams.get(self._slots[slot].chute)
 
     def is_empty(self, slot: str) -> "bool | None":
         """What the slot's own sensor says; None without one."""
@@ -88,8 +95,8 @@ class Cabinet:
         return None if place is None else self._has.inputs[place // PLACES].value(place % PLACES) == 0
 
     def current_ma(self, slot: str) -> "int | None":
-        """What all motors draw together: there is one sensor for all."""
-        if self._has.adc is None:
+        """There is one sensor for all motors: what it says is known of a motor that turns alone."""
+        if self._has.adc is None or self._has.drive.count() > 1:
             return None
         wired = self._wired.current
         uv = 0

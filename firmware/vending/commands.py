@@ -13,12 +13,20 @@ class Commands:
     """The one place where a command meets the journal."""
 
     def __init__(
-        self, journal: Journal, slots: dict, nonces: Nonces, dispenser: Dispenser, till: Till, errands: Errands
+        self,
+        journal: Journal,
+        slots: dict,
+        power_ma: "int | None",
+        nonces: Nonces,
+        dispenser: Dispenser,
+        till: Till,
+        errands: Errands,
     ) -> None:
         self._journal = journal
         self._till = till
         self._errands = errands
         self._slots = slots
+        self._power_ma = power_ma
         self._nonces = nonces
         self._dispenser = dispenser
 
@@ -32,10 +40,7 @@ class Commands:
             if self._nonces.is_fresh(command.nonce) and not self._errands.held:
                 self._till.allow(command.currency)
             return None
-        is_fresh, slot = self._nonces.is_fresh(command.nonce), command.slot
-        is_locked = self._dispenser.refuses(slot)
-        facts = rules.Facts(is_fresh, slot in self._slots, self._journal.room(), is_locked)
-        decision = rules.decide(self._journal.state, command, facts)
+        decision = rules.decide(self._journal.state, command, self._facts(command))
         if decision.start and self._errands.held:
             decision = rules.turn_away(command)
         try:
@@ -46,6 +51,13 @@ class Commands:
         if decision.start:
             self._dispenser.wake()
         return decision.answer
+
+    def _facts(self, command: rules.Command) -> rules.Facts:
+        slot, journal = command.slot, self._journal
+        known = slot in self._slots
+        fits = known and rules.fits(journal.state, slot, self._slots, self._power_ma)
+        is_fresh, is_locked = self._nonces.is_fresh(command.nonce), self._dispenser.refuses(slot)
+        return rules.Facts(is_fresh, known, journal.room(), is_locked, fits)
 
     def link_lost(self) -> None:
         """Nobody is there to count money."""

@@ -1,4 +1,4 @@
-"""Turns one motor at a time. "Started" is on flash before the motor's pin rises, what is seen as soon as it is seen."""
+"""Turns the motors. "Started" is on flash before a motor's pin rises, what is seen as soon as it is seen."""
 
 import asyncio
 
@@ -21,7 +21,10 @@ REST_LOOK_S = 0.05
 
 
 class Dispenser:
-    """`wake` it when a vend has been accepted. `climate` (climate.py) is None where no zone has to stay cold."""
+    """`wake` it when a vend has been accepted; it runs as often as motors may turn at once.
+
+    `climate` (climate.py) is None where no zone has to stay cold.
+    """
 
     def __init__(
         self,
@@ -53,15 +56,18 @@ class Dispenser:
         return self._climate is not None and self._climate.refuses(slot)
 
     async def run(self) -> None:
-        """For ever."""
+        """For ever, one vend after the other. Until "started" is on flash nothing else runs, to find the same."""
         while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            vend = rules.running(self._journal.state)
-            if vend is not None:
-                await self._vend(vend)
-                self._reports.news()
             self._vigil.rests(DISPENSER)
+            vend = rules.waiting(self._journal.state)
+            if vend is None:
+                await self._wanted.wait()
+                self._wanted.clear()
+                continue
+            self._vigil.lives(vend.vend_id)
+            await self._vend(vend)
+            self._vigil.rests(vend.vend_id)
+            self._reports.news()
 
     async def rest(self) -> None:
         """Return once no vend is accepted or started, or after the longest time that one may take."""

@@ -42,12 +42,12 @@ class Hardware:
         """Whether the home switch is closed: it is at home, and at each of the slot's `home_edges` on the way."""
         raise NotImplementedError
 
-    def drops(self) -> "int | None":
-        """How often the drop sensor has seen a product fall since boot."""
+    def drops(self, slot: str) -> "int | None":
+        """How often the drop sensor of the slot's chute has seen a product fall since boot."""
         raise NotImplementedError
 
-    def beam_is_blocked(self) -> bool:
-        """Whether something is in the beam of the drop sensor now, or it is dead; False without one.
+    def beam_is_blocked(self, slot: str) -> bool:
+        """Whether something is in the beam of that drop sensor now, or it is dead; False without one.
 
         What falls then is not seen.
         """
@@ -58,7 +58,7 @@ class Hardware:
         raise NotImplementedError
 
     def current_ma(self, slot: str) -> "int | None":
-        """What the slot's motor draws at this moment."""
+        """What the slot's motor draws at this moment; None also while that cannot be told from what others draw."""
         raise NotImplementedError
 
     def door_is_open(self) -> "bool | None":

@@ -181,7 +181,7 @@ def claim(token_sha256: str, command_key: str) -> bytes:
     return pack({"token_sha256": token_sha256, "command_key": command_key})
 
 
-def hello(boot_id: str, firmware: str, nonce: str, journal_id: str, journal: rules.Journal) -> bytes:
+def hello(boot_id: str, firmware: str, nonce: str, journal_id: str, journal: rules.Journal, at_once: int) -> bytes:
     """shared.devices.Hello."""
     vends = [
         {"v": _VERSION, "epoch": vend.epoch, "seq": vend.seq, "vend_id": vend.vend_id, "state": vend.state}
@@ -195,6 +195,7 @@ def hello(boot_id: str, firmware: str, nonce: str, journal_id: str, journal: rul
             "epoch": journal.highest[0],
             "seq": journal.highest[1],
             "nonce": nonce,
+            "at_once": at_once,
             "open": vends,
         }
     )

@@ -34,7 +34,7 @@ class Motion:
         self._reports = reports
         self._home_before = home
         self._home = home
-        self._drops_before = board.drops()
+        self._drops_before = board.drops(vend.slot)
         self.drop = None if self._drops_before is None or self._sees_nothing() else False
         self.left_home = None if home is None else False
         self._least_away_ms = min(_BOUNCE_MS, slot.turn_ms // (8 * slot.home_edges))
@@ -49,7 +49,7 @@ class Motion:
 
     def _sees_nothing(self) -> bool:
         """Whether what falls cannot be seen: then nobody may say that nothing fell."""
-        if not self._board.beam_is_blocked():
+        if not self._board.beam_is_blocked(self._vend.slot):
             return False
         warn("drop_beam_blocked", vend_id=self._vend.vend_id, slot=self._vend.slot)
         return True
@@ -58,7 +58,7 @@ class Motion:
         """Read the sensors; journal what is seen for the first time."""
         self._look_home(motor_ms)
         self._look_at_current()
-        if self.drop is False and self._board.drops() != self._drops_before:
+        if self.drop is False and self._board.drops(self._vend.slot) != self._drops_before:
             self.drop = True
             self._journal.note(("P", self._vend.epoch, self._vend.seq))
             self._reports.tell_drop(self._vend)

@@ -73,6 +73,10 @@ class Drive:
             motor.stop()
         self._set_timer()
 
+    def count(self) -> int:
+        """How many motors turn."""
+        return len(self._turning)
+
     def forget(self) -> None:
         """No motor turns any more: somebody else has switched off all lines."""
         self._turning = ()

@@ -9,7 +9,19 @@ pull them up. 36 and 39 dip for 80 ns whenever the radio wakes, which an interru
 """
 
 from .checks import SettingsError, require
-from .wiring import BOOT_BUTTON, DC, PWM_CHIP, SERVO, SERVO_HZ, SHIFT_IN, SHIFT_OUT, Line, Parts, pwm_lines
+from .wiring import (
+    BOOT_BUTTON,
+    DC,
+    PWM_CHIP,
+    SERVO,
+    SERVO_HZ,
+    SHIFT_IN,
+    SHIFT_OUT,
+    Line,
+    Parts,
+    drop_sensors,
+    pwm_lines,
+)
 
 MOTOR = "a motor"
 DRIVE = "an output"
@@ -43,6 +55,18 @@ def check(parts: Parts, slots: dict) -> None:
     for code, slot in slots.items():
         has_current = slot.jam_ma is None or parts.current is not None
         require(has_current, "slots." + code + ".jam_ma needs board.current")
+        _check_power("slots." + code, slot, parts)
+
+
+def _check_power(where: str, slot, parts: Parts) -> None:
+    """What a slot says of the motors that may turn beside its own."""
+    require(slot.chute is None or slot.chute in parts.chutes, where + ".chute is none of board.chutes")
+    if slot.draw_ma is None:
+        return
+    require(parts.power_ma is not None, where + ".draw_ma needs board.power_ma")
+    require(slot.draw_ma <= parts.power_ma, where + ".draw_ma is more than board.power_ma")
+    alone = slot.motor is not None and slot.motor.row is not None
+    require(not alone, where + ".draw_ma: a motor of a matrix turns alone, or others of it would turn with it")
 
 
 class _Use:
@@ -195,8 +219,9 @@ def _check_expanders(use: _Use, parts: Parts) -> None:
 
 
 def _check_parts(use: _Use, parts: Parts) -> None:
-    if parts.drop is not None:
-        use.pin("board.drop.pin", parts.drop.pin, PULSES)
+    for chute, sensor in drop_sensors(parts).items():
+        where = "board.drop" if chute is None else "board.chutes." + chute
+        use.pin(where + ".pin", sensor.pin, PULSES)
     if parts.door is not None:
         use.pin("board.door.pin", parts.door.pin, INPUT)
     if parts.defrost is not None:

@@ -44,6 +44,8 @@ MAX_UNACKNOWLEDGED = 8
 """With this many vends unacknowledged no further one is accepted ..."""
 MAX_RECORDED = 16
 """... and with this many not even a tombstone is written: a hello names at most 16."""
+MAX_AT_ONCE = 4
+"""So many motors turn at once at most, whatever the power supply bears."""
 
 Evidence = namedtuple("Evidence", ("drop", "left_home", "home_before", "home_after", "motor_ms"))
 """What was seen of a motion; None is "no such sensor" or "not known"."""
@@ -57,8 +59,9 @@ Journal = namedtuple("Journal", ("highest", "vends", "credits"))
 Command = namedtuple("Command", ("type", "epoch", "seq", "vend_id", "slot", "nonce", "credit_id", "currency", "mac"))
 """A parsed command; fields it lacks are None."""
 
-Facts = namedtuple("Facts", ("nonce_fresh", "slot_known", "room", "zone_locked"))
-"""What a decision needs to know beside the journal; `zone_locked`: what lies in the slot was too warm (climate.py)."""
+Facts = namedtuple("Facts", ("nonce_fresh", "slot_known", "room", "zone_locked", "fits"))
+"""What a decision needs to know beside the journal; `zone_locked`: what lies in the slot was too warm (climate.py);
+`fits`: the slot's motor may turn beside those that do (see `fits`)."""
 
 Answer = namedtuple("Answer", ("epoch", "seq", "vend_id", "state", "reason"))
 """The answer to a command whose vend has no result yet."""
@@ -106,7 +109,7 @@ def _refusal(journal: Journal, facts: Facts) -> "str | None":
         return UNKNOWN_SLOT
     if facts.zone_locked:
         return ZONE_LOCKED
-    if running(journal) is not None:
+    if not facts.fits:
         return BUSY
     if len(journal.vends) >= MAX_UNACKNOWLEDGED or not facts.room:
         return JOURNAL_FULL
@@ -165,11 +168,35 @@ def _answer(command: Command, state: str, reason: "str | None" = None) -> Answer
 
 
 def running(journal: Journal) -> "Vend | None":
-    """The vend that is accepted or started; there is at most one."""
+    """The oldest vend that is accepted or started; where one motor turns at a time, the only one."""
     for vend in journal.vends:
         if vend.state != ENDED:
             return vend
     return None
+
+
+def waiting(journal: Journal) -> "Vend | None":
+    """The oldest vend that is accepted and not yet started."""
+    for vend in journal.vends:
+        if vend.state == ACCEPTED:
+            return vend
+    return None
+
+
+def fits(journal: Journal, slot: str, slots: dict, power_ma: "int | None") -> bool:
+    """Whether the motor of `slot` may turn beside those of all vends that are accepted or started: beside none, always.
+
+    Together they draw no more than `power_ma`, if it and the `draw_ma` of each are known. And past the drop sensor of
+    a chute falls what one of them pushes, or nobody could say whose it was.
+    """
+    others = [slots[vend.slot] for vend in journal.vends if vend.state != ENDED]
+    if not others:
+        return True
+    mine = slots[slot]
+    draws = [mine.draw_ma] + [other.draw_ma for other in others]
+    if power_ma is None or None in draws or len(draws) > MAX_AT_ONCE or sum(draws) > power_ma:
+        return False
+    return all(other.chute != mine.chute for other in others)
 
 
 def begin(journal: Journal, epoch: int, seq: int, home_before: "bool | None") -> tuple:

@@ -74,7 +74,7 @@ def _switches(board, settings) -> list:
         told.append(("home switches", "not at home: " + ", ".join(away) if away else None, ""))
     if board.door_is_open() is not None:
         told.append(("door", None, "open" if board.door_is_open() else "closed"))
-    if board.drops() is not None:
+    if any(board.drops(slot) is not None for slot in settings.slots):
         told.append(("drop beam", None, "fitted"))
     if board.button_is_pressed():
         told.append(("button", "is closed, or shorted to ground", ""))

@@ -58,7 +58,8 @@ class Session:
         await client.subscribe(self.topic(topics.COMMAND))
         self._nonces.start_over()
         journal = self._journal
-        hello = messages.hello(self._boot_id, VERSION, self._nonces.current, journal.id, journal.state)
+        known = (self._nonces.current, journal.id, journal.state, self._settings.at_once)
+        hello = messages.hello(self._boot_id, VERSION, *known)
         await client.publish(self.topic(topics.HELLO), hello)
         self._reports.connected(client)
         for greeting in self._greetings:

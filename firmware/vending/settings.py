@@ -7,6 +7,7 @@ from collections import namedtuple
 from . import checks, pins
 from .checks import is_int, is_text, merge, require
 from .messages import is_hex, is_slot, is_uuid, is_zone
+from .rules import MAX_AT_ONCE
 from .wiring import parse_line, parse_motor, parse_parts
 
 Slot = namedtuple(
@@ -22,12 +23,15 @@ Slot = namedtuple(
         "extra_turn",
         "jam_ma",
         "soft_start_ms",
+        "draw_ma",
+        "chute",
     ),
 )
 """A slot's wiring (wiring.py; None: not fitted) and its motor profile. A full turn lasts about `turn_ms` and closes the
 home switch `home_edges` times; a motor is stopped after `max_ms`; a product may fall up to `settle_ms` after the motor
 has stopped. With `extra_turn`, a full turn that dropped nothing may be followed by one more. A current of `jam_ma` is a
-jam (None: only time tells). A motor takes `soft_start_ms` to come to its full speed."""
+jam (None: only time tells). A motor takes `soft_start_ms` to come to its full speed. It draws `draw_ma` at
+most (None: it turns alone), and what it pushes falls through `chute` (None: that of all slots that name none)."""
 
 Limits = namedtuple("Limits", ("limit", "warm_ms", "grace_ms", "slots"))
 """Of a zone that must stay cold: above `limit` hundredths of a degree for `warm_ms` it locks, and with it `slots`. A
@@ -52,8 +56,10 @@ Settings = namedtuple(
         "climate",
         "wifi",
         "service_pin_sha256",
+        "at_once",
     ),
 )
+"""What settings.json says, checked; and what follows from it: so many motors may turn `at_once` at most."""
 
 _DEFAULTS = {
     "claim_code": None,
@@ -77,6 +83,8 @@ _SLOT_DEFAULTS = {
     "extra_turn": False,
     "jam_ma": None,
     "soft_start_ms": 0,
+    "draw_ma": None,
+    "chute": None,
 }
 _CLIMATE_DEFAULTS = {"limit": 500, "warm_s": 900, "grace_s": 1800, "slots": None}
 _WIFI_DEFAULTS = {"ssid": None, "password": None}
@@ -108,6 +116,7 @@ def parse(data: bytes) -> Settings:
     values["slots"] = parse_slots(values["slots"])
     values["board"] = parse_parts(values["board"])
     pins.check(values["board"], values["slots"])
+    values["at_once"] = _at_once(values["slots"], values["board"].power_ma)
     values["climate"] = _climate(values["climate"], values["board"].temperatures, values["slots"])
     values["wifi"] = _wifi(values["wifi"])
     pin = values["service_pin_sha256"]
@@ -148,10 +157,26 @@ def _slot(where: str, given: object) -> Slot:
     require(is_int(values["home_edges"], 1, 8), where + ".home_edges must be 1 to 8")
     require(is_int(values["jam_ma"], 1, 20_000, optional=True), where + ".jam_ma must be 1 to 20000 mA")
     require(is_int(values["soft_start_ms"], 0, 2_000), where + ".soft_start_ms must be 0 to 2000 ms")
+    require(is_int(values["draw_ma"], 1, 20_000, optional=True), where + ".draw_ma must be 1 to 20000 mA")
+    require(is_text(values["chute"], 1, 16, optional=True), where + ".chute must be the name of a chute")
     values["motor"] = parse_motor(where + ".motor", values["motor"])
     for switch in ("home", "empty"):
         values[switch] = parse_line(where + "." + switch, values[switch])
     return Slot(**values)
+
+
+def _at_once(slots: dict, power_ma: "int | None") -> int:
+    """The most motors that rules.fits lets turn together: of each chute the one that draws least."""
+    least: dict = {}
+    for slot in slots.values():
+        if power_ma is not None and slot.draw_ma is not None:
+            least[slot.chute] = min(slot.draw_ma, least.get(slot.chute, slot.draw_ma))
+    count = drawn_ma = 0
+    for draw_ma in sorted(least.values()):
+        drawn_ma += draw_ma
+        if power_ma is not None and drawn_ma <= power_ma:
+            count += 1
+    return max(1, min(count, MAX_AT_ONCE))
 
 
 def forget_wiring(slots: dict) -> None:

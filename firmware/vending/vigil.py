@@ -21,7 +21,10 @@ A gateway that is away makes nobody silent: the link goes on trying, and the boa
 
 
 class Vigil:
-    """A part that hangs takes the board to its next boot within its limit and the watchdog's own time."""
+    """A part that hangs takes the board to its next boot within its limit and the watchdog's own time.
+
+    A part is the link, the sensors, a dispenser that was woken, or a vend that it is at, by its id.
+    """
 
     def __init__(self, board: "Hardware", clock: Clock) -> None:
         self._board = board
@@ -44,7 +47,8 @@ class Vigil:
     def silent(self) -> list:
         """The parts that have not shown themselves in time."""
         now = self._clock.ms()
-        return sorted([part for part in self._heard_ms if now - self._heard_ms[part] > LIMITS_MS[part]])
+        heard = self._heard_ms
+        return sorted([part for part in heard if now - heard[part] > LIMITS_MS.get(part, LIMITS_MS[DISPENSER])])
 
     async def run(self) -> None:
         """For ever. Also a program that blocks as a whole feeds nothing."""

@@ -56,6 +56,7 @@ Parts = namedtuple(
         "expanders",
         "pulled_up",
         "drop",
+        "chutes",
         "door",
         "defrost",
         "temperatures",
@@ -65,11 +66,15 @@ Parts = namedtuple(
         "led",
         "button",
         "current",
+        "power_ma",
     ),
 )
-"""What the board carries beside its slots; None or empty: not fitted. `pulled_up`: pins with a resistor of theirs."""
+"""What the board carries beside its slots; None or empty: not fitted. `pulled_up`: pins with a resistor of theirs.
 
-NO_PARTS = Parts(None, {}, (), None, None, None, None, None, None, None, None, None, None)
+`chutes`: name → its own drop sensor, or None, for what does not fall past `drop`. `power_ma` is what the supply has for
+motors; None: they turn one at a time."""
+
+NO_PARTS = Parts(None, {}, (), None, {}, None, None, None, None, None, None, None, None, None, None)
 
 BOOT_BUTTON = 0
 """Every development board has one on this pin."""
@@ -79,11 +84,12 @@ MAX_HALF_STEPS_PER_S = 500
 SERVO_HZ = 50
 DC_HZ = 1_000
 MAX_ZONES = 8
+MAX_CHUTES = 4
 
 
 def parse_parts(given: object) -> Parts:
     """The setting `board`. Raises SettingsError."""
-    none: dict = {"expanders": {}, "pulled_up": [], "button": BOOT_BUTTON}
+    none: dict = {"expanders": {}, "pulled_up": [], "chutes": {}, "button": BOOT_BUTTON, "power_ma": None}
     for name in ("i2c", "drop", "door", "defrost", "temperatures", "coin", "note", "buzzer", "led", "current"):
         none[name] = None
     values = merge("board", given, none)
@@ -91,11 +97,14 @@ def parse_parts(given: object) -> Parts:
     require(isinstance(pulled_up, list) and all(_is_pin(pin) for pin in pulled_up), "board.pulled_up must list pins")
     button = values["button"]
     require(button is None or _is_pin(button), "board.button must be a pin's number")
+    power_ma = values["power_ma"]
+    require(is_int(power_ma, 1, 100_000, optional=True), "board.power_ma must be 1 to 100000 mA")
     return Parts(
         _part("board.i2c", values["i2c"], _i2c),
         _expanders(values["expanders"]),
         tuple(pulled_up),
         _part("board.drop", values["drop"], _beam),
+        _chutes(values["chutes"]),
         _part("board.door", values["door"], _switch),
         _part("board.defrost", values["defrost"], _switch),
         _part("board.temperatures", values["temperatures"], _thermometers),
@@ -105,6 +114,7 @@ def parse_parts(given: object) -> Parts:
         parse_line("board.led", values["led"]),
         button,
         _part("board.current", values["current"], _current),
+        power_ma,
     )
 
 
@@ -141,6 +151,13 @@ def pwm_lines(slots: dict) -> dict:
         elif motor is not None and motor.kind == DC and slot.soft_start_ms:
             lines[motor.row or motor.output] = DC_HZ
     return lines
+
+
+def drop_sensors(parts: Parts) -> dict:
+    """Chute → its drop sensor, of those that have one. None is the chute of the slots that name none."""
+    sensors = dict(parts.chutes)
+    sensors[None] = parts.drop
+    return {chute: sensor for chute, sensor in sensors.items() if sensor is not None}
 
 
 def _part(where: str, given: object, parse):
@@ -232,6 +249,14 @@ def _beam(where: str, given: object) -> Beam:
     require(is_int(values["min_us"], 0, 1_000_000), where + ".min_us must be 0 to 1000000 µs")
     require(is_int(values["rest_ms"], 0, 5_000), where + ".rest_ms must be 0 to 5000 ms")
     return Beam(values["pin"], values["active"], values["min_us"], values["rest_ms"])
+
+
+def _chutes(given: object) -> dict:
+    if not isinstance(given, dict) or len(given) > MAX_CHUTES:
+        raise SettingsError("board.chutes must name 4 chutes at most")
+    for name in given:
+        require(is_text(name, 1, 16), "board.chutes must have names of 1 to 16")
+    return {name: _part("board.chutes." + name, given[name], _beam) for name in given}
 
 
 def _switch(where: str, given: object) -> Switch:

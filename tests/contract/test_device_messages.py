@@ -186,11 +186,11 @@ def test_hellos_are_valid(
     open_vends: list[rules.Vend], epoch: int, seq: int, boot_id: str, journal_id: str, nonce: str
 ) -> None:
     journal = rules.Journal((epoch, seq), tuple(open_vends), ())
-    hello = wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, journal_id, journal))
+    hello = wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, journal_id, journal, 2))
     assert (hello.epoch, hello.seq, hello.nonce) == (epoch, seq, nonce)
     assert (str(hello.boot_id), str(hello.journal_id)) == (boot_id, journal_id)
     assert [(told.epoch, told.seq, str(told.vend_id)) for told in hello.open] == [one[:3] for one in open_vends]
-    wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, journal_id, rules.EMPTY))
+    wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, journal_id, rules.EMPTY, 1))
 
 
 @given(ids, nonces, digests, st.integers(1, 10**8), slots, st.booleans())
@@ -205,6 +205,7 @@ def test_all_other_messages_are_valid(
 def test_words_and_figures_are_the_contracts() -> None:
     assert wire.MAX_MESSAGE_BYTES == messages.MAX_BYTES
     assert wire.NONCE_LIFE_S * 1000 == rules.NONCE_LIFE_MS
+    assert wire.MAX_AT_ONCE == rules.MAX_AT_ONCE
     states = {rules.UNSEEN, rules.FORGOTTEN, rules.ACCEPTED, rules.STARTED, rules.REFUSED}
     assert states == {state.value for state in wire.VendState}
     refusals = {rules.STALE_NONCE, rules.UNKNOWN_SLOT, rules.ZONE_LOCKED, rules.BUSY, rules.JOURNAL_FULL}
@@ -216,5 +217,5 @@ def test_words_and_figures_are_the_contracts() -> None:
 def test_the_largest_hello_fits_the_wire() -> None:
     biggest = rules.Vend(2**31 - 1, 2**53 - 1, "f" * 8 + "-ffff-ffff-ffff-" + "f" * 12, "A99", "accepted", None, None)
     journal = rules.Journal((2**31 - 1, 2**53 - 1), (biggest,) * rules.MAX_RECORDED, ())
-    hello = messages.hello(biggest.vend_id, "0" * 40, "0" * 16, biggest.vend_id, journal)
+    hello = messages.hello(biggest.vend_id, "0" * 40, "0" * 16, biggest.vend_id, journal, 4)
     assert len(hello) <= wire.MAX_MESSAGE_BYTES

@@ -19,7 +19,8 @@ class FakeDevice:
 
     `evidence` is what its sensors will see of a turn. With `slow` it stops after "accepted" until `turn` is called;
     while `deaf` it receives nothing. `takes_money` is what it was told last, and
-    `locked` the slots of which a zone is too warm. `starts` counts motor starts by vend id.
+    `locked` the slots of which a zone is too warm. `starts` counts motor starts by vend id. So many motors as
+    `at_once` says turn together at most.
     `send` is its end of the link.
     """
 
@@ -35,6 +36,7 @@ class FakeDevice:
         self.deaf = False
         self.takes_money = False
         self.locked: set[str] = set()
+        self.at_once = 1
         self.starts: Counter[str] = Counter()
         self.heard: list[str] = []
         self.boot_id = str(new_id())
@@ -48,7 +50,7 @@ class FakeDevice:
     def hello_line(self) -> bytes:
         """A hello with a fresh nonce."""
         self.nonce = f"{int(self.nonce, 16) + 1:016x}"
-        return messages.hello(self.boot_id, "1.0.0", self.nonce, self.journal_id, self.journal)
+        return messages.hello(self.boot_id, "1.0.0", self.nonce, self.journal_id, self.journal, self.at_once)
 
     async def report_open(self) -> None:
         """Repeat every report that is not acknowledged."""
@@ -88,7 +90,9 @@ class FakeDevice:
             self.takes_money = command.type == rules.ACCEPT_MONEY
             return
         self.heard.append(command.type)
-        facts = rules.Facts(command.nonce == self.nonce, command.slot in self._slots, True, command.slot in self.locked)
+        fits = sum(vend.state != rules.ENDED for vend in self.journal.vends) < self.at_once
+        known, locked = command.slot in self._slots, command.slot in self.locked
+        facts = rules.Facts(command.nonce == self.nonce, known, True, locked, fits)
         decision = rules.decide(self.journal, command, facts)
         self.journal = self._write(decision.records)
         if isinstance(decision.answer, rules.Vend):

@@ -16,6 +16,8 @@ SLOT = Slot(
     extra_turn=False,
     jam_ma=None,
     soft_start_ms=0,
+    draw_ma=None,
+    chute=None,
 )
 SETTINGS = Settings(
     machine_id="",
@@ -32,4 +34,5 @@ SETTINGS = Settings(
     climate={},
     wifi=None,
     service_pin_sha256=None,
+    at_once=1,
 )

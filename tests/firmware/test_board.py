@@ -207,21 +207,21 @@ def taken(board: Any) -> int:
 def test_the_drop_beam_counts_what_breaks_it_long_enough() -> None:
     board = wired({"drop": {"pin": 27, "min_us": 2000, "rest_ms": 0}})
     pulse(27, 0)
-    assert board.drops() == 0
+    assert board.drops("A1") == 0
     machine.drive_input(27, 0)
     wait_us(2500)
-    assert board.drops() == 1
+    assert board.drops("A1") == 1
     machine.drive_input(27, 1)
-    assert board.drops() == 1
+    assert board.drops("A1") == 1
 
 
 @pytest.mark.parametrize(("active", "blocked"), [(0, 0), (1, 1)])
 def test_a_beam_that_was_blocked_before_the_board_booted_is_seen(active: int, blocked: int) -> None:
     board = wired({"drop": {"pin": 27, "active": active}})
     machine.drive_input(27, 1 - blocked)
-    assert not board.beam_is_blocked()
+    assert not board.beam_is_blocked("A1")
     machine.levels[27] = blocked
-    assert board.beam_is_blocked()
+    assert board.beam_is_blocked("A1")
 
 
 def test_switches_door_current_and_temperature_are_told() -> None:
@@ -268,10 +268,10 @@ def test_it_knows_why_it_has_booted(told: int, register: int, cause: str) -> Non
 
 def test_what_is_not_fitted_says_nothing() -> None:
     board = wired()
-    told = (board.home("A1"), board.is_empty("A1"), board.drops(), board.door_is_open(), board.current_ma("A1"))
+    told = (board.home("A1"), board.is_empty("A1"), board.drops("A1"), board.door_is_open(), board.current_ma("A1"))
     assert (told, board.temperatures(), board.take_money()) == ((None,) * 5, {}, 0)
     assert board.is_defrosting() is None
-    assert not board.beam_is_blocked()
+    assert not board.beam_is_blocked("A1")
     board.signal("idle")
 
 

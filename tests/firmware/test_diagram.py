@@ -61,11 +61,12 @@ def direct() -> dict[str, Any]:
     slots["B1"] = {"motor": {"kind": "stepper", "phases": [26, 27, 32, 33]}}
     slots["B2"] = {"motor": {"kind": "servo", "signal": 18}}
     board = {
-        "pulled_up": [34],
+        "pulled_up": [34, 35],
         "led": 2,
         "buzzer": 12,
         "door": {"pin": 14, "active": 0},
         "drop": {"pin": 21},
+        "chutes": {"left": {"pin": 19}, "a-name-of-16-abc": {"pin": 35}, "unwatched": None},
         "button": 22,
     }
     return {"board": board, "slots": slots}
@@ -256,6 +257,7 @@ def test_every_part_that_the_settings_know_is_drawn() -> None:
         "i2c": "I²C bus",
         "expanders": "shift: 74HC595, chip 1 of 2",
         "drop": "Drop sensor, across the chute",
+        "chutes": "Drop sensor, across the chute “left”",
         "door": "closed while the door is shut",
         "defrost": "closed while the cooling defrosts",
         "temperatures": "Thermometers DS18B20",
@@ -266,8 +268,9 @@ def test_every_part_that_the_settings_know_is_drawn() -> None:
         "button": "reset: BOOT on the board, 10 s",
         "current": "Motor current",
     }
-    assert {*titles, "pulled_up"} == set(Parts._fields)
-    assert set(titles.values()) <= {label.said for label in texts(drawing(MAPS["readme"]))}
+    assert {*titles, "pulled_up", "power_ma"} == set(Parts._fields)
+    drawn = {label.said for name in ("readme", "direct") for label in texts(drawing(MAPS[name]))}
+    assert set(titles.values()) <= drawn
 
 
 def test_the_chips_say_how_they_are_strapped() -> None:

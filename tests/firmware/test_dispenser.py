@@ -10,6 +10,7 @@ from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import STALLED_MA, Habits
 from firmware.simulator.world import read_world
 from firmware.vending import rules
+from firmware.vending.app import run_safely
 from firmware.vending.climate import Climate
 from firmware.vending.clock import Clock
 from firmware.vending.dispenser import Dispenser
@@ -18,11 +19,14 @@ from firmware.vending.health import Health
 from firmware.vending.journal import FILES, Journal
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
-from firmware.vending.vigil import DISPENSER, Vigil
-from tests.fakes.device_settings import SETTINGS
+from firmware.vending.settings import Settings
+from firmware.vending.vigil import DISPENSER, LINK, SENSORS, Vigil
+from firmware.vending.wiring import NO_PARTS
+from tests.fakes.device_settings import SETTINGS, SLOT
 from tests.fakes.until import until
 
 VEND = "01890000-0000-7000-8000-000000000001"
+VENDS = {"A1": VEND, "B1": "01890000-0000-7000-8000-000000000002"}
 
 
 class Fridge(Climate):
@@ -45,10 +49,11 @@ class Bench:
         habits: Habits | None = None,
         flash: Flash | None = None,
         clock: Clock | None = None,
+        settings: Settings = SETTINGS,
     ) -> None:
         clock = clock or Clock()
         self.folder = folder
-        self.board = board or SimulatedBoard(SETTINGS, folder, habits or Habits(speed=50))
+        self.board = board or SimulatedBoard(settings, folder, habits or Habits(speed=50))
         self.flash = flash or Flash(str(folder))
         self.journal = Journal(self.flash)
         reports = Reports(self.journal, clock, Nonces(clock), VEND, "INR")
@@ -56,12 +61,17 @@ class Bench:
         self.health = Health(self.board, self.journal, clock, None)
         self.climate = Fridge()
         guards = (self.vigil, self.health, self.climate)
-        self.dispenser = Dispenser(self.board, self.journal, SETTINGS.slots, reports, clock, *guards)
+        self.dispenser = Dispenser(self.board, self.journal, settings.slots, reports, clock, *guards)
+        self.at_once = settings.at_once
+
+    async def run(self) -> None:
+        """As the device runs its dispenser."""
+        await asyncio.gather(*[self.dispenser.run() for _ in range(self.at_once)])
 
     async def vend(self, seq: int = 1) -> rules.Vend:
         """Accept and run one vend to its end."""
         self.journal.append(("A", 1, seq, VEND, "A1"))
-        running = asyncio.create_task(self.dispenser.run())
+        running = asyncio.create_task(self.run())
         self.dispenser.wake()
         await until(lambda: rules.running(self.journal.state) is None)
         running.cancel()
@@ -103,6 +113,65 @@ async def test_a_turn_without_a_drop_says_so(tmp_path: Path) -> None:
     assert vend.evidence[:4] == (False, True, True, True)
 
 
+def two_chutes() -> Settings:
+    """Two slots whose motors may turn together, each before a drop sensor of its own."""
+    slot = SLOT._replace(turn_ms=300, max_ms=1000, draw_ma=300)
+    slots = {"A1": slot._replace(chute="left"), "B1": slot._replace(chute="right")}
+    return SETTINGS._replace(slots=slots, board=NO_PARTS._replace(power_ma=600), at_once=2)
+
+
+@pytest.mark.criterion("8.2")
+async def test_two_motors_turn_together_and_each_vend_is_told_by_its_own_chute(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, settings=two_chutes(), habits=Habits(speed=5))
+    bench.board.restock("B1", -10)
+    running = asyncio.create_task(bench.run())
+    for seq, slot in ((1, "A1"), (2, "B1")):
+        bench.journal.append(("A", 1, seq, VENDS[slot], slot))
+        bench.dispenser.wake()
+        await until(lambda: rules.waiting(bench.journal.state) is None)
+    assert bench.vigil.expected().keys() >= set(VENDS.values())
+    await until(lambda: rules.running(bench.journal.state) is None)
+    running.cancel()
+    left, right = bench.journal.state.vends
+    assert (left.evidence[:4], right.evidence[:4]) == ((True, True, True, True), (False, True, True, True))
+    moves = bench.moves()
+    assert moves.count("motor_start") == moves.count("motor_stop") == 2
+    assert moves.index("motor_stop") > len(moves) - 1 - moves[::-1].index("motor_start"), "they turned together"
+    assert read_world(tmp_path).drops == {VENDS["A1"]: 1}
+    assert not bench.vigil.expected().keys() & {DISPENSER, *VENDS.values()}
+
+
+async def test_a_vend_that_is_cancelled_before_its_start_is_expected_of_nobody(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.journal.append(("A", 1, 1, VEND, "A1"))
+    bench.dispenser.wake()
+    bench.journal.append(("X", 1, 1, VEND, rules.CANCELLED))
+    running = asyncio.create_task(bench.run())
+    await until(lambda: not bench.vigil.expected().keys() - {SENSORS, LINK})
+    running.cancel()
+    assert bench.moves() == []
+
+
+@pytest.mark.parametrize("victim", ["A1", "B1"])
+def test_whatever_ends_the_program_stops_both_motors(tmp_path: Path, victim: str) -> None:
+    class Broken(SimulatedBoard):
+        """Its home switch of one slot cannot be read any more, once both motors turn."""
+
+        def home(self, slot: str) -> bool | None:
+            if slot == victim and (tmp_path / "world.jsonl").read_text().count("motor_start") == 2:
+                raise OSError(5, "input/output error")
+            return super().home(slot)
+
+    settings = two_chutes()
+    bench = Bench(tmp_path, Broken(settings, tmp_path, Habits(speed=1)), settings=settings)
+    for seq, slot in ((1, "A1"), (2, "B1")):
+        bench.journal.append(("A", 1, seq, VENDS[slot], slot))
+    bench.dispenser.wake()
+    with pytest.raises(OSError, match="input/output"):
+        run_safely(bench.run(), bench.board)
+    assert bench.moves().count("motor_start") == bench.moves().count("motor_stop") == 2
+
+
 async def test_an_empty_coil_drops_nothing(tmp_path: Path) -> None:
     vend = await Bench(tmp_path, habits=Habits(speed=50, opening_stock=0)).vend()
     assert vend.evidence.drop is False
@@ -136,7 +205,7 @@ async def test_the_record_is_on_flash_before_the_motor_starts(tmp_path: Path) ->
 async def test_whatever_ends_the_program_stops_the_motor(tmp_path: Path, moment: str, kind: str) -> None:
     bench = Bench(tmp_path, habits=Habits(speed=5))
     bench.journal.append(("A", 1, 1, VEND, "A1"))
-    running = asyncio.create_task(bench.dispenser.run())
+    running = asyncio.create_task(bench.run())
     bench.dispenser.wake()
     await until(lambda: moment in bench.moves() and kind in bench.kinds())
     running.cancel()

@@ -42,10 +42,10 @@ class WrittenCoil(Hardware):
     def home(self, slot: str) -> bool | None:
         return self._homes[max(ms for ms in self._homes if ms <= self.now_ms)] if self._homes else None
 
-    def drops(self) -> int | None:
+    def drops(self, slot: str) -> int | None:
         return None if self._drops is None else sum(ms <= self.now_ms for ms in self._drops)
 
-    def beam_is_blocked(self) -> bool:
+    def beam_is_blocked(self, slot: str) -> bool:
         return self.now_ms in self._blocked
 
     def current_ma(self, slot: str) -> int | None:

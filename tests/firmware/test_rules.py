@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from firmware.vending import rules
 from firmware.vending.rules import Command, Evidence, Facts, Journal
+from tests.fakes.device_settings import SLOT
 
-ALL_WELL = Facts(nonce_fresh=True, slot_known=True, room=True, zone_locked=False)
+ALL_WELL = Facts(nonce_fresh=True, slot_known=True, room=True, zone_locked=False, fits=True)
 SEEN = Evidence(True, True, True, True, 1500)
 
 
@@ -58,12 +59,12 @@ def test_an_open_vend_is_told_again_and_never_started_again(kind: str, journal: 
 @pytest.mark.parametrize(
     ("journal", "facts", "reason"),
     [
-        (rules.EMPTY, Facts(False, True, True, True), "stale_nonce"),
-        (rules.EMPTY, Facts(True, False, True, False), "unknown_slot"),
-        (rules.EMPTY, Facts(True, True, True, True), "zone_locked"),
-        (started(1), ALL_WELL, "busy"),
-        (accepted(1), ALL_WELL, "busy"),
-        (rules.EMPTY, Facts(True, True, False, False), "journal_full"),
+        (rules.EMPTY, Facts(False, True, True, True, False), "stale_nonce"),
+        (rules.EMPTY, Facts(True, False, True, False, False), "unknown_slot"),
+        (rules.EMPTY, Facts(True, True, True, True, False), "zone_locked"),
+        (started(1), ALL_WELL._replace(fits=False), "busy"),
+        (accepted(1), ALL_WELL._replace(fits=False), "busy"),
+        (rules.EMPTY, Facts(True, True, False, False, True), "journal_full"),
     ],
 )
 def test_a_refusal_says_why_and_leaves_no_trace(journal: Journal, facts: Facts, reason: str) -> None:
@@ -163,8 +164,59 @@ def test_a_nonce_lives_for_twenty_seconds_and_one_renewal() -> None:
     assert not rules.nonce_is_fresh((), None, 0)
 
 
+POWER_MA = 1_000
+SLOTS = {
+    code: SLOT._replace(draw_ma=draw_ma, chute=chute)
+    for code, draw_ma, chute in (
+        ("A1", 500, "left"),
+        ("A2", 400, "left"),
+        ("B1", 500, "right"),
+        ("C1", 501, None),
+        ("C2", 300, "rear"),
+        ("C3", None, "front"),
+    )
+}
+
+
+@pytest.mark.criterion("8.2")
+@pytest.mark.parametrize(
+    ("turning", "slot", "power_ma", "fits"),
+    [
+        ((), "C3", POWER_MA, True),
+        ((), "A1", None, True),
+        (("A1",), "B1", POWER_MA, True),
+        (("A1",), "B1", None, False),
+        (("A1",), "B1", 999, False),
+        (("A1",), "A2", POWER_MA, False),
+        (("A1",), "C1", POWER_MA, False),
+        (("A1",), "C3", POWER_MA, False),
+        (("C3",), "A1", POWER_MA, False),
+        (("A1", "B1"), "C2", POWER_MA, False),
+        (("A1", "B1"), "C2", 1_300, True),
+        (("A1", "B1", "C2", "C1"), "C3", 10_000, False),
+    ],
+)
+def test_a_motor_turns_beside_others_within_the_power_budget_and_through_a_chute_of_its_own(
+    turning: tuple[str, ...], slot: str, power_ma: int | None, fits: bool
+) -> None:
+    journal = ended(1)
+    for seq, code in enumerate(turning, 2):
+        journal = after(journal, ("A", 1, seq, f"vend-{seq}", code))
+        journal = after(journal, *(rules.begin(journal, 1, seq, True) if seq % 2 else ()))
+    assert rules.fits(journal, slot, SLOTS, power_ma) == fits
+
+
+def test_never_more_than_four_motors_turn_together() -> None:
+    slots = {f"A{number}": SLOT._replace(draw_ma=1, chute=str(number)) for number in range(1, 6)}
+    journal = rules.EMPTY
+    for seq in range(1, 5):
+        assert rules.fits(journal, f"A{seq}", slots, POWER_MA)
+        journal = after(journal, ("A", 1, seq, f"vend-{seq}", f"A{seq}"))
+    assert not rules.fits(journal, "A5", slots, POWER_MA)
+
+
 class AnyOrder(RuleBasedStateMachine):
-    """Commands in any order and number, crashes between any two steps."""
+    """Commands in any order and number, motors side by side, crashes between any two steps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -176,10 +228,13 @@ class AnyOrder(RuleBasedStateMachine):
         kind=st.sampled_from(["dispense", "cancel", "query", "acknowledge"]),
         epoch=st.integers(1, 2),
         seq=st.integers(1, 12),
-        facts=st.builds(Facts, st.booleans(), st.booleans(), st.booleans(), st.booleans()),
+        slot=st.sampled_from(sorted(SLOTS)),
+        well=st.lists(st.booleans(), min_size=4, max_size=4),
     )
-    def receive(self, kind: str, epoch: int, seq: int, facts: Facts) -> None:
-        decision = rules.decide(self.journal, command(kind, seq, epoch), facts)
+    def receive(self, kind: str, epoch: int, seq: int, slot: str, well: list[bool]) -> None:
+        fits = rules.fits(self.journal, slot, SLOTS, POWER_MA)
+        facts = Facts(well[0], well[1], well[2], well[3], fits)
+        decision = rules.decide(self.journal, command(kind, seq, epoch, slot=slot), facts)
         assert not decision.start or facts == ALL_WELL
         self.journal = after(self.journal, *decision.records)
         if kind != "acknowledge":
@@ -188,21 +243,21 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(home=st.sampled_from([True, False, None]))
     def start(self, home: bool | None) -> None:
-        vend = rules.running(self.journal)
+        vend = rules.waiting(self.journal)
         if vend is None:
             return
         for record in rules.begin(self.journal, vend.epoch, vend.seq, home):
             self.starts[vend.epoch, vend.seq] += 1
             self.journal = after(self.journal, record)
 
-    @rule(kind=st.sampled_from(["L", "P", "D"]))
-    def move(self, kind: str) -> None:
-        vend = rules.running(self.journal)
-        if vend is not None and vend.state == rules.STARTED:
+    @rule(kind=st.sampled_from(["L", "P", "D"]), place=st.integers(0, 3))
+    def move(self, kind: str, place: int) -> None:
+        turning = [vend for vend in self.journal.vends if vend.state == rules.STARTED]
+        for vend in turning[place : place + 1]:
             records = rules.end(self.journal, vend.epoch, vend.seq, SEEN)
             self.journal = after(self.journal, *(records if kind == "D" else [(kind, vend.epoch, vend.seq)]))
 
-    @rule(homes=st.dictionaries(st.just("A1"), st.booleans()))
+    @rule(homes=st.dictionaries(st.sampled_from(sorted(SLOTS)), st.booleans()))
     def crash_and_boot(self, homes: dict[str, bool]) -> None:
         self.journal = after(rules.EMPTY, *rules.snapshot(self.journal))
         self.journal = after(self.journal, *rules.recover(self.journal, homes))
@@ -224,8 +279,14 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def stays_small_and_hashable(self) -> None:
         assert len(self.journal.vends) <= rules.MAX_RECORDED
-        assert len([vend for vend in self.journal.vends if vend.state != rules.ENDED]) <= 1
         hash(self.journal)
+
+    @invariant()
+    def stays_within_the_budget(self) -> None:
+        turning = [SLOTS[vend.slot] for vend in self.journal.vends if vend.state != rules.ENDED]
+        if len(turning) > 1:
+            assert sum(slot.draw_ma for slot in turning) <= POWER_MA
+            assert len({slot.chute for slot in turning}) == len(turning)
 
 
 TestAnyOrder = AnyOrder.TestCase

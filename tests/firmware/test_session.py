@@ -83,7 +83,7 @@ class Desk:
         self.credentials = load_or_make(self.flash)
         self.done: list[dict[str, Any]] = []
         self.errands = errands = Errands(nonces, {"set_time": self.done.append}, {})
-        commands = Commands(self.journal, slots, nonces, dispenser, self.till, errands)
+        commands = Commands(self.journal, slots, None, nonces, dispenser, self.till, errands)
         parts = (self.health, self.clock, nonces, self.journal, self.reports, commands, errands)
         greeting = [("sensor", b'{"zone": "cabinet"}')]
         self.session = Session(settings, self.credentials, *parts, VEND, [lambda: greeting])

@@ -18,13 +18,14 @@ ID = "01890000-0000-7000-8000-000000000001"
 CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 SHIFT = {"kind": "74hc595", "data": 23, "clock": 18, "latch": 19, "enable": 5, "chips": 2}
 SWITCHES = {"kind": "74hc165", "data": 34, "clock": 16, "latch": 17, "chips": 8}
+CHUTES = ("left", "right", "rear", "front")
 PWM = {"kind": "pca9685", "address": 64, "enable": 13}
 I2C = {"sda": 21, "scl": 22}
 OUTPUTS = [4, 13, 16, 17, 18, 19, 21, 22, 23, 25, 26, 27, 32, 33]
 
 
-def refusal(board: Any = None, slots: Any = None) -> str:
-    """What the settings are refused for; "" if they are not."""
+def settings(board: Any = None, slots: Any = None) -> bytes:
+    """A settings.json with this pin map."""
     values = {
         "machine_id": ID,
         "device_id": ID,
@@ -33,8 +34,13 @@ def refusal(board: Any = None, slots: Any = None) -> str:
         "slots": slots or {"A1": {}},
         "board": board or {},
     }
+    return json.dumps(values).encode()
+
+
+def refusal(board: Any = None, slots: Any = None) -> str:
+    """What the settings are refused for; "" if they are not."""
     try:
-        parse(json.dumps(values).encode())
+        parse(settings(board, slots))
     except SettingsError as error:
         return str(error)
     return ""
@@ -129,6 +135,14 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (chips(s={**SHIFT, "chips": 9}), {}, "board.expanders.s.chips must be 1 to 8"),
     ({"current": {"pin": 25, "mv_per_ampere": 1}}, {}, "board.current.pin: pin 25 cannot measure while Wi-Fi is on"),
     ({}, {"A1": dc(25, jam_ma=900)}, "slots.A1.jam_ma needs board.current"),
+    ({}, {"A1": dc(25, draw_ma=900)}, "slots.A1.draw_ma needs board.power_ma"),
+    ({"power_ma": 800}, {"A1": dc(25, draw_ma=900)}, "slots.A1.draw_ma is more than board.power_ma"),
+    ({"power_ma": 900}, {"A1": crossing(25, 26, draw_ma=900)}, "slots.A1.draw_ma: a motor of a matrix turns alone"),
+    ({"power_ma": 0}, {}, "board.power_ma must be 1 to 100000 mA"),
+    ({}, {"A1": dc(25, chute="left")}, "slots.A1.chute is none of board.chutes"),
+    ({"chutes": {"left": {"pin": 25}}}, {"A1": dc(25)}, "board.chutes.left.pin: pin 25 is already"),
+    ({"chutes": dict.fromkeys("abcde")}, {}, "board.chutes must name 4 chutes at most"),
+    ({"chutes": {"left": {}}}, {}, "board.chutes.left.pin is missing"),
     (
         {
             "coin": {"pin": 4, "minor_per_pulse": 1, "inhibit": {"pin": 16}},
@@ -194,3 +208,20 @@ def test_the_readme_shows_settings_that_work() -> None:
     shown = (ROOT / "firmware/README.md").read_text().split("```json\n")[1].split("```")[0]
     wifi = {"ssid": "site", "password": "x" * 8}  # what is left out there
     parse(json.dumps({**json.loads(shown), "ca_pem": CA, "wifi": wifi}).encode())
+
+
+@pytest.mark.parametrize(
+    ("power_ma", "slots", "at_once"),
+    [
+        (None, {"A1": {}, "B1": {"chute": "left"}}, 1),
+        (1000, {"A1": {}, "B1": {"chute": "left"}}, 1),
+        (1000, {"A1": {"draw_ma": 500}, "A2": {"draw_ma": 100}}, 1),
+        (1000, {"A1": {"draw_ma": 500}, "B1": {"chute": "left", "draw_ma": 501}}, 1),
+        (1000, {"A1": {"draw_ma": 500}, "B1": {"chute": "left", "draw_ma": 500}}, 2),
+        (1000, {f"A{number}": {"chute": chute, "draw_ma": 100} for number, chute in enumerate(CHUTES)}, 4),
+        (1000, {f"A{number}": {"chute": chute, "draw_ma": 1} for number, chute in enumerate((*CHUTES, None))}, 4),
+    ],
+)
+def test_how_many_motors_may_turn_at_once(power_ma: int | None, slots: dict[str, Any], at_once: int) -> None:
+    board = {"power_ma": power_ma, "chutes": dict.fromkeys(CHUTES)}
+    assert parse(settings(board, slots)).at_once == at_once

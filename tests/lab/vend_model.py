@@ -189,7 +189,8 @@ def _at_device(state: State, message: tuple[object, ...]) -> State:
     assert isinstance(place, int)
     command = device.Command(kind, 1, place + 1, VENDS[place], SLOT, nonce, None, None, None)
     fresh = nonce == 0 or (nonce == 1 and state.device.keeps_previous)
-    decision = device.decide(state.device.journal, command, device.Facts(fresh, True, True, False))
+    fits = device.running(state.device.journal) is None
+    decision = device.decide(state.device.journal, command, device.Facts(fresh, True, True, False, fits))
     motion = "task" if decision.start else state.device.motion
     after = write(state, decision.records, motion)
     if isinstance(decision.answer, device.Vend):
