@@ -9,6 +9,7 @@ import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.firmware.vm.device import HERE, NODE
 
@@ -16,13 +17,13 @@ CHUNK = 4096
 
 
 @asynccontextmanager
-async def repl_board(flash: Path, levels: dict[int, int], log: Path) -> AsyncIterator[str]:
-    """The path of its port; its files lie in `flash`, its inputs have these `levels`."""
+async def repl_board(flash: Path, wired: dict[str, Any], log: Path) -> AsyncIterator[str]:
+    """The path of its port; its files lie in `flash`, its cabinet is `wired` as vm.mjs has it."""
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
-            *(str(NODE), str(HERE / "repl.mjs"), str(flash), str(HERE / "modules"), json.dumps(levels)),
+            *(str(NODE), str(HERE / "repl.mjs"), str(flash), str(HERE / "modules"), json.dumps(wired)),
             env={"PATH": os.environ.get("PATH", "")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

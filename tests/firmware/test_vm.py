@@ -11,9 +11,9 @@ import pytest
 from edge.site_ca import SiteCa
 from firmware.simulator.coil import Habits
 from tests.fakes.until import until
-from tests.firmware.vm.cabinet import SHIFT, full_wiring
 from tests.firmware.vm.device import CUT, compile_firmware
 from tests.firmware.vm.site import PRICE_MINOR, VmSite, vm_site
+from tests.firmware.vm.wiring import SHIFT, SWITCHES, full
 
 MAX_HEAP_BYTES = 90_000
 MAX_SLOT_BYTES = 200
@@ -89,9 +89,8 @@ async def test_sixty_slots_in_a_matrix_on_shift_registers_leave_room(tmp_path: P
 
 @pytest.mark.criterion("8.3")
 async def test_shift_registers_pwm_notes_door_current_and_panel_run_in_the_vm(tmp_path: Path, app: Path) -> None:
-    async with vm_site(tmp_path, app, FAST) as site:
+    async with vm_site(tmp_path, app, FAST, wiring=full) as site:
         device = site.device
-        device.configure(**device.settings | full_wiring(5))
         await device.power_on()
         device.cabinet.set_door(is_open=True)
         await site.until_online()
@@ -111,7 +110,6 @@ async def test_shift_registers_pwm_notes_door_current_and_panel_run_in_the_vm(tm
 
 def matrix(board: dict[str, Any], count: int) -> dict[str, Any]:
     """So many motors between two 74HC595s, each with a switch on a 74HC165, beside what the cabinet has on its pins."""
-    switches = {"kind": "74hc165", "data": 35, "clock": 16, "latch": 17, "chips": 8}
     slots = {
         f"{chr(ord('A') + row)}{column + 1}": {
             "motor": {"kind": "dc", "row": f"out:{row}", "column": f"out:{8 + column}"},
@@ -122,7 +120,7 @@ def matrix(board: dict[str, Any], count: int) -> dict[str, Any]:
     }
     return {
         "slots": dict(list(slots.items())[:count]),
-        "board": {**board, "expanders": {"out": SHIFT, "in": switches}},
+        "board": {**board, "expanders": {"out": SHIFT, "in": SWITCHES | {"chips": 8}}},
     }
 
 

@@ -12,11 +12,10 @@ from firmware.simulator.coil import Habits
 from shared.contract import Rail
 from shared.upkeep import Action, DeviceInstruction
 from tests.fakes.until import until
-from tests.firmware.vm.cabinet import THERMOMETER_PIN, wiring
 from tests.firmware.vm.device import compile_firmware
 from tests.firmware.vm.site import NotSold, VmSite, vm_site
+from tests.firmware.vm.wiring import cold
 
-SPEED = 5
 WARM_S = 3
 
 
@@ -36,21 +35,19 @@ async def until_states(site: VmSite, wanted: set[str]) -> None:
 @pytest.mark.criterion("8.6")
 async def test_a_zone_that_is_too_warm_locks_and_a_person_releases_it(tmp_path: Path) -> None:
     compile_firmware(tmp_path / "app")
-    async with vm_site(tmp_path, tmp_path / "app", Habits(speed=SPEED), Rail.FREE) as site:
+    async with vm_site(tmp_path, tmp_path / "app", Habits(speed=5), Rail.FREE, cold) as site:
         device = site.device
-        board = wiring(SPEED)["board"] | {"temperatures": {"pin": THERMOMETER_PIN, "zones": {"top": None}}}
-        climate = {"top": {"warm_s": WARM_S, "grace_s": 0}}
-        device.configure(**device.settings | {"board": board, "climate": climate})
+        device.configure(**device.settings | {"climate": {"top": {"warm_s": WARM_S, "grace_s": 0}}})
         await device.power_on()
         await site.until_online()
         print(f"live heap with a zone that has to stay cold: {await device.own_heap()} bytes")
         await until_states(site, {"ok"})
-        device.cabinet.is_warm = True
+        device.cabinet.feel("top", 9)
         await until(lambda: bool(device.said("zone_locked")), 20)
         await until_states(site, {"locked"})
         with pytest.raises(NotSold):
             await site.place("A1")
-        device.cabinet.is_warm = False
+        device.cabinet.feel("top", 4)
         await device.power_off()
         await device.power_on()
         await until(lambda: len(device.said("link_online")) == 2, 20)

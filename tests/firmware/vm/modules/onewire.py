@@ -1,24 +1,37 @@
 # mypy: ignore-errors
-"""MicroPython's `onewire` with one DS18B20 at its end: 4 °C, or 9 °C while the cabinet holds its pin high."""
+"""MicroPython's `onewire`, which speaks bit by bit to the sensors that the PC plays (chips/ds18b20.mjs).
+
+How long a bit takes, and that it is one by its time, is left to the chip's own C code and not shown here.
+"""
+
+import _pc
+
+_MATCH_ROM = 0x55
 
 
 class OneWire:
     def __init__(self, pin) -> None:
-        self._pin = pin
+        self._number = pin._number
 
     def reset(self) -> bool:
-        return True
+        return _pc.wire_reset(self._number)
 
     def select_rom(self, rom: bytes) -> None:
-        """It is the only one."""
+        self.reset()
+        self.writebyte(_MATCH_ROM)
+        for byte in rom:
+            self.writebyte(byte)
 
     def writebyte(self, value: int) -> None:
-        """It has measured at once."""
+        for place in range(8):
+            _pc.wire_write(self._number, value >> place & 1)
 
     def readinto(self, buffer: bytearray) -> None:
-        sixteenths = 16 * (9 if self._pin.value() else 4)
-        scratch = bytes([sixteenths & 0xFF, sixteenths >> 8, 0x4B, 0x46, 0x7F, 0xFF, 0x0C, 0x10])
-        buffer[:] = scratch + bytes([self.crc8(scratch)])
+        for at in range(len(buffer)):
+            byte = 0
+            for place in range(8):
+                byte |= _pc.wire_read(self._number) << place
+            buffer[at] = byte
 
     def crc8(self, data: bytes) -> int:
         """Maxim's, polynomial x^8 + x^5 + x^4 + 1; 0 over data that ends with its own."""

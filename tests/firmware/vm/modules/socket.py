@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""TCP sockets that do not block, in front of node's. No UDP: multicast DNS is not for this VM."""
+"""Sockets that do not block, in front of node's. Datagrams stay on loopback, which is the network's only address."""
 
 import asyncio
 import binascii
@@ -17,6 +17,7 @@ TCP_NODELAY = 1
 SOL_SOCKET = 0xFFF
 SO_REUSEADDR = 4
 IP_ADD_MEMBERSHIP = 3
+_LOOPBACK = "127.0.0.1"
 _POLL = 3  # MP_STREAM_POLL of MicroPython's stream protocol, by which `select` asks
 
 
@@ -24,8 +25,6 @@ class Socket(io.IOBase):
     """`select.poll` takes it: that is MicroPython's own."""
 
     def __init__(self, family: int = AF_INET, kind: int = SOCK_STREAM, protocol: int = 0) -> None:
-        if kind != SOCK_STREAM:
-            raise OSError(errno.EOPNOTSUPP)
         self.number = None
         self._changed = asyncio.Event()
 
@@ -72,7 +71,40 @@ class Socket(io.IOBase):
             self.number = None
 
 
-socket = Socket
+class Datagrams:
+    def __init__(self) -> None:
+        self._number = _pc.datagrams_open(_LOOPBACK)
+
+    def setblocking(self, blocks: bool) -> None:
+        if blocks:
+            raise OSError(errno.EOPNOTSUPP)
+
+    def setsockopt(self, level: int, option: int, value: object) -> None:
+        """SO_REUSEADDR is always on."""
+        if option == IP_ADD_MEMBERSHIP:
+            group, own = [".".join([str(byte) for byte in part]) for part in (value[:4], value[4:])]
+            _pc.datagrams_join(self._number, group, own)
+
+    def bind(self, address: tuple) -> None:
+        _pc.datagrams_bind(self._number, address[0], address[1])
+
+    def sendto(self, data: bytes, address: tuple) -> int:
+        _pc.datagrams_send(self._number, str(binascii.hexlify(data), "ascii"), address[0], address[1])
+        return len(data)
+
+    def recvfrom(self, size: int) -> tuple:
+        received = _pc.datagrams_receive(self._number)
+        if received is None:
+            raise OSError(errno.EAGAIN)
+        host, port, data = received.split(" ")
+        return binascii.unhexlify(data)[:size], (host, int(port))
+
+    def close(self) -> None:
+        _pc.datagrams_close(self._number)
+
+
+def socket(family: int = AF_INET, kind: int = SOCK_STREAM, protocol: int = 0):
+    return Datagrams() if kind == SOCK_DGRAM else Socket()
 
 
 def getaddrinfo(host: str, port: int, family: int = 0, kind: int = 0) -> list:

@@ -1,0 +1,73 @@
+"""Pin maps of cabinets in the VM, as settings.json has them: what cabinet.py is built by, and what a device is told."""
+
+from typing import Any
+
+LOW, HIGH = 0, 1
+BUTTON_PIN = 0
+DROP_PIN, COIN_PIN, INHIBIT_PIN, THERMOMETER_PIN = 32, 33, 27, 14
+MINOR_PER_PULSE = 500
+NOTE_PIN, NOTE_INHIBIT_PIN, DOOR_PIN, LED_PIN, BUZZER_PIN, CURRENT_PIN = 4, 15, 5, 2, 12, 36
+MINOR_PER_NOTE = {2: 5000}
+"""Pulses → what a note is worth that gives so many."""
+SHIFT = {"kind": "74hc595", "data": 21, "clock": 22, "latch": 23, "enable": 13, "chips": 3}
+SWITCHES = {"kind": "74hc165", "data": 35, "clock": 16, "latch": 17, "chips": 2}
+PWM = {"kind": "pca9685", "address": 0x40, "enable": 13}
+MOTOR_PINS = {"A1": 18, "A2": 19}
+HOME_PINS = {"A1": 25, "A2": 26}
+ROMS = {"top": "28ff4c0a911603bc", "low": "28ff1b2b91160404"}
+
+
+def plain(speed: float) -> dict[str, Any]:
+    """Two DC motors with home switches, a drop beam, and a coin acceptor: all on pins."""
+    slots = {slot: _slot({"kind": "dc", "output": MOTOR_PINS[slot]}, HOME_PINS[slot], speed) for slot in MOTOR_PINS}
+    inhibit = {"pin": INHIBIT_PIN, "active": HIGH}
+    coin = {"pin": COIN_PIN, "minor_per_pulse": MINOR_PER_PULSE, "inhibit": inhibit}
+    return {"slots": slots, "board": {"drop": {"pin": DROP_PIN}, "coin": coin}}
+
+
+def full(speed: float) -> dict[str, Any]:
+    """With a note acceptor, door, current sensor, LED and buzzer. A1 in a matrix on 74HC595s, A2 with a soft start."""
+    given = plain(speed)
+    given["slots"]["A1"]["motor"] = {"kind": "dc", "row": "shift:0", "column": "shift:8"}
+    given["slots"]["A2"] |= {"soft_start_ms": 50, "jam_ma": 900}
+    values = {str(pulses): minor for pulses, minor in MINOR_PER_NOTE.items()}
+    given["board"] |= {
+        "expanders": {"shift": SHIFT},
+        "note": {"pin": NOTE_PIN, "values": values, "inhibit": {"pin": NOTE_INHIBIT_PIN, "active": HIGH}},
+        "door": {"pin": DOOR_PIN, "active": HIGH},
+        "current": {"pin": CURRENT_PIN, "mv_per_ampere": 500},
+        "led": LED_PIN,
+        "buzzer": BUZZER_PIN,
+    }
+    return given
+
+
+def shifted(speed: float) -> dict[str, Any]:
+    """A stepper and a DC motor in a matrix on 74HC595s, their home switches on 74HC165s."""
+    given = plain(speed)
+    stepper = {"kind": "stepper", "phases": ["shift:12", "shift:13", "shift:14", "shift:15"]}
+    matrix = {"kind": "dc", "row": "shift:0", "column": "shift:23"}
+    given["slots"] = {"A1": _slot(stepper, "switches:3", speed, 8.3), "A2": _slot(matrix, "switches:14", speed)}
+    given["board"] |= {"expanders": {"shift": SHIFT, "switches": SWITCHES}}
+    return given
+
+
+def servos(speed: float) -> dict[str, Any]:
+    """A1 a servo on a PCA9685, A2 one on a pin."""
+    given = plain(speed)
+    for slot, signal in (("A1", "pwm:15"), ("A2", MOTOR_PINS["A2"])):
+        given["slots"][slot]["motor"] = {"kind": "servo", "signal": signal, "run_us": 1700, "neutral_us": 1500}
+    given["board"] |= {"i2c": {"sda": 21, "scl": 22}, "expanders": {"pwm": PWM}}
+    return given
+
+
+def cold(speed: float) -> dict[str, Any]:
+    """As `plain`, with two thermometers on one wire."""
+    given = plain(speed)
+    given["board"] |= {"temperatures": {"pin": THERMOMETER_PIN, "zones": ROMS}}
+    return given
+
+
+def _slot(motor: dict[str, Any], home: int | str, speed: float, turn_s: float = 1.5) -> dict[str, Any]:
+    times = {"turn_ms": turn_s, "max_ms": min(4 * turn_s, 18), "settle_ms": 0.7}
+    return {"motor": motor, "home": home, **{name: round(1000 * taken / speed) for name, taken in times.items()}}
