@@ -11,6 +11,7 @@ from .sockets import connect
 
 JOIN_S = 20
 MDNS_GROUP = b"\xe0\x00\x00\xfb"
+ANY = "0.0.0.0"  # noqa: S104 - lwIP gives multicasts to no socket that has an address
 
 
 async def join(station: network.WLAN, wifi: "Wifi | None") -> None:
@@ -51,7 +52,8 @@ def open_udp(station: network.WLAN, port: int) -> socket.socket:
         if not station.isconnected():
             raise OSError("no network")
         own = station.ifconfig()[0]
-        wire.bind((own, port))
+        # Bound to its own address, it would not hear the group's.
+        wire.bind((ANY if port else own, port))
         if port:
             member = MDNS_GROUP + bytes([int(part) for part in own.split(".")])
             wire.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
