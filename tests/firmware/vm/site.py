@@ -58,6 +58,11 @@ class VmSite:
     def _device_id(self) -> UUID:
         return UUID(self.device.settings["device_id"])
 
+    @property
+    def devices_found(self) -> int:
+        """How many the gateway has heard by multicast DNS."""
+        return self._gateway.discovery.health().devices
+
     async def catalogue(self) -> dict[str, Any]:
         """What the kiosk shows of the machine."""
         return await self._get(f"/kiosk/v1/machines/{self.machine_id}/catalogue")

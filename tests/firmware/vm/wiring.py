@@ -9,9 +9,9 @@ MINOR_PER_PULSE = 500
 NOTE_PIN, NOTE_INHIBIT_PIN, DOOR_PIN, LED_PIN, BUZZER_PIN, CURRENT_PIN = 4, 15, 5, 2, 12, 36
 MINOR_PER_NOTE = {2: 5000}
 """Pulses → what a note is worth that gives so many."""
-SHIFT = {"kind": "74hc595", "data": 21, "clock": 22, "latch": 23, "enable": 13, "chips": 3}
-SWITCHES = {"kind": "74hc165", "data": 35, "clock": 16, "latch": 17, "chips": 2}
-PWM = {"kind": "pca9685", "address": 0x40, "enable": 13}
+SHIFT: dict[str, Any] = {"kind": "74hc595", "data": 21, "clock": 22, "latch": 23, "enable": 13, "chips": 3}
+SWITCHES: dict[str, Any] = {"kind": "74hc165", "data": 35, "clock": 16, "latch": 17, "chips": 2}
+PWM: dict[str, Any] = {"kind": "pca9685", "address": 0x40, "enable": 13}
 MOTOR_PINS = {"A1": 18, "A2": 19}
 HOME_PINS = {"A1": 25, "A2": 26}
 ROMS = {"top": "28ff4c0a911603bc", "low": "28ff1b2b91160404"}
