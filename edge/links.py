@@ -47,6 +47,8 @@ class Link:
     firmware: str | None = None
     boot_id: UUID | None = None
     """Of the hello: what another boot says, perhaps with another journal, is not of the device that was met."""
+    leaves_until: float = float("-inf")
+    """It may be switching itself off until then; monotonic seconds."""
 
     def open(self, hello: Hello, key: bytes) -> None:
         """The device was met: it can be commanded."""
@@ -99,6 +101,16 @@ class Links:
     def online(self, device_id: UUID) -> bool:
         """Whether the device can be commanded."""
         return self.nonce(device_id) is not None
+
+    def let_go(self, device_id: UUID, seconds: float) -> None:
+        """From now on, for so long or until it connects anew, the device may be switching itself off."""
+        if (link := self._links.get(device_id)) is not None:
+            link.leaves_until = self._clock.monotonic() + seconds
+
+    def leaves(self, device_id: UUID) -> bool:
+        """Whether the device has leave to switch itself off: nothing may be begun with it."""
+        link = self._links.get(device_id)
+        return link is not None and self._clock.monotonic() < link.leaves_until
 
     def since(self, device_id: UUID) -> float | None:
         """When the device's newest link came up (monotonic seconds); None if it has had none."""

@@ -18,6 +18,7 @@ from shared.devices import (
     RefuseMoney,
 )
 from shared.parcels import Offer, Piece
+from shared.releases import Leave
 from shared.upkeep import Jog, ReleaseZone, Restart, SetTime
 
 Command = Annotated[
@@ -31,6 +32,7 @@ Command = Annotated[
     | Claimed
     | Offer
     | Piece
+    | Leave
     | Restart
     | Jog
     | ReleaseZone

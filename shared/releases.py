@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.contract import Digest, Message
+from shared.contract import Digest, Message, Nonce
 from shared.devices import DeviceMessage
 from shared.signed import SignedText
 
@@ -17,6 +17,8 @@ MAX_FILES = 120
 MAX_APP_BYTES = 512 * 1024
 MAX_IMAGE_BYTES = 0x180000
 """An app partition of MicroPython's 4 MB OTA layout."""
+LEAVE_S = 60.0
+"""A device that has leave to boot has done it by then: 20 s for the word to come, 15 s to rest, and the boot."""
 
 ReleaseNumber = Annotated[str, StringConstraints(pattern=r"^(0|[1-9]\d{0,4})(\.(0|[1-9]\d{0,4})){2}$")]
 """Three numbers such as 1.4.0; compared as numbers."""
@@ -133,7 +135,21 @@ class FirmwareReport(DeviceMessage):
     """The release that was offered last."""
     fetched: Annotated[int, Field(ge=0, le=MAX_IMAGE_BYTES)] = 0
     """Bytes of it that lie on the device's flash."""
+    ready: bool = False
+    """All of it does, as it was signed: the device waits for leave to boot by it."""
     reason: Annotated[str, StringConstraints(max_length=60)] | None = None
+
+
+class Leave(DeviceMessage):
+    """The device may boot by this release now: no order is open there, and for LEAVE_S none is placed.
+
+    Sent to a device that is `ready`. Its part is to boot within 15 s, over this very connection, or not at all.
+    """
+
+    type: Literal["leave"] = "leave"
+    digest: Digest
+    nonce: Nonce
+    mac: Digest
 
 
 class FirmwareChanged(Message):

@@ -150,8 +150,8 @@ class DeviceService:
         store.raise_all_epochs(tx)
 
     def online(self, device_id: UUID) -> bool:
-        """Whether the device can be commanded now."""
-        return self._links.online(device_id)
+        """Whether the device can be commanded now, and is not about to boot."""
+        return self._links.online(device_id) and not self._links.leaves(device_id)
 
     def next_number(self, tx: Transaction, device_id: UUID) -> tuple[int, int]:
         """Take the device's next (epoch, seq): strictly rising, never twice."""

@@ -51,6 +51,8 @@ class ReleaseService:
         self._clock = clock
         self._keys = keys
         self._believed: dict[str, Manifest] = {}
+        self._ready: dict[UUID, tuple[str, str | None]] = {}
+        """In which boot a device has told last that it is ready for which release."""
 
     def apply_assigned(self, tx: Transaction, change: FirmwareAssigned) -> None:
         """The cloud has assigned a release, or none. The device may fetch it once it was checked."""
@@ -69,6 +71,9 @@ class ReleaseService:
             self._judge(tx, topic.device_id, report)
             tx.touch(RELEASES_KEY)
 
+        self._ready.pop(topic.device_id, None)
+        if report.ready:
+            self._ready[topic.device_id] = str(report.boot_id), report.offered
         await self._database.unit("releases.report", work)
         running = report.running
         about = {"state": report.state, "slot": running.slot, "version": running.version, "reason": report.reason}
@@ -140,6 +145,10 @@ class ReleaseService:
     def unreached(self, tx: Transaction) -> list[sqlite3.Row]:
         """What devices shall run and do not run yet, or not for good (columns: store.assignments)."""
         return [wish for wish in store.assignments(tx) if not _is_reached(wish)]
+
+    def is_ready(self, wish: sqlite3.Row) -> bool:
+        """Whether the device holds all that it shall run, and waits for leave to boot by it."""
+        return self._ready.get(UUID(wish["device_id"])) == (wish["boot_id"], wish["digest"])
 
     def note_offer(self, tx: Transaction, device_id: UUID) -> None:
         """It is being offered: if the device says next that this came to nothing, that counts."""

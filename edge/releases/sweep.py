@@ -1,4 +1,7 @@
-"""Offers each device what it shall run, at a time when it disturbs nobody, until the device says what became of it."""
+"""Offers each device what it shall run, at a time when it disturbs nobody, until the device says what became of it.
+
+To boot by it the device needs leave: only the gateway knows whether an order is open that has not come to the device.
+"""
 
 import asyncio
 import sqlite3
@@ -9,13 +12,14 @@ import structlog
 
 from edge.clock import Clock
 from edge.database import Database, Transaction
+from edge.devices.service import link_key
 from edge.dispensing.service import DispenseService
-from edge.links import LINKS_KEY, Links
+from edge.links import LINKS_KEY, UNSIGNED, Links
 from edge.orders.service import OrderService
 from edge.parcels.service import ParcelService
 from edge.releases.service import RELEASES_KEY, ReleaseService
 from edge.watch import Watch
-from shared.releases import FirmwareState
+from shared.releases import LEAVE_S, FirmwareState, Leave
 from shared.signed import Purpose
 
 SWEEP_S = 10.0
@@ -23,6 +27,8 @@ OFFER_S = 30.0
 """How often a device is offered the same: it may be about to say that it has begun."""
 RETRY_S = 600.0
 """So long after a device has failed with a release it is offered it again: each try costs it a restart."""
+LEAVE_AGAIN_S = 600.0
+"""So long after a device had leave to boot, and did not, it is given it again: it costs a minute without sales."""
 
 log = structlog.get_logger()
 
@@ -55,6 +61,8 @@ class ReleaseSweep:
         self._offer_s = offer_s
         self._offered: dict[UUID, tuple[str, str, float]] = {}
         """What each device was offered last: the assignment, in which boot, and when."""
+        self._let_go: dict[UUID, tuple[str, float]] = {}
+        """In which boot each device was last given leave to boot, and when."""
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -72,6 +80,9 @@ class ReleaseSweep:
         await self._releases.check()
         if not self._database.has_room():
             return
+        for wish in await self._database.read(self._waiting):
+            if await self._database.unit("releases.leave", partial(self._may_leave, wish=wish)):
+                self._give_leave(wish)
         for wish in await self._database.read(self._due):
             if not await self._releases.is_here(wish["digest"]):
                 continue
@@ -87,8 +98,7 @@ class ReleaseSweep:
         One that fetches it already passes over what is repeated.
         """
         device_id = UUID(wish["device_id"])
-        boot_id = self._links.boot_id(device_id)
-        if boot_id is None or wish["boot_id"] != str(boot_id) or wish["state"] == FirmwareState.TRIAL:
+        if not self._is_met(wish) or wish["state"] == FirmwareState.TRIAL:
             return False
         assignment_id, boot, at = self._offered.get(device_id, ("", "", 0.0))
         if assignment_id != wish["assignment_id"]:
@@ -98,13 +108,46 @@ class ReleaseSweep:
             return age_s >= RETRY_S
         return boot != wish["boot_id"] or age_s >= self._offer_s
 
+    def _is_met(self, wish: sqlite3.Row) -> bool:
+        boot_id = self._links.boot_id(UUID(wish["device_id"]))
+        return boot_id is not None and wish["boot_id"] == str(boot_id)
+
+    def _rests(self, tx: Transaction, device_id: UUID) -> bool:
+        """Whether nothing is open at the device."""
+        return not self._orders.is_open_at(tx, device_id) and self._dispenses.is_free(tx, device_id)
+
     def _may_offer(self, tx: Transaction, wish: sqlite3.Row) -> bool:
         """Whether nothing is open at the device; then the offer counts from here on."""
         device_id = UUID(wish["device_id"])
-        if self._orders.is_open_at(tx, device_id) or not self._dispenses.is_free(tx, device_id):
-            return False
-        self._releases.note_offer(tx, device_id)
-        return True
+        rests = self._rests(tx, device_id)
+        if rests:
+            self._releases.note_offer(tx, device_id)
+        return rests
+
+    def _waiting(self, tx: Transaction) -> list[sqlite3.Row]:
+        """For leave to boot, and had none of late."""
+        wishes = self._releases.unreached(tx)
+        return [wish for wish in wishes if self._releases.is_ready(wish) and self._is_met(wish) and self._may_ask(wish)]
+
+    def _may_ask(self, wish: sqlite3.Row) -> bool:
+        boot_id, at = self._let_go.get(UUID(wish["device_id"]), ("", 0.0))
+        return boot_id != wish["boot_id"] or self._clock.monotonic() - at >= LEAVE_AGAIN_S
+
+    def _may_leave(self, tx: Transaction, wish: sqlite3.Row) -> bool:
+        """Whether nothing is open at the device; then nothing is begun there for a while."""
+        device_id = UUID(wish["device_id"])
+        rests = self._rests(tx, device_id)
+        if rests:
+            self._links.let_go(device_id, LEAVE_S)
+            tx.touch(link_key(UUID(wish["machine_id"])))
+        return rests
+
+    def _give_leave(self, wish: sqlite3.Row) -> None:
+        device_id, machine_id = UUID(wish["device_id"]), UUID(wish["machine_id"])
+        self._let_go[device_id] = wish["boot_id"], self._clock.monotonic()
+        if (nonce := self._links.nonce(device_id)) is not None:
+            self._links.send(machine_id, device_id, Leave(digest=wish["digest"], nonce=nonce, mac=UNSIGNED))
+            log.info("release_may_boot", device_id=str(device_id), digest=wish["digest"])
 
     def _offer(self, wish: sqlite3.Row) -> None:
         device_id, machine_id = UUID(wish["device_id"]), UUID(wish["machine_id"])

@@ -22,8 +22,11 @@ class Clock:
         return self._ms
 
     def set(self, fields: dict) -> None:
-        """The errand: it is `now` seconds since 1970 (UTC). The message may have been on its way for 20 s."""
-        self._epoch_s = fields["now"] - self.ms() // 1000
+        """The errand: it is `now` seconds since 1970 (UTC). The message may have been on its way for 20 s.
+
+        In one boot it never goes back: what has expired stays so.
+        """
+        self._epoch_s = max(self._epoch_s or 0, fields["now"] - self.ms() // 1000)
 
     def now(self) -> "int | None":
         """Seconds since 1970 (UTC); None until the gateway has told it in this boot. It drifts by seconds a day."""

@@ -34,7 +34,7 @@ Parts = namedtuple(
 
 
 class Errands:
-    """`residents` maps a type to a function of its fields that does it at once; such code is always there.
+    """`residents` maps a type to a function of its fields that does it at once, as long as it stands there.
 
     `modules` maps a type to the modules that only it needs; of the first `async perform(parts, fields)` is run.
 
@@ -45,7 +45,7 @@ class Errands:
 
     def __init__(self, nonces: Nonces, residents: dict, modules: dict) -> None:
         self._nonces = nonces
-        self._residents = residents
+        self.residents = residents
         self._modules = modules
         self._waiting: list = []
         self._offered: "str | None" = None
@@ -65,8 +65,8 @@ class Errands:
             return
         if not self._nonces.is_fresh(fields.get("nonce")):
             warn("errand_refused", type=errand.type, reason="stale nonce")
-        elif errand.type in self._residents:
-            self._residents[errand.type](fields)
+        elif errand.type in self.residents:
+            self.residents[errand.type](fields)
         elif errand.type == "offer" and self._is_seen_to(fields["digest"]):
             return
         elif errand.type not in self._modules or len(self._waiting) >= _MAX_WAITING:

@@ -69,6 +69,7 @@ _LAYOUTS = {
 _ERRANDS = {
     "offer": ("purpose", "digest", "size", "nonce"),
     "piece": ("digest", "offset", "data"),
+    "leave": ("digest", "nonce"),
     "restart": ("request_id", "nonce"),
     "jog": ("request_id", "slot", "pin", "nonce"),
     "release_zone": ("request_id", "zone", "nonce"),

@@ -12,12 +12,16 @@ MAX_TEXT_BYTES = 16_384
 """A release of 80 files has 10 kB; a text must find room on the heap three times."""
 PIECE_BYTES = 1536
 MAX_ASKS = 3
+LEAVE_ASKS = 20
+LEAVE_ASK_MS = 30_000
+LEAVE_MS = 15_000
+"""So long after the gateway has given leave to boot it must have happened (shared/releases.py)."""
 PURPOSE = b"larder-release\n"
 REST_S = 0.1
 
 
 class Unanswered(Exception):
-    """The gateway does not say anything now, or somebody asks for something else. The next offer goes on from here."""
+    """What has to come first; the next offer goes on from here."""
 
 
 async def perform(parts, fields: dict) -> None:
@@ -28,8 +32,8 @@ async def perform(parts, fields: dict) -> None:
     if not _is_known(root, slot, marker, fields["digest"]):
         try:
             await Taking(parts, root, slot, fields["digest"], fields["size"]).run(marker)
-        except Unanswered:
-            log("release_waits", digest=fields["digest"])
+        except Unanswered as error:
+            log("release_waits", digest=fields["digest"], reason=str(error))
             return
         except Exception as error:  # noqa: BLE001 - a release must not seem to be on its way when nobody fetches it
             reason = str(error) if isinstance(error, (Refused, OSError)) else repr(error)
@@ -56,6 +60,7 @@ class Taking:
         self.idle = "" if slot is None else progress.other_than(slot)
         self._digest = digest
         self._size = size
+        self._leave: "tuple | None" = None
 
     def free_bytes(self) -> int:
         """Of the flash."""
@@ -63,6 +68,9 @@ class Taking:
 
     async def run(self, marker: dict) -> None:
         """To the restart. Raises Refused, Unanswered, OSError."""
+        now = self._parts.clock.now()
+        if now is None:
+            raise Unanswered("nobody has told the time: it may have expired")
         if marker["offered"] != self._digest or marker["state"] != "fetching":
             marker = slots.changed(marker, state="fetching", offered=self._digest, reason=None)
             slots.write(marker, self.root)
@@ -71,7 +79,7 @@ class Taking:
             raise Refused("runs from no folder of its own")
         path = await self._path()
         manifest = release.parse(await self._believed(path))
-        release.check(manifest, VERSION, marker, self._parts.clock.now())
+        release.check(manifest, VERSION, marker, now)
         log("release_begun", digest=self._digest, version=manifest.version)
         # What one kind of release needs is in RAM for that kind only.
         name = "image" if manifest.kind == release.IMAGE else "folder"
@@ -86,7 +94,7 @@ class Taking:
         while rules.running(self._parts.journal.state) is not None:
             await asyncio.sleep(REST_S)
         if self._parts.errands.others_wait():
-            raise Unanswered
+            raise Unanswered("something else is asked for")
 
     async def piece(self, sha256: str, place: int, size: int) -> bytes:
         """So many bytes of a file, fewer at its end. Raises Refused, Unanswered."""
@@ -98,26 +106,56 @@ class Taking:
                 raise Refused("the gateway lacks a file")
             if data is not None and len(data) <= wanted:
                 return data
-        raise Unanswered
+        raise Unanswered("the gateway does not answer")
 
     def tell(self) -> None:
         """How far it is."""
         self._parts.reports.tell(topics.OTA, standing.report(self._parts))
 
     async def boot(self, marker: dict, before=lambda: None) -> None:
-        """Write the marker and boot by it, when nobody loses anything by that; `before` that. Raises Unanswered."""
+        """Write the marker and boot by it, with the gateway's leave and when nobody loses anything by that.
+
+        `before` that. Raises Unanswered.
+        """
+        connects, until = await self._let_go()
         self._parts.errands.held += 1
         try:
             restart = borrow("restart")
             rests = await restart.come_to_rest(self._parts) is None
             state = self._parts.journal.state
             if not rests or state.vends or state.credits:
-                raise Unanswered
+                raise Unanswered("something is yet to be told")
+            if self._parts.clock.ms() > until or self._parts.reports.connects != connects:
+                raise Unanswered("it took too long to come to rest")
             slots.write(slots.changed(marker, state="trial", reason=None, tries=0), self.root)
             before()
             await restart.go(self._parts)
         finally:
             self._parts.errands.held -= 1
+
+    async def _let_go(self) -> tuple:
+        """Leave to boot: over which connection, and until when (ms). Raises Unanswered.
+
+        What the journal knows is not enough: the gateway may have an order that has yet to come here.
+        """
+        residents = self._parts.errands.residents
+        residents["leave"] = self._hear_leave
+        try:
+            for _ in range(LEAVE_ASKS):
+                self._parts.reports.tell(topics.OTA, standing.report(self._parts, True))
+                until = self._parts.clock.ms() + LEAVE_ASK_MS
+                while self._leave is None and self._parts.clock.ms() < until:
+                    await asyncio.sleep(REST_S)
+                    await self.rest()
+                if self._leave is not None:
+                    return self._leave
+        finally:
+            del residents["leave"]
+        raise Unanswered("the gateway gives no leave to boot")
+
+    def _hear_leave(self, fields: dict) -> None:
+        if fields["digest"] == self._digest:
+            self._leave = (self._parts.reports.connects, self._parts.clock.ms() + LEAVE_MS)
 
     async def _path(self) -> str:
         """Where the signed text lies: of an earlier try, or as it has been fetched."""

@@ -48,13 +48,13 @@ def unpacked(file: bytes) -> File:
     return File(str(file[36:], "utf-8"), int.from_bytes(file[32:36], "big"), to_hex(file[:32]))
 
 
-def check(manifest: Manifest, version: str, marker: dict, now: "int | None") -> None:
+def check(manifest: Manifest, version: str, marker: dict, now: int) -> None:
     """Raises Refused unless it is for this board, in force and newer than all that this board has proven.
 
-    `version` is the running program's, `marker` as slots.py has it; `now` in seconds since 1970, None if nobody knows.
+    `version` is the running program's, `marker` as slots.py has it; `now` in seconds since 1970.
     """
     _require(manifest.board == BOARD, "for another board")
-    _require(now is None or now <= manifest.expires, "expired")
+    _require(now <= manifest.expires, "expired")
     _require(order_of(manifest.minimum) <= order_of(version), "needs a newer program first")
     newest = order_of(version)
     if manifest.kind == IMAGE:

@@ -15,8 +15,8 @@ def running() -> "str | None":
     return folder if folder in ("a", "b") else None
 
 
-def report(parts) -> bytes:
-    """shared.releases.FirmwareReport."""
+def report(parts, ready: bool = False) -> bytes:
+    """shared.releases.FirmwareReport; `ready` when it is."""
     root = parts.flash.folder + "/"
     marker = slots.read(root) or slots.FIRST
     slot = running() or "a"
@@ -26,7 +26,7 @@ def report(parts) -> bytes:
         fetched = borrow("progress").fetched(root, slot, marker["offered"])
         give_back("progress")
     message = {"boot_id": parts.boot_id, "running": own, "state": marker["state"], "offered": marker["offered"]}
-    message.update({"fetched": fetched, "reason": marker["reason"]})
+    message.update({"fetched": fetched, "reason": marker["reason"], "ready": ready})
     return pack(message)
 
 

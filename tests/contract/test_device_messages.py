@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from firmware.vending import messages, rules
 from firmware.vending import topics as device_topics
 from shared import devices as wire
-from shared import parcels, topics, upkeep
+from shared import parcels, releases, topics, upkeep
 from shared.commands import COMMAND, Command, mac_of
 from shared.signed import Purpose
 from shared.topics import Channel, Topic
@@ -53,6 +53,7 @@ errands: st.SearchStrategy[Command] = st.one_of(
         data=st.binary(max_size=parcels.PIECE_BYTES).map(lambda data: b64encode(data).decode()),
         mac=digests,
     ),
+    st.builds(releases.Leave, digest=digests, nonce=nonces, mac=digests),
     st.builds(upkeep.Restart, **request),
     st.builds(upkeep.Jog, **request, slot=slots, pin=st.from_regex(r"\A[0-9]{4,8}\Z")),
     st.builds(upkeep.ReleaseZone, **request, zone=st.from_regex(r"\A[a-z0-9_-]{1,16}\Z")),

@@ -56,8 +56,9 @@ async def test_a_release_is_fetched_tried_and_kept(board: UpdateBoard, new: Cont
     digest = offered(board, new)
     fetching = await board.boot()
     assert (version_ran(fetching), fetching.status) == (OLD, RESTARTED)
-    assert [report.state for report in reports(fetching)] == [FirmwareState.FETCHING] * 2
-    assert reports(fetching)[-1].fetched >= 32_768
+    assert [report.state for report in reports(fetching)] == [FirmwareState.FETCHING] * 3
+    assert reports(fetching)[1].fetched >= 32_768
+    assert [report.ready for report in reports(fetching)] == [False, False, True]
     trial = await board.boot()
     assert version_ran(trial) == NEW
     kept = reports(trial)[0]
@@ -92,8 +93,16 @@ async def test_what_is_not_for_this_board_is_refused(
     assert not (board.flash / "b").exists()
 
 
-async def test_a_board_that_nobody_told_the_time_believes_the_gateway(board: UpdateBoard, new: Contents) -> None:
-    board.offer(board.serve_release(signed_release(NEW, files=new, expires=999), new))
+@pytest.mark.criterion("8.5")
+async def test_a_board_that_nobody_told_the_time_takes_nothing_until_it_is_told(
+    board: UpdateBoard, new: Contents
+) -> None:
+    offer = board.serve_release(signed_release(NEW, files=new, expires=1000), new)
+    board.offer(offer, now=None)
+    run = await board.boot()
+    assert (judged(run)[0]["asked"], board.marker["state"], run.said("restarted")) == (0, "valid", [])
+    assert run.said("release_waits")[0]["reason"] == "nobody has told the time: it may have expired"
+    board.offer(offer, now=1000)
     assert (await board.boot()).status == RESTARTED
 
 

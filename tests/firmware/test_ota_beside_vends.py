@@ -1,6 +1,7 @@
 """Releases and the rest of the device: what they wait for, what proves them, and where none can be taken."""
 
 import asyncio
+import json
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 
 from firmware.vending import VERSION, ota, probation, rules, slots
+from firmware.vending.clock import Clock
 from firmware.vending.flash import Flash
-from firmware.vending.ota import Taking, Unanswered
+from firmware.vending.ota import LEAVE_ASK_MS, LEAVE_MS, Taking, Unanswered
 from tests.fakes.set_clock import SetClock
+from tests.fakes.until import until
 
 DIGEST = "ab" * 32
 VEND = "01890000-0000-7000-8000-000000000001"
@@ -24,8 +27,12 @@ class Restarted(Exception):
 class HurryingClock(SetClock):
     """The seconds for which a restart waits pass in no time."""
 
+    def __init__(self, step_ms: int = 500) -> None:
+        super().__init__()
+        self._step_ms = step_ms
+
     def ms(self) -> int:
-        self.time_ms += 500
+        self.time_ms += self._step_ms
         return self.time_ms
 
 
@@ -36,6 +43,10 @@ class Device:
         self.told: list[str] = []
         self.others = False
         self.held = 0
+        self.residents: dict[str, Any] = {}
+        self.connects = 0
+        self.leave: str | None = DIGEST
+        """For which release the gateway gives leave to boot."""
         self.vigilant: list[str] = []
         self.state = "online"
         self.journal = SimpleNamespace(state=rules.EMPTY, failed=False)
@@ -56,6 +67,8 @@ class Device:
 
     def tell(self, channel: str, payload: bytes) -> None:
         self.told.append(channel)
+        if json.loads(payload)["ready"] and self.leave is not None:
+            self.residents["leave"]({"digest": self.leave})
 
     def others_wait(self) -> bool:
         return self.others
@@ -172,14 +185,66 @@ async def test_a_board_does_not_restart_for_a_release_with_something_to_tell(dev
         assert rules.running(state) is None
     device.journal.state = state
     before = device.marker
+    device.held = 1
     with pytest.raises(Unanswered):
         await Taking(device.parts, device.root, "a", DIGEST, 1).boot(before)
     assert device.marker == before
-    assert not device.held
+    assert device.held == 1, "somebody else still needs that no vend begins"
     device.journal.state = rules.EMPTY
     with pytest.raises(Restarted):
         await Taking(device.parts, device.root, "a", DIGEST, 1).boot(slots.changed(before, trial="b"))
     assert (device.marker["trial"], device.marker["tries"], device.marker["state"]) == ("b", 0, "trial")
+
+
+@pytest.mark.criterion("8.5")
+@pytest.mark.parametrize("lacks", ["leave", "leave for this release", "time", "the connection that brought it"])
+async def test_a_board_boots_by_a_release_only_with_its_gateways_leave(device: Device, lacks: str) -> None:
+    """The gateway may have an order that has yet to come to the device."""
+    device.parts.clock = HurryingClock(LEAVE_ASK_MS if lacks.startswith("leave") else 500)
+    taking = Taking(device.parts, device.root, "a", DIGEST, 1)
+    before = device.marker
+    if lacks.startswith("leave"):
+        device.leave = None if lacks == "leave" else "cd" * 32
+    elif lacks == "time":
+        device.parts.till.refuse = lambda: setattr(device.parts.clock, "time_ms", device.parts.clock.time_ms + LEAVE_MS)
+    else:
+        device.parts.till.refuse = lambda: setattr(device, "connects", 1)
+    with pytest.raises(Unanswered):
+        await taking.boot(slots.changed(before, trial="a"))
+    assert (device.marker, device.held, device.residents) == (before, 0, {})
+    assert set(device.told) == {"ota"}
+
+
+@pytest.mark.criterion("8.5")
+async def test_vends_go_on_until_the_gateway_gives_leave(device: Device) -> None:
+    device.leave = None
+    booting = asyncio.create_task(Taking(device.parts, device.root, "a", DIGEST, 1).boot({}))
+    await until(lambda: bool(device.told))
+    assert not device.held
+    device.parts.clock = HurryingClock()
+    booting.cancel()
+    with suppress(asyncio.CancelledError):
+        await booting
+    assert device.residents == {}
+
+
+@pytest.mark.criterion("8.5")
+async def test_nothing_is_taken_before_anybody_has_told_the_time(device: Device) -> None:
+    slots.write(slots.FIRST, device.root)
+    with pytest.raises(Unanswered, match="time"):
+        await Taking(device.parts, device.root, "a", DIGEST, 1).run(slots.FIRST)
+    assert (device.marker, device.told) == (slots.FIRST, [])
+
+
+async def test_the_time_that_the_gateway_tells_never_goes_back(device: Device) -> None:
+    clock = Clock()
+    assert clock.now() is None
+    clock.set({"now": 2_000})
+    assert clock.now() == 2_000
+    clock.set({"now": 1_000})
+    assert clock.now() == 2_000
+    clock.set({"now": 3_000})
+    assert clock.now() == 3_000
 
 
 async def test_while_something_is_on_trial_nothing_else_is_taken(device: Device) -> None:
@@ -192,6 +257,7 @@ async def test_while_something_is_on_trial_nothing_else_is_taken(device: Device)
 async def test_a_program_that_lies_in_no_folder_takes_no_release(tmp_path: Path) -> None:
     """On a PC, and so in the simulator."""
     device = Device(tmp_path)
+    device.clock.set({"now": 1})
     await ota.perform(device.parts, {"digest": DIGEST, "size": 10})
     assert (device.marker["state"], device.marker["offered"]) == ("failed", DIGEST)
     assert device.marker["reason"] == "runs from no folder of its own"

@@ -12,7 +12,7 @@ import pytest
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
 from firmware.simulator.world import read_world
-from firmware.vending import factory_reset, jog, ota, probation, requests, restart, rules
+from firmware.vending import factory_reset, jog, probation, requests, restart, rules
 from firmware.vending.clock import Clock
 from firmware.vending.errands import Parts
 from firmware.vending.jog import FIRST_WAIT_MS, FREE_TRIES
@@ -316,7 +316,7 @@ async def test_the_newest_requests_are_remembered(bench: Bench) -> None:
     assert known == [REQUEST.format(number) for number in range(3, requests.KEPT + 3)]
 
 
-@pytest.mark.parametrize("who", ["jog", "restart", "factory reset", "release on trial", "release that is fetched"])
+@pytest.mark.parametrize("who", ["jog", "restart", "factory reset", "release on trial"])
 async def test_whoever_is_done_frees_the_motors_for_himself_only(bench: Bench, who: str) -> None:
     """Somebody else needs that no vend begins, before and after."""
     bench.boot(HurryingClock())
@@ -332,8 +332,5 @@ async def test_whoever_is_done_frees_the_motors_for_himself_only(bench: Bench, w
         assert await factory_reset.perform(bench.parts)
     elif who == "release on trial":
         await probation._boot_again(bench.parts)
-    elif who == "release that is fetched":
-        with pytest.raises(ota.Unanswered):
-            await ota.Taking(bench.parts, "", "a", "", 1).boot({})
     assert bench.board.restarts == 0
     assert bench.held == 1

@@ -1,5 +1,6 @@
 """A release of the whole firmware, from a whole gateway to a device in MicroPython's VM that sells before and after."""
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -71,6 +72,13 @@ async def test_a_device_takes_a_release_from_its_gateway_and_sells_before_and_af
         site.cloud.change(
             FirmwareAssigned(assignment_id=new_id(), device_id=device_id, machine_id=site.machine_id, release=release)
         )
+        await until(lambda: bool(device.said("release_begun")), 20)
+        order_id = await site.place("A1")
+        await until(lambda: len(list((device.flash / "b/vending").glob("*.mpy"))) == len(files), 40)
+        await asyncio.sleep(3)
+        assert device.has_power, "an order waits for its coins"
+        await site.insert(PRICE_MINOR)
+        assert (await site.until_ended(order_id))["state"] == "settled"
         assert await device.ended(60) == RESTARTED
         await device.power_on()
         await until(lambda: bool(device.said("release_proven")), 20)
@@ -79,4 +87,4 @@ async def test_a_device_takes_a_release_from_its_gateway_and_sells_before_and_af
         valid = f'"digest":"{digest}","version":"{NEW}"}},"state":"valid"'.encode()
         await until(lambda: any(valid in line for line in site.cloud.lines), 20)
         await vend(site)
-        assert site.world().motor_starts.total() == 2
+        assert site.world().motor_starts.total() == 3

@@ -18,6 +18,7 @@ from tests.firmware.vm.device import HERE
 from tests.firmware.vm.script import VmScript, boot
 
 OLD, NEW = "0.1.0", "0.2.0"
+NOW = 1000
 BORROWED = "ota folder image partitions probation progress restart signed standing ed25519 sha512"
 """The firmware's own modules that this board has, beside what they and its boot.py import."""
 BOOT = HERE / "programs/boot.py"
@@ -95,7 +96,7 @@ class UpdateBoard:
         """The gateway has the file no more."""
         (self._store / digest).unlink()
 
-    def offer(self, *offers: tuple[str, int], now: int | None = None) -> None:
+    def offer(self, *offers: tuple[str, int], now: int | None = NOW) -> None:
         """What the gateway offers at each boot, and what it says the time is."""
         (self._store / "offers.json").write_text(json.dumps({"now": now, "offers": offers}))
 

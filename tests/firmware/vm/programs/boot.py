@@ -40,14 +40,16 @@ class World:
     board = Board(None, None)
     state = "online"
     held = 0
+    connects = 0
     passed_ms = 0
 
     def __init__(self, time_s):
         self._time_s = time_s
         self.asked = 0
+        self.residents = {}
 
     def ms(self):
-        self.passed_ms += 10000
+        self.passed_ms += 1000
         return self.passed_ms
 
     def now(self):
@@ -56,6 +58,8 @@ class World:
     def tell(self, channel, payload):
         message = json.loads(payload)
         tell("told", channel=channel, message=message)
+        if message["ready"]:
+            self.residents["leave"]({"digest": message["offered"]})
 
     def restart(self):
         tell("restarted")
