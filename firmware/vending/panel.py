@@ -32,12 +32,17 @@ class Panel:
         timer.init(period=STEP_MS, mode=timer.PERIODIC, callback=self.step)
 
     def show(self, kind: str) -> None:
-        """From now on; the same kind again does not start its sound again."""
+        """From now on; the same kind again does not start its sound again.
+
+        A sound is heard to its end if the next kind has none: money may be counted faster than a beep takes.
+        """
         if kind == self._kind:
             return
-        self._light, self._sound = _PATTERNS[kind]
-        self._place = 0
         self._kind = kind
+        self._light, sound = _PATTERNS[kind]
+        if sound:
+            self._sound = sound
+            self._place = 0
 
     def step(self, timer: object) -> None:
         bit = 0x80 >> (self._place % STEPS)

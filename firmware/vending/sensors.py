@@ -7,6 +7,7 @@ from .ids import new_uuid
 from .journal import MAX_CREDITS, Journal
 from .log import log
 from .reports import Reports
+from .signals import CREDIT
 from .till import Till
 from .vigil import SENSORS, Vigil
 
@@ -53,6 +54,7 @@ class Sensors:
             credit_id = new_uuid()
             self._journal.note(("C", credit_id, amount_minor))
             log("credit_inserted", credit_id=credit_id, amount_minor=amount_minor)
+            self._board.signal(CREDIT)
             self._reports.news()
 
     def _look_at_stock(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from firmware.vending.panel import _PATTERNS, STEPS, Panel
+from firmware.vending.signals import CREDIT, IDLE, LOCKED
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 GUIDE = (FIRMWARE / "FAULTS.md").read_text()
@@ -81,6 +82,18 @@ def test_every_signal_is_shown_as_it_looks_and_sounds() -> None:
             panel.step(None)
         expected.append([kind, light.shown, sound.shown])
     assert [row[:3] for row in rows("## Light and sound")] == expected
+
+
+def test_a_beep_is_heard_to_its_end_and_not_begun_again() -> None:
+    sound = Lamp()
+    panel = Panel(None, sound, Lamp())
+    panel.show(IDLE)
+    panel.step(None)
+    panel.show(CREDIT)
+    for kind in (IDLE, IDLE, LOCKED, IDLE):
+        panel.show(kind)
+        panel.step(None)
+    assert sound.shown == "○" + "●○" + "●●"
 
 
 def test_what_the_guides_point_to_is_there() -> None:
