@@ -17,9 +17,9 @@ from shared.sync import FACT
 from tests.fakes.until import until
 from tests.firmware.vm.device import ENDED, compile_firmware
 from tests.firmware.vm.site import NotSold, VmSite, vm_site
-from tests.firmware.vm.wiring import HIGH, LOW, PWM, SWITCHES, servos, shifted
+from tests.firmware.vm.wiring import HIGH, LOW, PWM, SWITCHES, servos, shared_phases, shared_signal, shifted
 
-FAST = Habits(speed=5)
+FAST = Habits(speed=10)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def resolved(site: VmSite) -> dict[str, VendResolved]:
 
 @pytest.mark.criterion("8.1")
 @pytest.mark.criterion("8.3")
-@pytest.mark.parametrize("wiring", [shifted, servos])
+@pytest.mark.parametrize("wiring", [shifted, shared_phases, servos, shared_signal])
 async def test_every_motor_vends_once_and_its_home_switch_tells_of_it(
     tmp_path: Path, app: Path, wiring: Callable[[float], dict[str, Any]]
 ) -> None:

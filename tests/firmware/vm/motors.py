@@ -120,11 +120,34 @@ class StepperMotor:
         return self._half_steps * TURN_S / HALF_STEPS_A_TURN
 
 
+class Supplied:
+    """A motor whose supply comes through the row and the column of a matrix: without it, no line tells it anything."""
+
+    def __init__(self, motor: Motor, *gates: str) -> None:
+        self._motor = motor
+        self._gates = gates
+        self._signals: dict[str, Signal] = {}
+        self.lines = (*gates, *motor.lines)
+
+    def feel(self, line: str, signal: Signal) -> None:
+        self._signals[line] = signal
+        has_supply = all(self._signals.get(gate, OFF).share > 0 for gate in self._gates)
+        for own in self._motor.lines:
+            self._motor.feel(own, self._signals.get(own, OFF) if has_supply else OFF)
+
+    @property
+    def is_on(self) -> bool:
+        return self._motor.is_on
+
+    def turned(self, now: float) -> float:
+        return self._motor.turned(now)
+
+
 def motor_of(wired: dict[str, Any]) -> Motor:
     """The motor that hangs where a slot's settings say."""
-    if wired["kind"] == "servo":
-        return ServoMotor(str(wired["signal"]))
-    if wired["kind"] == "stepper":
-        return StepperMotor(*map(str, wired["phases"]))
-    lines = [wired[name] for name in ("output", "row", "column") if name in wired]
-    return DcMotor(*map(str, lines))
+    gates = [str(wired[name]) for name in ("row", "column") if name in wired]
+    if wired["kind"] == "dc":
+        return DcMotor(*gates) if gates else DcMotor(str(wired["output"]))
+    is_servo = wired["kind"] == "servo"
+    motor = ServoMotor(str(wired["signal"])) if is_servo else StepperMotor(*map(str, wired["phases"]))
+    return Supplied(motor, *gates) if gates else motor

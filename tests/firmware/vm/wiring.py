@@ -61,6 +61,23 @@ def servos(speed: float) -> dict[str, Any]:
     return given
 
 
+def shared_phases(speed: float) -> dict[str, Any]:
+    """Two steppers in a matrix on 74HC595s, with the same phases."""
+    given = shifted(speed)
+    for slot, column in (("A1", 8), ("A2", 9)):
+        stepper = given["slots"]["A1"]["motor"] | {"row": "shift:0", "column": f"shift:{column}"}
+        given["slots"][slot] = _slot(stepper, given["slots"][slot]["home"], speed, 8.3)
+    return given
+
+
+def shared_signal(speed: float) -> dict[str, Any]:
+    """Two servos in a matrix, with one signal from a PCA9685, which switches their rows and columns too."""
+    given = servos(speed)
+    for slot, row in (("A1", 0), ("A2", 1)):
+        given["slots"][slot]["motor"] |= {"signal": "pwm:15", "row": f"pwm:{row}", "column": "pwm:8"}
+    return given
+
+
 def cold(speed: float) -> dict[str, Any]:
     """As `plain`, with two thermometers on one wire."""
     given = plain(speed)
