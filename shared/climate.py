@@ -20,6 +20,15 @@ class ZoneCondition(StrEnum):
     """It was warm for too long: nothing is sold from it until a person releases it."""
 
 
+class Release(Message):
+    """What let a locked zone go."""
+
+    release_id: UUID
+    """Of the request (upkeep.ReleaseZone), or made by the device for whoever pressed its button."""
+    at_machine: bool
+    """By somebody who stood before the open machine, be its gateway there or not."""
+
+
 class ZoneReport(DeviceMessage):
     """Channel `sensor`: at each connect for each zone, and when its condition changes. Not acknowledged: told anew."""
 
@@ -29,6 +38,8 @@ class ZoneReport(DeviceMessage):
     centi_celsius: CentiCelsius | None
     """None: the sensor is silent."""
     slots: Annotated[tuple[SlotCode, ...], Field(max_length=60)]
+    released: Release | None = None
+    """The last time that it was locked and let go. Told for ever after: it may be news to a gateway that was away."""
 
 
 class ZoneLocked(Message):
@@ -50,4 +61,6 @@ class ZoneReleased(Message):
     machine_id: UUID
     zone: Zone
     released_by: Name | None
-    """None: nobody asked; the device has other settings, or is another."""
+    """Who asked for it from afar. None: nobody did."""
+    at_machine: bool = False
+    """Somebody did it by hand, before the open machine. Else, if nobody asked, device or settings are others now."""

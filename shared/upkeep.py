@@ -60,6 +60,10 @@ class SetTime(DeviceMessage):
     mac: Digest
 
 
+UNKNOWN_ZONE = "unknown_zone"
+"""`reason` of a device whose settings name no such zone, so that nothing can be released there."""
+
+
 class RequestState(StrEnum):
     """What became of a request."""
 

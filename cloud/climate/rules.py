@@ -17,6 +17,7 @@ class ZoneStep:
     slots: tuple[str, ...]
     centi_celsius: int | None
     released_by: str | None
+    released_at_machine: bool
     changed_at: datetime
 
 
@@ -32,6 +33,7 @@ def zone_steps(facts: Sequence[Fact]) -> dict[tuple[UUID, str], ZoneStep]:
                 slots=body.slots,
                 centi_celsius=body.centi_celsius,
                 released_by=None,
+                released_at_machine=False,
                 changed_at=fact.at,
             )
         elif body.event == "zone_released":
@@ -42,6 +44,7 @@ def zone_steps(facts: Sequence[Fact]) -> dict[tuple[UUID, str], ZoneStep]:
                 slots=before.slots if before else (),
                 centi_celsius=before.centi_celsius if before else None,
                 released_by=body.released_by,
+                released_at_machine=body.at_machine,
                 changed_at=fact.at,
             )
     return steps

@@ -10,19 +10,20 @@ from cloud.errors import FactRefused
 from shared.sync import Fact
 
 _STEPS = """
-    INSERT INTO zones AS z (tenant_id, device_id, zone, locked, slots, centi_celsius, released_by, changed_at)
+    INSERT INTO zones AS z (tenant_id, device_id, zone, locked, slots, centi_celsius, released_by,
+                             released_at_machine, changed_at)
     SELECT $1, u.device_id, u.zone, u.locked,
            coalesce((SELECT array_agg(slot) FROM json_array_elements_text(u.slots::json) AS slot), '{}'),
-           u.celsius, u.released_by, u.changed_at
+           u.celsius, u.released_by, u.at_machine, u.changed_at
     FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::boolean[], $6::text[], $7::integer[], $8::text[],
-                $9::timestamptz[])
-        AS u (device_id, zone, machine_id, locked, slots, celsius, released_by, changed_at)
+                $9::boolean[], $10::timestamptz[])
+        AS u (device_id, zone, machine_id, locked, slots, celsius, released_by, at_machine, changed_at)
     JOIN devices d ON d.tenant_id = $1 AND d.id = u.device_id AND d.machine_id = u.machine_id
     ON CONFLICT ON CONSTRAINT zones_pkey DO UPDATE SET locked = excluded.locked, changed_at = excluded.changed_at,
         slots = CASE WHEN excluded.locked OR excluded.slots <> '{}' THEN excluded.slots ELSE z.slots END,
         centi_celsius = CASE WHEN excluded.locked OR excluded.slots <> '{}' THEN excluded.centi_celsius
             ELSE z.centi_celsius END,
-        released_by = excluded.released_by
+        released_by = excluded.released_by, released_at_machine = excluded.released_at_machine
 """
 """A release alone says nothing of slots and temperature: those of its lock stay."""
 
@@ -38,6 +39,7 @@ async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact
             json.dumps(step.slots),
             step.centi_celsius,
             step.released_by,
+            step.released_at_machine,
             step.changed_at,
         )
         for (device_id, zone), step in zone_steps(facts).items()

@@ -62,7 +62,8 @@ _LIST = """
            h.at AS health_at, h.firmware, h.uptime_s, h.free_bytes, h.rssi_dbm, h.journal_bytes,
            h.reset_cause, h.journal_limit_bytes, h.centi_celsius, h.door_open, h.peak_ma, h.clock,
            (SELECT json_agg(json_build_object('zone', z.zone, 'locked', z.locked, 'slots', z.slots,
-                'centi_celsius', z.centi_celsius, 'released_by', z.released_by, 'changed_at', z.changed_at)
+                'centi_celsius', z.centi_celsius, 'released_by', z.released_by,
+                'released_at_machine', z.released_at_machine, 'changed_at', z.changed_at)
                 ORDER BY z.zone)::text
             FROM zones z WHERE z.tenant_id = d.tenant_id AND z.device_id = d.id) AS zones,
            f.slot AS running_slot, f.digest AS running_digest, f.version AS running_version,
@@ -78,13 +79,17 @@ _LIST = """
 
 
 class ZoneRow(Message):
-    """A zone that has ever locked: with which slots, how warm it was then, and who released it if anybody far away."""
+    """A zone that has ever locked: with which slots, how warm it was then, and what released it.
+
+    `released_by` asked for it from afar; `released_at_machine`: somebody did it by hand there.
+    """
 
     zone: Zone
     locked: bool
     slots: tuple[SlotCode, ...]
     centi_celsius: CentiCelsius | None
     released_by: str | None
+    released_at_machine: bool
     changed_at: Instant
 
 

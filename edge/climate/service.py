@@ -4,7 +4,8 @@ from uuid import UUID
 
 import structlog
 
-from edge.climate import store
+from edge.climate import rules, store
+from edge.climate.rules import Known
 from edge.database import Database, Transaction
 from edge.inventory.service import InventoryService
 from edge.outbox import Outbox
@@ -29,15 +30,17 @@ class ClimateService:
         """Take what a device says of a zone. That it locked, or was released, is told once."""
 
         def work(tx: Transaction) -> None:
-            before = store.zone(tx, topic.device_id, report.zone)
-            was_locked = before is not None and before["condition"] == ZoneCondition.LOCKED
-            is_locked = report.condition is ZoneCondition.LOCKED
+            row = store.zone(tx, topic.device_id, report.zone)
+            known = Known() if row is None else Known(row["condition"] == ZoneCondition.LOCKED, row["release_id"])
+            news = rules.news(known, report)
             store.put(tx, topic, report)
-            if is_locked and not was_locked:
+            if news.released:
+                by_hand = news.release is not None and news.release.at_machine
+                asked_by = None if news.release is None else store.asked_by(tx, news.release.release_id)
+                self._released(tx, topic, report.zone, asked_by, at_machine=by_hand)
+            if news.locked:
                 self._locked(tx, topic, report)
-            elif before is not None and was_locked and not is_locked:
-                self._released(tx, topic, report.zone, before["asked_by"])
-            if is_locked or was_locked:
+            if known.locked or report.condition is ZoneCondition.LOCKED:
                 self._inventory.lock(tx, topic.machine_id, store.locked_slots(tx, topic.machine_id))
 
         await self._database.unit("climate.report", work)
@@ -53,26 +56,26 @@ class ClimateService:
 
         def work(tx: Transaction) -> None:
             for row in store.drop_others(tx, topic.device_id, names):
-                self._released(tx, topic, row["zone"], row["asked_by"])
+                self._released(tx, topic, row["zone"], None)
                 self._inventory.lock(tx, topic.machine_id, store.locked_slots(tx, topic.machine_id))
 
         await self._database.unit("climate.hear_zones", work)
         self._zones[topic.device_id] = names
 
-    def release(self, tx: Transaction, device_id: UUID, zone: str, asked_by: str) -> None:
-        """A person has asked for it, and the device will be. The fact follows when the device says that it is released.
+    def release(self, tx: Transaction, request_id: UUID, asked_by: str) -> None:
+        """A person asks for it, and the device will be asked. The fact follows when that says that it did it.
 
         To be called before the device is asked.
         """
-        store.set_asked_by(tx, device_id, zone, asked_by)
+        store.add_request(tx, request_id, asked_by)
 
-    def has_no_zone(self, tx: Transaction, topic: Topic, zone: str) -> None:
-        """The device knows of no such zone (any more): nothing else would ever release it."""
+    def has_no_zone(self, tx: Transaction, topic: Topic, zone: str, asked_by: str) -> None:
+        """The device that was asked knows of no such zone (any more): nothing else would ever release it."""
         before = store.zone(tx, topic.device_id, zone)
         if before is not None:
             store.drop(tx, topic.device_id, zone)
             if before["condition"] == ZoneCondition.LOCKED:
-                self._released(tx, topic, zone, before["asked_by"])
+                self._released(tx, topic, zone, asked_by)
                 self._inventory.lock(tx, topic.machine_id, store.locked_slots(tx, topic.machine_id))
 
     def _locked(self, tx: Transaction, topic: Topic, report: ZoneReport) -> None:
@@ -86,7 +89,16 @@ class ClimateService:
         )
         self._outbox.append(tx, fact)
 
-    def _released(self, tx: Transaction, topic: Topic, zone: str, asked_by: str | None) -> None:
-        log.info("zone_released", device_id=str(topic.device_id), zone=zone, released_by=asked_by)
-        fact = ZoneReleased(device_id=topic.device_id, machine_id=topic.machine_id, zone=zone, released_by=asked_by)
+    def _released(
+        self, tx: Transaction, topic: Topic, zone: str, asked_by: str | None, *, at_machine: bool = False
+    ) -> None:
+        who = {"released_by": asked_by, "at_machine": at_machine}
+        log.info("zone_released", device_id=str(topic.device_id), zone=zone, **who)
+        fact = ZoneReleased(
+            device_id=topic.device_id,
+            machine_id=topic.machine_id,
+            zone=zone,
+            released_by=asked_by,
+            at_machine=at_machine,
+        )
         self._outbox.append(tx, fact)

@@ -8,6 +8,9 @@ from edge.database import Transaction
 from shared.climate import ZoneCondition, ZoneReport
 from shared.topics import Topic
 
+KEPT_REQUESTS = 1000
+"""A device may tell of a release long after it was asked for."""
+
 
 def zone(tx: Transaction, device_id: UUID, name: str) -> sqlite3.Row | None:
     """What is known of the zone."""
@@ -15,16 +18,16 @@ def zone(tx: Transaction, device_id: UUID, name: str) -> sqlite3.Row | None:
 
 
 def put(tx: Transaction, topic: Topic, report: ZoneReport) -> None:
-    """Keep what the device says. Who asked for a release is of interest only as long as it is locked."""
+    """Keep what the device says."""
     tx.run(
-        "INSERT INTO zones (device_id, zone, machine_id, condition, slots) VALUES (?1, ?2, ?3, ?4, ?5) "
-        "ON CONFLICT (device_id, zone) DO UPDATE SET machine_id = ?3, condition = ?4, slots = ?5, "
-        "asked_by = CASE WHEN ?4 = 'locked' THEN asked_by END",
+        "INSERT OR REPLACE INTO zones (device_id, zone, machine_id, condition, slots, release_id) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         str(topic.device_id),
         report.zone,
         str(topic.machine_id),
         report.condition,
         json.dumps(report.slots),
+        None if report.released is None else str(report.released.release_id),
     )
 
 
@@ -42,10 +45,17 @@ def drop(tx: Transaction, device_id: UUID, name: str) -> None:
     tx.run("DELETE FROM zones WHERE device_id = ? AND zone = ?", str(device_id), name)
 
 
-def set_asked_by(tx: Transaction, device_id: UUID, name: str, asked_by: str) -> None:
-    """Remember who asked for the release of a locked zone."""
-    sql = "UPDATE zones SET asked_by = ? WHERE device_id = ? AND zone = ? AND condition = 'locked'"
-    tx.run(sql, asked_by, str(device_id), name)
+def add_request(tx: Transaction, request_id: UUID, asked_by: str) -> None:
+    """Remember who asked for a release, and of such the newest KEPT_REQUESTS."""
+    tx.run("INSERT OR IGNORE INTO zone_requests VALUES (?, ?)", str(request_id), asked_by)
+    too_old = "SELECT rowid FROM zone_requests ORDER BY rowid DESC LIMIT -1 OFFSET ?"
+    tx.run(f"DELETE FROM zone_requests WHERE rowid IN ({too_old})", KEPT_REQUESTS)  # noqa: S608 - a constant
+
+
+def asked_by(tx: Transaction, request_id: UUID) -> str | None:
+    """Who asked for this release."""
+    row = tx.one("SELECT asked_by FROM zone_requests WHERE request_id = ?", str(request_id))
+    return None if row is None else str(row["asked_by"])
 
 
 def locked_slots(tx: Transaction, machine_id: UUID) -> frozenset[str]:

@@ -22,6 +22,7 @@ from shared.devices import Evidence
 from shared.signed import Purpose
 from shared.topics import Topic
 from shared.upkeep import (
+    UNKNOWN_ZONE,
     Action,
     DeviceInstruction,
     DeviceInstructionEnded,
@@ -37,9 +38,6 @@ from shared.upkeep import (
 
 UPKEEP_KEY = "upkeep"
 """Touched when there is something new to ask of a device (watch.py)."""
-
-NO_SUCH_ZONE = "unknown_zone"
-"""Why a device releases nothing: its settings name no such zone."""
 
 log = structlog.get_logger()
 
@@ -66,8 +64,8 @@ class UpkeepService:
     def apply_instruction(self, tx: Transaction, wish: DeviceInstruction) -> None:
         """Take what a person asks of a device. One that is known, or has ended, changes nothing."""
         if store.add_instruction(tx, wish):
-            if wish.action is Action.RELEASE_ZONE and wish.zone is not None:
-                self._climate.release(tx, wish.device_id, wish.zone, wish.asked_by)
+            if wish.action is Action.RELEASE_ZONE:
+                self._climate.release(tx, wish.request_id, wish.asked_by)
             log.info("instruction_taken", **_ids(wish), action=wish.action, asked_by=wish.asked_by)
             tx.touch(UPKEEP_KEY)
 
@@ -110,8 +108,8 @@ class UpkeepService:
             wish = store.waiting_instruction(tx, answer.request_id)
             if wish is None or wish.device_id != topic.device_id:
                 return
-            if wish.zone is not None and answer.reason == NO_SUCH_ZONE:
-                self._climate.has_no_zone(tx, topic, wish.zone)
+            if wish.zone is not None and answer.reason == UNKNOWN_ZONE:
+                self._climate.has_no_zone(tx, topic, wish.zone, wish.asked_by)
             evidence = answer.evidence if wish.action is Action.JOG else None
             self.end(tx, wish, answer.state, answer.reason, evidence)
 

@@ -16,7 +16,7 @@ from .ids import new_uuid
 from .journal import Journal
 from .link import Link
 from .log import kept, log, warn
-from .messages import pack, settings_report
+from .messages import UNKNOWN_ZONE, request_answer, settings_report
 from .mqtt import MqttClient
 from .nonces import Nonces
 from .reports import Reports
@@ -127,9 +127,8 @@ class Device:
         return [(topics.SETTINGS, told)]
 
     def _has_no_zone(self, fields: dict) -> None:
-        told = {"boot_id": self._boot_id, "request_id": fields["request_id"], "state": "refused"}
-        told["reason"] = "unknown_zone"
-        self.reports.tell(topics.ANSWER, pack(told))
+        told = request_answer(self._boot_id, fields["request_id"], "refused", UNKNOWN_ZONE)
+        self.reports.tell(topics.ANSWER, told)
 
     def _tell_firmware(self) -> list:
         told = borrow("standing").report(self._parts)

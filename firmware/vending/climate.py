@@ -15,9 +15,10 @@ from . import topics
 from .borrowed import borrow, give_back
 from .clock import Clock
 from .flash import Flash
+from .ids import new_uuid
 from .journal import encode
 from .log import alarm, warn
-from .messages import pack
+from .messages import UNKNOWN_ZONE, pack, request_answer
 from .reports import Reports
 
 COLD = "cold"
@@ -35,8 +36,9 @@ TELL_MS = 10_000
 Zone = namedtuple("Zone", ("locked", "is_warm", "warm_ms", "grace_ms", "rested"))
 """`warm_ms`: counted so far. `grace_ms`: still to come. `rested`: it was cold since its last grace began."""
 
-Saved = namedtuple("Saved", ("locked", "warm_ms", "request_id"))
-"""What is on flash of a zone; `request_id` is of the last release that was asked for."""
+Saved = namedtuple("Saved", ("locked", "warm_ms", "request_id", "freed_by"))
+"""What is on flash of a zone. `request_id`: of the last release that was asked for. `freed_by`: what let it go when it
+was locked last, as (id, whether by hand at the machine); None if it never was."""
 
 
 def step(zone: Zone, limits, ms: int, is_warm: bool, disturbed: bool) -> Zone:
@@ -75,7 +77,7 @@ class Climate:
         self._others = {name: past for name, past in saved_too.items() if name not in limits}
         # Which slots a zone of other settings had is not known here: its lock goes for all.
         locks_all = saved is None or any(past.locked for past in self._others.values())
-        nothing = Saved(saved is None, 0, "")
+        nothing = Saved(saved is None, 0, "", None)
         self._saved = {name: saved_too.get(name, nothing) for name in limits}
         self._zones = {
             name: Zone(past.locked or locks_all, True, past.warm_ms, 0, False) for name, past in self._saved.items()
@@ -95,6 +97,10 @@ class Climate:
     def is_locked(self) -> bool:
         """Whether nothing at all can be sold."""
         return all(self.refuses(slot) for slot in self._slots)
+
+    def has_lock(self) -> bool:
+        """Whether any zone is locked."""
+        return any(zone.locked for zone in self._zones.values())
 
     def look(self, celsius: dict, is_open: bool) -> None:
         """`celsius`: zone → hundredths of a degree, None from a silent sensor; `is_open`: door open, or defrosting."""
@@ -122,27 +128,42 @@ class Climate:
         name, request_id = fields["zone"], fields["request_id"]
         reason = None
         if name not in self._limits:
-            reason = "unknown_zone"
-        elif self._saved[name].request_id != request_id and not self._set_free(name, request_id):
+            reason = UNKNOWN_ZONE
+        elif self._saved[name].request_id != request_id and not self._set_free((name,), request_id, False):
             reason = "flash_failed"
         state = "done" if reason is None else "refused"
         warn("zone_release_asked", zone=name, request_id=request_id, state=state, reason=reason)
-        told = {"boot_id": self._boot_id, "request_id": request_id, "state": state, "reason": reason}
-        self._reports.tell(topics.ANSWER, pack(told))
+        self._reports.tell(topics.ANSWER, request_answer(self._boot_id, request_id, state, reason))
         self._tell(self._clock.ms())
 
-    def _set_free(self, name: str, request_id: str) -> bool:
+    def offers_release(self, board) -> bool:
+        """Whether somebody who presses the button may release what is locked."""
+        # Where the door has no switch, that the button is behind it has to do.
+        return self.has_lock() and board.door_is_open() is not False
+
+    def unlock_by_hand(self) -> bool:
+        """Whoever stands before the open machine answers for all that is locked; whether that is on flash."""
+        names = [name for name, zone in self._zones.items() if zone.locked]
+        is_done = self._set_free(names, new_uuid(), True)
+        warn("zones_released_by_hand", zones=names, done=is_done)
+        self._tell(self._clock.ms())
+        return is_done
+
+    def _set_free(self, names, release_id: str, at_machine: bool) -> bool:
         """Only what is on flash is released: a reboot must not lock it again."""
-        zone, past = self._zones[name], self._saved[name]
-        if zone.locked:
-            self._zones[name] = Zone(False, zone.is_warm, 0, 0, False)
-        self._saved[name] = Saved(past.locked, past.warm_ms, request_id)
-        others = self._others
-        if not any(zone.locked for zone in self._zones.values()):
+        before = (dict(self._zones), dict(self._saved), self._others)
+        for name in names:
+            zone, past = self._zones[name], self._saved[name]
+            request_id = past.request_id if at_machine else release_id
+            freed_by = (release_id, at_machine) if zone.locked else past.freed_by
+            self._saved[name] = Saved(past.locked, past.warm_ms, request_id, freed_by)
+            if zone.locked:
+                self._zones[name] = Zone(False, zone.is_warm, 0, 0, False)
+        if not self.has_lock():
             self._others = {}
         if self._save():
             return True
-        self._zones[name], self._saved[name], self._others = zone, past, others
+        self._zones, self._saved, self._others = before
         return False
 
     def _is_warm(self, name: str) -> bool:
@@ -183,9 +204,9 @@ class Climate:
         return True
 
     def _to_save(self, name: str) -> Saved:
-        zone = self._zones[name]
+        zone, past = self._zones[name], self._saved[name]
         warm_ms = zone.warm_ms + SAVE_MS if zone.warm_ms and not zone.locked else 0
-        return Saved(zone.locked, warm_ms, self._saved[name].request_id)
+        return Saved(zone.locked, warm_ms, past.request_id, past.freed_by)
 
     def _tell(self, now: int) -> None:
         for name, zone in self._zones.items():
@@ -198,6 +219,7 @@ class Climate:
 
     def _report(self, name: str) -> bytes:
         """shared.climate.ZoneReport."""
+        freed_by = self._saved[name].freed_by
         return pack(
             {
                 "boot_id": self._boot_id,
@@ -205,5 +227,6 @@ class Climate:
                 "condition": condition(self._zones[name]),
                 "centi_celsius": self._celsius.get(name),
                 "slots": self._limits[name].slots,
+                "released": None if freed_by is None else {"release_id": freed_by[0], "at_machine": freed_by[1]},
             }
         )

@@ -9,6 +9,9 @@ from .flash import Flash
 from .journal import decode_line
 from .log import alarm
 
+FIELDS = 4
+"""Of climate.Saved."""
+
 
 def load(flash: Flash) -> tuple:
     """(generation, zone → Saved as a list); (0, {}) if nothing was ever saved, (0, None) if that cannot be read."""
@@ -22,6 +25,9 @@ def load(flash: Flash) -> tuple:
     if found and not newest[0] and (len(found) > 1 or found[0].endswith(b"\n")):
         alarm("climate_unreadable")
         return (0, None)
+    for past in newest[1].values():
+        # An earlier program knew nothing of who had released it.
+        past.extend([None] * (FIELDS - len(past)))
     return newest
 
 
@@ -29,7 +35,11 @@ def _whole(data: bytes) -> "tuple | None":
     """What a file holds; None too if it is of a program that wrote it otherwise."""
     try:
         saved = decode_line(data[:-1])
-        return saved if saved is not None and all(len(past) == 3 for past in saved[1].values()) else None
+        return (
+            saved
+            if saved is not None and all(FIELDS - 1 <= len(past) <= FIELDS for past in saved[1].values())
+            else None
+        )
     except (ValueError, TypeError, AttributeError, IndexError):
         return None
 

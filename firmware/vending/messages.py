@@ -237,6 +237,17 @@ def stock(boot_id: str, slot: str, empty: bool) -> bytes:
     return pack({"boot_id": boot_id, "slot": slot, "empty": empty})
 
 
+UNKNOWN_ZONE = "unknown_zone"
+"""Why nothing is released: the settings name no such zone."""
+
+
+def request_answer(boot_id: str, request_id: str, state: str, reason: "str | None", evidence=None) -> bytes:
+    """shared.upkeep.RequestAnswer; `evidence` is of evidence_fields."""
+    told = {"boot_id": boot_id, "request_id": request_id, "state": state, "reason": reason}
+    told["evidence"] = evidence
+    return pack(told)
+
+
 def settings_report(boot_id: str, running: bytes, told: "dict | None" = None) -> bytes:
     """shared.upkeep.SettingsReport of a device that runs on these bytes; `told` says more unless they are kept."""
     # As a name of the file itself: within a signed text a quotation mark has a backslash before it.

@@ -1,7 +1,7 @@
 """What LED and buzzer tell to who stands at the machine: a pattern of eight steps a second."""
 
 from .lines import FULL
-from .signals import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, RESET, SETUP, VENDING
+from .signals import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, RELEASE, RELEASED, RESET, SETUP, VENDING
 
 STEP_MS = 125
 STEPS = 8
@@ -15,6 +15,8 @@ _PATTERNS = {
     OFFLINE: (0b10000000, 0),
     SETUP: (0b11001100, 0),
     RESET: (0b10101010, 0b11111111),
+    RELEASE: (0b11101110, 0b10001000),
+    RELEASED: (0b11111111, 0b10101010),
 }
 """Kind → light, again and again, and sound, once; the highest bit comes first."""
 

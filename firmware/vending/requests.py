@@ -9,7 +9,7 @@ import json
 from . import topics
 from .exchange import exchange
 from .log import alarm, log
-from .messages import evidence_fields, pack
+from .messages import evidence_fields, request_answer
 
 FILE = "requests.json"
 KEPT = 8
@@ -64,6 +64,4 @@ def _load(flash) -> list:
 
 
 def _tell(parts, known: list) -> None:
-    told = {"boot_id": parts.boot_id, "request_id": known[0], "state": known[1], "reason": known[2]}
-    told["evidence"] = known[3]
-    parts.reports.tell(topics.ANSWER, pack(told))
+    parts.reports.tell(topics.ANSWER, request_answer(parts.boot_id, *known))

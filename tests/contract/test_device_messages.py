@@ -204,6 +204,7 @@ def test_all_other_messages_are_valid(
 
 
 def test_words_and_figures_are_the_contracts() -> None:
+    assert upkeep.UNKNOWN_ZONE == messages.UNKNOWN_ZONE
     assert wire.MAX_MESSAGE_BYTES == messages.MAX_BYTES
     assert wire.NONCE_LIFE_S * 1000 == rules.NONCE_LIFE_MS
     assert wire.MAX_AT_ONCE == rules.MAX_AT_ONCE

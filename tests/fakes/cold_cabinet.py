@@ -8,6 +8,7 @@ from firmware.vending.journal import Journal
 from firmware.vending.nonces import Nonces
 from firmware.vending.reports import Reports
 from firmware.vending.settings import Limits
+from shared.climate import ZoneReport
 from tests.fakes.memory_flash import MemoryFlash
 from tests.fakes.set_clock import SetClock
 
@@ -58,6 +59,12 @@ class Cabinet:
     def release(self, zone: str = "top", request_id: str = REQUEST) -> dict[str, Any]:
         self.climate.unlock({"zone": zone, "request_id": request_id})
         return [payload for channel, payload in self.told.sent if channel == "answer"][-1]
+
+    def released(self, zone: str = "top") -> tuple[str, bool] | None:
+        """What the device would tell a gateway that asks: the id of the last release, and whether it was by hand."""
+        told = [ZoneReport.model_validate_json(payload) for _, payload in self.climate.greet()]
+        release = next(report.released for report in told if report.zone == zone)
+        return None if release is None else (str(release.release_id), release.at_machine)
 
     @property
     def is_locked(self) -> bool:

@@ -10,7 +10,7 @@ from firmware.vending import climate
 from firmware.vending.climate import FILES, FIRST_LOOK_MS, SAVE_MS, Zone, step
 from firmware.vending.journal import encode
 from shared.climate import ZoneCondition
-from tests.fakes.cold_cabinet import BOOT, COLD, GRACE_S, HOT, LIMITS, SILENT, WARM_S, Cabinet
+from tests.fakes.cold_cabinet import BOOT, COLD, GRACE_S, HOT, LIMITS, REQUEST, SILENT, WARM_S, Cabinet
 
 
 @pytest.fixture
@@ -145,6 +145,16 @@ def test_a_release_is_done_once_a_request_and_outlives_a_reboot(cabinet: Cabinet
     assert not cabinet.is_locked
 
 
+def test_what_an_earlier_program_saved_is_understood() -> None:
+    cabinet = Cabinet()
+    cabinet.flash.files = {FILES[1]: encode((1, {"top": [True, 0, REQUEST]}))}
+    cabinet.boot()
+    assert cabinet.is_locked
+    assert cabinet.released() is None
+    assert cabinet.release()["state"] == "done", "answered again"
+    assert cabinet.is_locked
+
+
 def test_the_answer_to_a_release_comes_before_the_word_on_the_zone(cabinet: Cabinet) -> None:
     cabinet.celsius["top"] = HOT
     cabinet.live(WARM_S)
@@ -233,7 +243,7 @@ moments = st.lists(
         st.integers(1, 400),
         st.sampled_from([COLD, COLD, HOT, HOT, HOT, SILENT]),
         st.booleans(),
-        st.sampled_from(["", "", "", "", "reboot", "cut", "release"]),
+        st.sampled_from(["", "", "", "", "reboot", "cut", "release", "by hand"]),
     ),
     min_size=1,
     max_size=80,
@@ -299,6 +309,9 @@ def test_nothing_is_ever_sold_that_was_warm_for_too_long(story: list[tuple[int, 
                 onlooker.see_second(felt != COLD, is_open, cabinet.is_locked)
         if event == "release":
             cabinet.release(request_id=str(cabinet.clock.time_ms))
+            onlooker.see_release()
+        elif event == "by hand" and cabinet.is_locked:
+            cabinet.climate.unlock_by_hand()
             onlooker.see_release()
         elif event == "reboot":
             cabinet.boot()

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from edge.clock import new_id
-from edge.upkeep.service import NO_SUCH_ZONE
 from firmware.simulator.control import ask
 from firmware.simulator.world import read_world
 from shared import devices as wire
 from shared.climate import ZoneCondition, ZoneReport
 from shared.contract import ClockQuality
 from shared.topics import Channel
-from shared.upkeep import ReleaseZone, RequestState, SetTime
+from shared.upkeep import UNKNOWN_ZONE, ReleaseZone, RequestState, SetTime
 from tests.fakes.device_site import NO_MAC, DeviceSite, device_site
 
 
@@ -68,6 +67,31 @@ async def test_a_zone_locks_refuses_outlives_a_power_cut_and_is_released(site: D
     assert read_world(site.state).motor_starts[str(vend_id)] == 1
 
 
+@pytest.mark.criterion("8.6")
+async def test_whoever_stands_at_the_open_machine_releases_a_zone_without_any_network(site: DeviceSite) -> None:
+    async with site.simulator() as process:
+        await site.expect(Channel.HELLO)
+        await do(site, "temperature", "cabinet", "9")
+        await zone(site, ZoneCondition.LOCKED)
+        await do(site, "link", "down")
+        await do(site, "temperature", "cabinet", "4")
+        for door in ("close", "open"):
+            await do(site, "door", door)
+            await do(site, "button", "down")
+            await asyncio.sleep(4)
+            await do(site, "button", "up")
+            await asyncio.sleep(0.5)
+            assert (b'"zones_released_by_hand"' in site.log.read_bytes()) == (door == "open")
+        process.kill()
+    async with site.simulator():
+        hello = await site.expect(Channel.HELLO)
+        told = await zone(site, ZoneCondition.COLD)
+        assert told.released is not None
+        assert told.released.at_machine
+        await site.dispense(hello, 1, new_id())
+        assert (await site.expect(Channel.OUTCOME)).slot == "A1"
+
+
 async def test_a_device_whose_settings_name_no_zone_says_so_when_one_shall_be_released(site: DeviceSite) -> None:
     """The gateway may still hold one as locked, of the settings before."""
     site.settings(climate={"cabinet": None})
@@ -79,7 +103,7 @@ async def test_a_device_whose_settings_name_no_zone_says_so_when_one_shall_be_re
     assert (answer.request_id, answer.state, answer.reason) == (
         request.request_id,
         RequestState.REFUSED,
-        NO_SUCH_ZONE,
+        UNKNOWN_ZONE,
     )
 
 

@@ -17,8 +17,9 @@ def locked(slot: Slot, zone: str = "top", celsius: int | None = 900) -> ZoneLock
     )
 
 
-def released(slot: Slot, by: str | None) -> ZoneReleased:
-    return ZoneReleased(device_id=slot.device_id, machine_id=slot.machine_id, zone="top", released_by=by)
+def released(slot: Slot, by: str | None, at_machine: bool = False) -> ZoneReleased:
+    about: dict[str, Any] = {"device_id": slot.device_id, "machine_id": slot.machine_id, "zone": "top"}
+    return ZoneReleased(**about, released_by=by, at_machine=at_machine)
 
 
 async def device(world: World, slot: Slot) -> dict[str, Any]:
@@ -47,6 +48,16 @@ async def test_a_lock_is_shown_until_it_is_released_and_by_whom(world: World) ->
     world.gateway.add(released(slot, "Asha"))
     await world.acknowledged(3)
     assert (await zones(world, slot))[1] == ("top", False, ["A1", "A2"], 900, "Asha")
+
+
+@pytest.mark.criterion("8.6")
+async def test_a_release_by_hand_is_shown_until_the_zone_locks_again(world: World) -> None:
+    slot = await world.slot()
+    for fact, by_hand in ((locked(slot), False), (released(slot, None, at_machine=True), True), (locked(slot), False)):
+        world.gateway.add(fact)
+        await world.acknowledged()
+        (row,) = (await device(world, slot))["zones"]
+        assert (row["released_at_machine"], row["released_by"]) == (by_hand, None)
 
 
 async def test_a_lock_and_its_release_in_one_batch_are_one_story(world: World) -> None:

@@ -12,7 +12,7 @@ from edge.clock import new_id
 from edge.errors import Refused
 from edge.inventory.service import state_of
 from shared.catalog import SlotState
-from shared.climate import ZoneCondition, ZoneReport
+from shared.climate import Release, ZoneCondition, ZoneReleased, ZoneReport
 from shared.contract import Rail
 from shared.devices import Heartbeat
 from shared.errors import Code
@@ -23,6 +23,7 @@ from tests.fakes.restarted_site import restarted, stop
 from tests.fakes.site import PRICE_MINOR, Site, running_site
 
 BOOT = new_id()
+AT_MACHINE = "somebody at the machine"
 COLD, WARM, LOCKED = ZoneCondition.COLD, ZoneCondition.WARM, ZoneCondition.LOCKED
 
 
@@ -36,9 +37,15 @@ def topic(site: Site, channel: Channel = Channel.SENSOR) -> Topic:
     return Topic(site.machine_id, site.device_id, channel)
 
 
-async def tell(site: Site, condition: ZoneCondition, zone: str = "top", slots: tuple[str, ...] = ("A1", "A2")) -> None:
+async def tell(
+    site: Site,
+    condition: ZoneCondition,
+    zone: str = "top",
+    slots: tuple[str, ...] = ("A1", "A2"),
+    released: Release | None = None,
+) -> None:
     """The device says how its zone is."""
-    report = ZoneReport(boot_id=BOOT, zone=zone, condition=condition, centi_celsius=900, slots=slots)
+    report = ZoneReport(boot_id=BOOT, zone=zone, condition=condition, centi_celsius=900, slots=slots, released=released)
     await site.climate.report(topic(site), report)
 
 
@@ -46,10 +53,22 @@ async def facts(site: Site) -> list[tuple[Any, ...]]:
     """What the cloud is told of zones."""
     told = [fact.body for fact in await site.facts()]
     return [
-        (body.event, body.zone, body.slots if body.event == "zone_locked" else body.released_by)
+        (body.event, body.zone, body.slots if body.event == "zone_locked" else who(body))
         for body in told
         if body.event in ("zone_locked", "zone_released")
     ]
+
+
+def who(released: ZoneReleased) -> str | None:
+    """Who released the zone, as far as anybody knows."""
+    return AT_MACHINE if released.at_machine else released.released_by
+
+
+async def ask(site: Site, asked_by: str = "Asha") -> Release:
+    """A person asks for a release; what the device says once it has done it."""
+    asked = wish(site).model_copy(update={"asked_by": asked_by})
+    await site.database.unit("test.ask", partial(site.upkeep.apply_instruction, wish=asked))
+    return Release(release_id=asked.request_id, at_machine=False)
 
 
 async def states(site: Site) -> dict[str, SlotState]:
@@ -83,10 +102,43 @@ async def test_a_lock_and_its_release_are_told_once_each_however_often_the_devic
 
 async def test_who_asked_for_a_release_is_told_with_it(site: Site) -> None:
     await tell(site, LOCKED)
-    await site.database.unit("test.ask", lambda tx: site.upkeep.apply_instruction(tx, wish(site)))
+    release = await ask(site)
     await tell(site, LOCKED)
-    await tell(site, COLD)
+    for condition in (COLD, WARM, COLD):
+        await tell(site, condition, released=release)
     assert (await facts(site))[1:] == [("zone_released", "top", "Asha")]
+
+
+async def test_of_many_who_asked_the_one_whose_request_did_it_is_named(site: Site) -> None:
+    await tell(site, LOCKED)
+    await ask(site, "Asha")
+    by_ben = await ask(site, "Ben")
+    await ask(site, "Chidi")
+    await tell(site, COLD, released=by_ben)
+    assert (await facts(site))[1:] == [("zone_released", "top", "Ben")]
+
+
+@pytest.mark.criterion("8.6")
+async def test_a_release_at_the_machine_is_told_as_one_even_if_the_gateway_was_away_for_lock_and_release(
+    site: Site,
+) -> None:
+    await tell(site, LOCKED)
+    await ask(site)
+    for _ in range(2):
+        by_hand = Release(release_id=new_id(), at_machine=True)
+        for _ in range(2):
+            await tell(site, COLD, released=by_hand)
+        assert (await states(site))["A1"] is SlotState.OK
+    locked, *released = await facts(site)
+    assert (locked[0], released) == ("zone_locked", 2 * [("zone_released", "top", AT_MACHINE)])
+
+
+async def test_a_zone_that_locked_again_while_the_gateway_was_away_was_released_before(site: Site) -> None:
+    await tell(site, LOCKED)
+    release = await ask(site)
+    await tell(site, LOCKED, released=release)
+    assert [fact[0] for fact in await facts(site)] == ["zone_locked", "zone_released", "zone_locked"]
+    assert (await states(site))["A1"] is SlotState.LOCKED
 
 
 async def test_a_zone_that_other_settings_name_no_more_is_released_by_asking(site: Site) -> None:
@@ -104,7 +156,7 @@ async def test_a_zone_that_other_settings_name_no_more_is_released_by_asking(sit
 
 async def test_who_asked_while_nothing_was_locked_has_released_nothing_later(site: Site) -> None:
     await tell(site, COLD)
-    await site.database.unit("test.ask", lambda tx: site.upkeep.apply_instruction(tx, wish(site)))
+    await ask(site)
     await tell(site, LOCKED)
     await tell(site, COLD)
     assert (await facts(site))[1:] == [("zone_released", "top", None)]
