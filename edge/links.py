@@ -44,6 +44,8 @@ class Link:
     nonce: str | None = None
     """The device's newest; None until it has said hello on this connection."""
     key: bytes | None = None
+    at_once: int = 1
+    """So many vends it takes together at most."""
     firmware: str | None = None
     boot_id: UUID | None = None
     """Of the hello: what another boot says, perhaps with another journal, is not of the device that was met."""
@@ -53,6 +55,7 @@ class Link:
     def open(self, hello: Hello, key: bytes) -> None:
         """The device was met: it can be commanded."""
         self.nonce, self.key, self.firmware, self.boot_id = hello.nonce, key, hello.firmware, hello.boot_id
+        self.at_once = hello.at_once
 
     def renew(self, boot_id: UUID, nonce: str) -> bool:
         """Take the device's newest nonce, if the link is open to this very boot of it; whether it was news."""
@@ -101,6 +104,11 @@ class Links:
     def online(self, device_id: UUID) -> bool:
         """Whether the device can be commanded."""
         return self.nonce(device_id) is not None
+
+    def at_once(self, device_id: UUID) -> int:
+        """How many vends the device takes together at most, as it said when it was met last."""
+        link = self._links.get(device_id)
+        return 1 if link is None else link.at_once
 
     def let_go(self, device_id: UUID, seconds: float) -> None:
         """From now on, for so long or until it connects anew, the device may be switching itself off."""

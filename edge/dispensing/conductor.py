@@ -60,6 +60,8 @@ class Progress:
     quoted: str | None = None
     """The nonce of the last dispense."""
     looked_at: float = float("-inf")
+    put_off_at: float = float("-inf")
+    """When its device said last that it has to be at another vend first."""
     ending_since: float = float("-inf")
     """Since when it was about to lapse whenever it was looked at, without a gap."""
 
@@ -109,10 +111,20 @@ class Conductor:
         """How far an open vend is; None if it is not known here."""
         return self._progress.get(vend_id)
 
+    def answer_to(self, vend_id: UUID) -> Answer:
+        """What the device has said of an open vend last, in the lifetime of this process."""
+        progress = self._progress.get(vend_id)
+        return Answer.NONE if progress is None else progress.answer
+
     def told_by(self, device_id: UUID) -> Number:
         """The highest number of which the device has said that it is at it. Until it reports, no ledger holds that."""
         running = (one for one in self._progress.values() if one.answer is Answer.RUNNING)
         return max((one.number for one in running if one.device_id == device_id), default=(0, 0))
+
+    def is_at_another(self, device_id: UUID, vend_id: UUID) -> bool:
+        """Whether the device has said that it is at another vend than this one."""
+        others = (one for known, one in self._progress.items() if known != vend_id)
+        return any(one.device_id == device_id and one.answer is Answer.RUNNING for one in others)
 
     def take_up(self, row: sqlite3.Row) -> None:
         """The device of this open vend was met: the vend is taken up at once, or given up if its journal is lost."""
@@ -134,7 +146,11 @@ class Conductor:
 
     def _forget(self, ended: set[UUID]) -> None:
         for vend_id in ended:
-            del self._progress[vend_id]
+            device_id = self._progress.pop(vend_id).device_id
+            for waiting in self._progress.values():
+                if waiting.device_id == device_id and waiting.answer is Answer.NONE:
+                    # Perhaps it was this one that it had to wait for.
+                    waiting.sent_at = float("-inf")
 
     def progress_of(self, row: sqlite3.Row) -> Progress:
         """How far an open vend of the ledger is."""
@@ -163,7 +179,7 @@ class Conductor:
         step = rules.next_step(
             vend,
             connected=self._links.online(UUID(row["device_id"])),
-            overdue=self._clock.age(requested) >= rules.ANSWER_WITHIN_S,
+            overdue=min(self._clock.age(requested), now - progress.put_off_at) >= rules.ANSWER_WITHIN_S,
             lapsed=progress.look(now),
         )
         if step in rules.ENDINGS:

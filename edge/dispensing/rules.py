@@ -3,6 +3,7 @@
 These functions are what the product runs and what the model checker explores (tests/lab/vend_model.py): keep them pure.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -113,6 +114,14 @@ def heard(answer: VendAnswer, before: Answer) -> Answer:
     if before is Answer.NONE and answer.state is VendState.REFUSED and answer.reason in LASTING_REFUSALS:
         return Answer.DECLINED
     return before
+
+
+def has_room(answers: Collection[Answer], at_once: int) -> bool:
+    """Whether a device with these open vends, which takes `at_once` together at most, may be asked for one more.
+
+    First it has said that it is at all that it was asked for: once it knows a later number, it takes no earlier one.
+    """
+    return len(answers) < at_once and all(answer is Answer.RUNNING for answer in answers)
 
 
 def is_lost(number: Number, lost: Number, highest: Number) -> bool:

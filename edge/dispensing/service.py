@@ -25,6 +25,10 @@ ANOTHER_BOOT = UUID(int=0)
 log = structlog.get_logger()
 
 
+ROOM_KEY = "room"
+"""Touched when a device that takes several vends together has taken one (watch.py)."""
+
+
 def vend_key(vend_id: UUID) -> str:
     """Touched when a device says something of this vend (watch.py)."""
     return f"vend:{vend_id}"
@@ -66,7 +70,7 @@ class DispenseService:
         self._failpoints = failpoints
 
     async def hello(self, topic: Topic, hello: Hello) -> None:
-        """Meet a device: its open vend is taken up at once, or given up if the journal that knew of it is lost.
+        """Meet a device: its open vends are taken up at once, or given up if the journal that knew of them is lost.
 
         The verdict is committed with the hello, and it stands before anything can be sent over this link.
         """
@@ -79,16 +83,16 @@ class DispenseService:
             if key is None:
                 return False
             tx.touch(OPEN_VENDS_KEY)
-            tx.then(partial(self._met, link, hello, key, store.open_dispense(tx, device_id)))
+            tx.then(partial(self._met, link, hello, key, store.open_dispenses_of(tx, device_id)))
             return True
 
         link.refused = not await self._database.unit("dispensing.hello", work)
         if not link.refused:
             log.info("device_hello", device_id=str(device_id), firmware=hello.firmware, seq=hello.seq)
 
-    def _met(self, link: Link, hello: Hello, key: bytes, row: sqlite3.Row | None) -> None:
+    def _met(self, link: Link, hello: Hello, key: bytes, rows: list[sqlite3.Row]) -> None:
         """In one step of the event loop: first the verdict, then the link. A link that was replaced stays unused."""
-        if row is not None:
+        for row in rows:
             self._conductor.take_up(row)
         link.open(hello, key)
 
@@ -107,6 +111,10 @@ class DispenseService:
             progress.sent_at = float("-inf")
         elif answer.reason is not None:
             log.warning("vend_refused", vend_id=str(answer.vend_id), reason=answer.reason)
+        if answer.reason is Refusal.BUSY and self._conductor.is_at_another(topic.device_id, answer.vend_id):
+            progress.put_off_at = self._clock.monotonic()
+        if progress.answer is Answer.RUNNING is not before and self._links.at_once(topic.device_id) > 1:
+            self._watch.touch([ROOM_KEY])
         self._watch.touch([OPEN_VENDS_KEY, vend_key(answer.vend_id)])
 
     async def record_drop(self, topic: Topic, drop: Drop) -> None:
@@ -119,12 +127,16 @@ class DispenseService:
 
     def running(self, vend_id: UUID) -> bool:
         """Whether the device has said that it is at this vend."""
-        progress = self._conductor.progress(vend_id)
-        return progress is not None and progress.answer is Answer.RUNNING
+        return self._conductor.answer_to(vend_id) is Answer.RUNNING
 
     def is_free(self, tx: Transaction, device_id: UUID) -> bool:
+        """Whether the device may be asked for one more vend."""
+        answers = [self._conductor.answer_to(vend_id) for vend_id in store.open_vends(tx, device_id)]
+        return rules.has_room(answers, self._links.at_once(device_id))
+
+    def is_idle(self, tx: Transaction, device_id: UUID) -> bool:
         """Whether the device has no open vend."""
-        return not store.is_busy(tx, device_id)
+        return not store.open_vends(tx, device_id)
 
     def request(self, tx: Transaction, vend_id: UUID, machine_id: UUID, device_id: UUID, slot: str) -> tuple[int, int]:
         """Open a dispense (G3); its (epoch, seq). It is published as soon as this is committed: a customer waits."""

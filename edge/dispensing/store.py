@@ -18,7 +18,7 @@ _OPEN_DISPENSES = (
 def add_dispense(
     tx: Transaction, vend_id: UUID, machine_id: UUID, device_id: UUID, slot: str, number: tuple[int, int], at: Moment
 ) -> sqlite3.Row:
-    """Insert an open dispense; its row. The database refuses a second open one of the same device."""
+    """Insert an open dispense; its row. The database refuses a fifth open one of the same device."""
     row = tx.one(
         "INSERT INTO dispenses "
         "(vend_id, machine_id, device_id, slot, epoch, seq, state, requested_boot, requested_ms) "
@@ -41,22 +41,23 @@ def dispense(tx: Transaction, vend_id: UUID) -> sqlite3.Row | None:
 
 
 def open_dispenses(tx: Transaction) -> list[sqlite3.Row]:
-    """All dispenses without an outcome, at most one a device, and what is known of their devices' journals.
+    """All dispenses without an outcome, and what is known of their devices' journals, each device's in their order.
 
     One numbered under an earlier epoch than its device's was in flight when the ledger was backed up. Its device
     may have run it since and been swapped, so it counts as being cancelled: a cancel can start nothing.
     """
-    return tx.all(_OPEN_DISPENSES)
+    return tx.all(f"{_OPEN_DISPENSES} ORDER BY d.epoch, d.seq")
 
 
-def open_dispense(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:
-    """The device's dispense without an outcome, as in `open_dispenses`."""
-    return tx.one(f"{_OPEN_DISPENSES} AND d.device_id = ?", str(device_id))
+def open_dispenses_of(tx: Transaction, device_id: UUID) -> list[sqlite3.Row]:
+    """The device's dispenses without an outcome, as in `open_dispenses`."""
+    return tx.all(f"{_OPEN_DISPENSES} AND d.device_id = ? ORDER BY d.epoch, d.seq", str(device_id))
 
 
-def is_busy(tx: Transaction, device_id: UUID) -> bool:
-    """Whether the device has a dispense without an outcome."""
-    return tx.one("SELECT 1 FROM dispenses WHERE device_id = ? AND state != 'ended'", str(device_id)) is not None
+def open_vends(tx: Transaction, device_id: UUID) -> list[UUID]:
+    """The vends of the device's dispenses without an outcome."""
+    rows = tx.all("SELECT vend_id FROM dispenses WHERE device_id = ? AND state != 'ended'", str(device_id))
+    return [UUID(row["vend_id"]) for row in rows]
 
 
 def set_cancelling(tx: Transaction, vend_id: UUID) -> bool:

@@ -227,7 +227,7 @@ class OrderService:
             self.request_next(tx, device_id)
 
     def request_next(self, tx: Transaction, device_id: UUID) -> None:
-        """Ask the device for its next waiting vend, if it is there and free (G3); first, for what it did of old."""
+        """Ask the device for its next waiting vend, if it is there and has room (G3); first, for what it did of old."""
         if not self._dispenses.is_free(tx, device_id) or self._dispenses.resume(tx, device_id):
             return
         if not self._devices.online(device_id):

@@ -7,7 +7,7 @@ from uuid import UUID
 from edge.clock import Clock, Moment
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService
-from edge.dispensing.service import DispenseService
+from edge.dispensing.service import ROOM_KEY, DispenseService
 from edge.links import LINKS_KEY
 from edge.orders import rules, store
 from edge.orders.rules import Next
@@ -42,7 +42,7 @@ class OrderSweep:
 
     async def run(self) -> None:
         """Sweep for ever."""
-        with self._watch.on(ORDERS_KEY, CREDITS_KEY, LINKS_KEY) as changed:
+        with self._watch.on(ORDERS_KEY, CREDITS_KEY, LINKS_KEY, ROOM_KEY) as changed:
             while True:
                 changed.clear()
                 due, is_open = await self._database.read(self._look)

@@ -114,7 +114,7 @@ class ReleaseSweep:
 
     def _rests(self, tx: Transaction, device_id: UUID) -> bool:
         """Whether nothing is open at the device."""
-        return not self._orders.is_open_at(tx, device_id) and self._dispenses.is_free(tx, device_id)
+        return not self._orders.is_open_at(tx, device_id) and self._dispenses.is_idle(tx, device_id)
 
     def _may_offer(self, tx: Transaction, wish: sqlite3.Row) -> bool:
         """Whether nothing is open at the device; then the offer counts from here on."""

@@ -9,8 +9,9 @@ from tests.lab.vend_state import ANYTHING, Budget, State, World, start
 CALM = Budget(crashes=0, cuts=0, cancels=1, renewals=0)
 
 
-def test_every_interleaving_without_crashes_keeps_the_promises() -> None:
-    explored = explore_all(CALM)
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_every_interleaving_without_crashes_keeps_the_promises(at_once: int) -> None:
+    explored = explore_all(CALM, at_once=at_once)
     assert explored.complete
     assert set(explored.outcomes) == set(VendOutcome)
 
@@ -21,15 +22,16 @@ def test_every_interleaving_of_one_vend_keeps_the_promises_whatever_happens_howe
     assert set(explored.outcomes) == set(VendOutcome)
 
 
-def test_a_part_of_the_rough_space_keeps_the_promises() -> None:
-    explored = explore(ROUGH, 50_000, seed=7)
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_part_of_the_rough_space_keeps_the_promises(at_once: int) -> None:
+    explored = explore(ROUGH, 50_000, seed=7, at_once=at_once)
     assert explored.states >= 50_000
 
 
 def broken(outcome: VendOutcome, starts: int, drops: int, taken: bool, late_start: bool = False) -> State:
     state = start(CALM)
     gateway = state.gateway._replace(ledger=(outcome, None), stock_taken=(taken, False))
-    return state._replace(gateway=gateway, world=World((starts, 0), late_start, (drops, 0), True))
+    return state._replace(gateway=gateway, world=World((starts, 0), late_start, (drops, 0), (True,)))
 
 
 @pytest.mark.parametrize(

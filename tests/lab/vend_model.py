@@ -1,4 +1,4 @@
-"""Every interleaving of two vends with crashes, lost, repeated and delayed messages (RELIABILITY R4).
+"""Every interleaving of two vends, one after the other or side by side, with crashes, lost, repeated and delayed messages (RELIABILITY R4).
 
 The moments and what may follow them, made of the pure functions that the product runs: `edge.dispensing.rules` on the
 gateway's side, `firmware.vending.rules` on the device's. What surrounds them is modelled as loosely as it can be:
@@ -16,13 +16,30 @@ from edge.devices import rules as journals
 from edge.dispensing import rules as gateway
 from edge.dispensing.rules import Answer, OpenVend, Step
 from firmware.vending import rules as device
-from shared.devices import Evidence, VendAnswer, VendReport, VendResult, VendState
+from shared.devices import Evidence, Refusal, VendAnswer, VendReport, VendResult, VendState
 from shared.orders import VendOutcome
-from tests.lab.vend_state import Gateway, State, World, age, evidence_so_far, move, open_vend, put, running_vend, write
+from tests.fakes.device_settings import SLOT
+from tests.lab.vend_state import (
+    Gateway,
+    State,
+    World,
+    age,
+    at_home,
+    evidence_so_far,
+    is_home,
+    move,
+    open_vends,
+    put,
+    slot_of,
+    write,
+)
 
 VENDS = tuple(str(UUID(int=number)) for number in (1, 2))
-SLOT = "A1"
+CODES = ("A1", "B1")
+SLOTS = {code: SLOT._replace(draw_ma=1, chute=code) for code in CODES}
 BOOT = UUID(int=9)
+HEARD = {(state, None) for state in ("accepted", "started", "forgotten")} | {(device.REFUSED, device.ZONE_LOCKED)}
+"""State and reason of the answers from which a gateway concludes anything."""
 
 
 def successors(state: State) -> Iterator[State]:
@@ -38,24 +55,28 @@ def _without_noise(state: State) -> State:
     No command is taken away, whatever has become of its vend: that a device refuses a late one is for the product's
     rules to show.
     """
-    current = open_vend(state.gateway)
-    up = frozenset(message for message in state.up if message[0] == "report" or message[1] == current)
+    current = open_vends(state.gateway)
+    up = frozenset(message for message in state.up if message[0] == "report" or message[1] in current)
     return state if len(up) == len(state.up) else state._replace(up=up)
 
 
 def _gateway_acts(state: State) -> Iterator[State]:
     us = state.gateway
-    vend = open_vend(us)
-    if vend is None:
-        waiting = next((place for place, entry in enumerate(us.ledger) if entry is None), None)
-        if waiting is not None and us.nonce is not None:
-            requested = put(us.ledger, waiting, "requested")
-            yield state._replace(gateway=us._replace(ledger=requested, published=False, answer=Answer.NONE))
-        return
+    under_way = open_vends(us)
+    for vend in under_way:
+        yield from _carry_on(state, vend)
+    waiting = next((place for place, entry in enumerate(us.ledger) if entry is None), None)
+    has_room = gateway.has_room([us.answer[vend] for vend in under_way], state.at_once)
+    if waiting is not None and us.nonce is not None and has_room:
+        yield state._replace(gateway=us._replace(ledger=put(us.ledger, waiting, "requested")))
+
+
+def _carry_on(state: State, vend: int) -> Iterator[State]:
+    us = state.gateway
     for overdue in (False, True):
         yield from _take_step(state, vend, _next_step(us, vend, overdue=overdue, lapsed=False))
     step = _next_step(us, vend, overdue=True, lapsed=True)
-    if us.published and step in gateway.ENDINGS and not state.device.motion:
+    if us.published[vend] and step in gateway.ENDINGS and not state.device.motions[vend]:
         # Half a minute has passed: a motion is over, and the nonce was renewed twice and told if it could be.
         later = age(state, keep_previous=False)
         told = us._replace(nonce=None if us.nonce is None else 0)
@@ -66,7 +87,7 @@ def _gateway_acts(state: State) -> Iterator[State]:
 
 
 def _next_step(us: Gateway, vend: int, *, overdue: bool, lapsed: bool) -> Step:
-    known = OpenVend(us.ledger[vend] == "cancelling", us.published, us.answer, us.drop_seen[vend])
+    known = OpenVend(us.ledger[vend] == "cancelling", us.published[vend], us.answer[vend], us.drop_seen[vend])
     return gateway.next_step(known, connected=us.nonce is not None, overdue=overdue, lapsed=lapsed)
 
 
@@ -78,7 +99,7 @@ def _take_step(state: State, vend: int, step: Step) -> Iterator[State]:
         yield state._replace(gateway=us._replace(ledger=put(us.ledger, vend, "cancelling")))
     elif step is Step.DISPENSE:
         # Two moments, for the process may die between them.
-        published = state._replace(gateway=us._replace(published=True))
+        published = state._replace(gateway=us._replace(published=put(us.published, vend, True)))
         yield published
         yield published._replace(down=state.down | {("dispense", vend, us.nonce)})
     elif step in (Step.CANCEL, Step.QUERY):
@@ -87,12 +108,15 @@ def _take_step(state: State, vend: int, step: Step) -> Iterator[State]:
 
 def _resolve(us: Gateway, vend: int, outcome: VendOutcome) -> Gateway:
     taken = put(us.stock_taken, vend, us.stock_taken[vend] or outcome is VendOutcome.DISPENSED)
-    return us._replace(ledger=put(us.ledger, vend, outcome), stock_taken=taken)
+    # What was known of its way is of no use any more.
+    published, answer = put(us.published, vend, False), put(us.answer, vend, Answer.NONE)
+    return us._replace(ledger=put(us.ledger, vend, outcome), stock_taken=taken, published=published, answer=answer)
 
 
 def _device_acts(state: State) -> Iterator[State]:
-    if state.device.motion:
-        yield from MOTIONS[state.device.motion](state)
+    for place, motion in enumerate(state.device.motions):
+        if motion:
+            yield from MOTIONS[motion](state, place)
     for vend in state.device.journal.vends:
         if vend.state == device.ENDED:
             yield state._replace(up=state.up | {("report", vend)})
@@ -103,59 +127,60 @@ def _device_acts(state: State) -> Iterator[State]:
 def _connect(state: State) -> State:
     """The hello, and the verdict that is committed with it."""
     fresh = age(state, keep_previous=False)
-    us, vend = fresh.gateway._replace(nonce=0), open_vend(fresh.gateway)
+    us = fresh.gateway._replace(nonce=0)
     reached = us.reached
-    if vend is not None and us.answer is Answer.RUNNING:
-        reached = max(reached, (1, vend + 1))
+    for vend in open_vends(us):
+        if us.answer[vend] is Answer.RUNNING:
+            reached = max(reached, (1, vend + 1))
     told = journals.Journal(str(state.device.journal_id), state.device.journal.highest)
     if journals.is_lost(journals.Journal(str(us.journal_id), reached), told):
         us = us._replace(lost=sum(entry is not None for entry in us.ledger))
     us = us._replace(journal_id=state.device.journal_id, reached=told.highest)
-    if vend is not None and us.published and gateway.is_lost((1, vend + 1), (1, us.lost), us.reached):
-        us = us._replace(answer=Answer.LOST)
+    for vend in open_vends(us):
+        if us.published[vend] and gateway.is_lost((1, vend + 1), (1, us.lost), us.reached):
+            us = us._replace(answer=put(us.answer, vend, Answer.LOST))
     return fresh._replace(gateway=us)
 
 
-def _task(state: State) -> Iterator[State]:
-    vend = device.running(state.device.journal)
-    records = device.begin(state.device.journal, vend.epoch, vend.seq, state.world.home) if vend else ()
-    yield write(state, records, "armed" if records else "")
-    if vend is not None:
+def _task(state: State, place: int) -> Iterator[State]:
+    vend = device.find(state.device.journal, 1, place + 1)
+    records = device.begin(state.device.journal, 1, place + 1, is_home(state, place))
+    yield move(write(state, records), place, "armed" if records else "")
+    if vend is not None and vend.state == device.ACCEPTED:
         # Its zone has locked since.
-        yield write(state, (("X", vend.epoch, vend.seq, vend.vend_id, device.NOT_STARTED),), "")
+        buried = write(state, (("X", vend.epoch, vend.seq, vend.vend_id, device.NOT_STARTED),))
+        yield move(buried, place, "")
 
 
-def _armed(state: State) -> Iterator[State]:
-    place = running_vend(state)
+def _armed(state: State, place: int) -> Iterator[State]:
     starts = put(state.world.starts, place, state.world.starts[place] + 1)
-    late = isinstance(state.gateway.ledger[place], VendOutcome)
-    yield move(state._replace(world=state.world._replace(starts=starts, late_start=late)), "turning")
+    late = state.world.late_start or isinstance(state.gateway.ledger[place], VendOutcome)
+    yield move(state._replace(world=state.world._replace(starts=starts, late_start=late)), place, "turning")
 
 
-def _turning(state: State) -> Iterator[State]:
-    yield move(state._replace(world=state.world._replace(home=False)), "leaving")
-    yield _done(state, left_home=False)
+def _turning(state: State, place: int) -> Iterator[State]:
+    yield move(state._replace(world=at_home(state, state.world, place, False)), place, "leaving")
+    yield _done(state, place, left_home=False)
 
 
-def _leaving(state: State) -> Iterator[State]:
-    yield write(state, (("L", 1, running_vend(state) + 1),), "left")
+def _leaving(state: State, place: int) -> Iterator[State]:
+    yield move(write(state, (("L", 1, place + 1),)), place, "left")
 
 
-def _left(state: State) -> Iterator[State]:
-    if not evidence_so_far(state).drop:
-        yield move(state._replace(world=_fall(state)), "falling")
-    yield move(state._replace(world=state.world._replace(home=True)), "back")
-    yield _done(state, left_home=True)
+def _left(state: State, place: int) -> Iterator[State]:
+    if not evidence_so_far(state, place).drop:
+        yield move(state._replace(world=_fall(state.world, place)), place, "falling")
+    yield move(state._replace(world=at_home(state, state.world, place, True)), place, "back")
+    yield _done(state, place, left_home=True)
 
 
-def _falling(state: State) -> Iterator[State]:
-    place = running_vend(state)
+def _falling(state: State, place: int) -> Iterator[State]:
     told = state._replace(up=state.up | {("drop", place)})
-    yield write(told, (("P", 1, place + 1),), "left")
+    yield move(write(told, (("P", 1, place + 1),)), place, "left")
 
 
-def _back(state: State) -> Iterator[State]:
-    yield _done(state, left_home=True)
+def _back(state: State, place: int) -> Iterator[State]:
+    yield _done(state, place, left_home=True)
 
 
 MOTIONS = {
@@ -170,32 +195,34 @@ MOTIONS = {
 """What may follow while a vend runs: journal first, then metal; what metal did, then journal."""
 
 
-def _done(state: State, *, left_home: bool) -> State:
-    seen = evidence_so_far(state)
-    evidence = device.Evidence(bool(seen.drop), left_home, seen.home_before, state.world.home, 1000)
-    place = running_vend(state)
-    return write(state, device.end(state.device.journal, 1, place + 1, evidence), "")
+def _done(state: State, place: int, *, left_home: bool) -> State:
+    seen = evidence_so_far(state, place)
+    evidence = device.Evidence(bool(seen.drop), left_home, seen.home_before, is_home(state, place), 1000)
+    return move(write(state, device.end(state.device.journal, 1, place + 1, evidence)), place, "")
 
 
 def _messages_arrive(state: State) -> Iterator[State]:
     for message in state.down:
-        yield _at_device(state, message)
+        for is_locked in (False, True):
+            yield _at_device(state, message, is_locked)
     for message in state.up:
         yield _at_gateway(state, message)
 
 
-def _at_device(state: State, message: tuple[object, ...]) -> State:
+def _at_device(state: State, message: tuple[object, ...], is_locked: bool) -> State:
     kind, place, nonce = message
     assert isinstance(place, int)
-    command = device.Command(kind, 1, place + 1, VENDS[place], SLOT, nonce, None, None, None)
+    slot, journal = CODES[slot_of(state, place)], state.device.journal
+    command = device.Command(kind, 1, place + 1, VENDS[place], slot, nonce, None, None, None)
     fresh = nonce == 0 or (nonce == 1 and state.device.keeps_previous)
-    fits = device.running(state.device.journal) is None
-    decision = device.decide(state.device.journal, command, device.Facts(fresh, True, True, False, fits))
-    motion = "task" if decision.start else state.device.motion
-    after = write(state, decision.records, motion)
+    fits = device.fits(journal, slot, SLOTS, len(CODES) if state.at_once > 1 else None)
+    decision = device.decide(journal, command, device.Facts(fresh, True, True, is_locked, fits))
+    after = write(state, decision.records)
+    if decision.start:
+        after = move(after, place, "task")
     if isinstance(decision.answer, device.Vend):
         return after._replace(up=after.up | {("report", decision.answer)})
-    if decision.answer is not None and decision.answer.state in ("accepted", "started", "forgotten"):
+    if decision.answer is not None and (decision.answer.state, decision.answer.reason) in HEARD:
         return after._replace(up=after.up | {("answer", place, decision.answer.state)})
     return after
 
@@ -205,12 +232,13 @@ def _at_gateway(state: State, message: tuple[object, ...]) -> State:
         assert isinstance(message[1], device.Vend)
         return _settle(state, message[1])
     place, us = message[1], state.gateway
-    if place != open_vend(us):
-        return state
     assert isinstance(place, int)
+    if place not in open_vends(us):
+        return state
     if message[0] == "drop":
         return state._replace(gateway=us._replace(drop_seen=put(us.drop_seen, place, True)))
-    return state._replace(gateway=us._replace(answer=gateway.heard(_answer(str(message[2])), us.answer)))
+    heard = gateway.heard(_answer(str(message[2])), us.answer[place])
+    return state._replace(gateway=us._replace(answer=put(us.answer, place, heard)))
 
 
 def _settle(state: State, vend: device.Vend) -> State:
@@ -228,7 +256,8 @@ def _things_go_wrong(state: State) -> Iterator[State]:
     us, budget = state.gateway, state.budget
     if budget.crashes:
         spent = budget._replace(crashes=budget.crashes - 1)
-        dead = us._replace(published=open_vend(us) is not None, answer=Answer.NONE, nonce=None)
+        published = tuple(entry in ("requested", "cancelling") for entry in us.ledger)
+        dead = us._replace(published=published, answer=(Answer.NONE,) * len(us.ledger), nonce=None)
         yield state._replace(gateway=dead, budget=spent)
         for world in _power_goes(state):
             yield _reboot(state._replace(world=world, budget=spent))
@@ -247,35 +276,38 @@ def _things_go_wrong(state: State) -> Iterator[State]:
 
 
 def _power_goes(state: State) -> Iterator[World]:
-    """Where things may come to rest: the coil may still leave home, and a product may still fall, in the dark."""
-    yield state.world
-    if state.device.motion == "turning":
-        yield state.world._replace(home=False)
-    if state.device.motion in ("leaving", "left") and not state.world.drops[running_vend(state)]:
-        yield _fall(state)
+    """Where things may come to rest: a coil may still leave home, and a product may still fall, in the dark."""
+    worlds = [state.world]
+    for place, motion in enumerate(state.device.motions):
+        if motion == "turning":
+            worlds += [at_home(state, world, place, False) for world in worlds]
+        if motion in ("leaving", "left") and not state.world.drops[place]:
+            worlds += [_fall(world, place) for world in worlds]
+    yield from worlds
 
 
 def _reboot(state: State) -> State:
-    records = device.recover(state.device.journal, {SLOT: state.world.home})
-    after = age(write(state, records, ""), keep_previous=False)
-    return after._replace(gateway=after.gateway._replace(nonce=None))
+    homes = dict(zip(CODES, state.world.homes, strict=False))
+    after = age(write(state, device.recover(state.device.journal, homes)), keep_previous=False)
+    still = after.device._replace(motions=("",) * len(after.device.motions))
+    return after._replace(device=still, gateway=after.gateway._replace(nonce=None))
 
 
 def _wipe(state: State) -> State:
     """Another board. A cancel that was on its way to the old one ends with its connection: MQTT remembers nothing."""
     down = frozenset(message for message in state.down if message[0] != "cancel")
-    blank = state.device._replace(journal=device.EMPTY, motion="", journal_id=state.device.journal_id + 1)
+    blank = state.device._replace(journal=device.EMPTY, journal_id=state.device.journal_id + 1)
     return _reboot(state._replace(device=blank, down=down))
 
 
-def _fall(state: State) -> World:
-    place = running_vend(state)
-    return state.world._replace(drops=put(state.world.drops, place, state.world.drops[place] + 1))
+def _fall(world: World, place: int) -> World:
+    return world._replace(drops=put(world.drops, place, world.drops[place] + 1))
 
 
 @lru_cache
 def _answer(state: str) -> VendAnswer:
-    return VendAnswer(boot_id=BOOT, epoch=1, seq=1, vend_id=BOOT, state=VendState(state), nonce="0" * 16)
+    reason = Refusal.ZONE_LOCKED if state == VendState.REFUSED else None
+    return VendAnswer(boot_id=BOOT, epoch=1, seq=1, vend_id=BOOT, state=VendState(state), nonce="0" * 16, reason=reason)
 
 
 @lru_cache(maxsize=4096)

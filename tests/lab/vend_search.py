@@ -1,6 +1,7 @@
 """A search through the vend model for a state that breaks a promise (RELIABILITY R4).
 
-python -m tests.lab.vend_search                                a million states of the rough budget, near and far
+python -m tests.lab.vend_search                                a million states of the rough budget, near and far,
+                                                               of vends one by one, and as many of two at once
 python -m tests.lab.vend_search --full                         every state, whatever happens, however often
 python -m tests.lab.vend_search --full --budget 3 2 1 2 any    every state within such a budget
 
@@ -53,7 +54,7 @@ def check(state: State) -> None:
 
 def check_rest(state: State) -> None:
     """The promises once everything has been said and acknowledged. Raises Violation."""
-    if state.device.motion or state.device.journal.vends:
+    if any(state.device.motions) or state.device.journal.vends:
         return
     for vend, outcome in enumerate(state.gateway.ledger):
         # What fell in the dark stays ambiguous until a person has counted.
@@ -80,10 +81,10 @@ class Explored(NamedTuple):
     outcomes: Counter[str]
 
 
-def explore(budget: Budget, limit: int, seed: int = 0, vends: int = 2) -> Explored:
+def explore(budget: Budget, limit: int, seed: int = 0, vends: int = 2, at_once: int = 1) -> Explored:
     """Visit up to `limit` states, by turns the nearest and the farthest. Raises Violation with the broken state."""
     turn = random.Random(seed)
-    first = start(budget, vends)
+    first = start(budget, vends, at_once)
     seen = {hash(first)}
     frontier: deque[tuple[int, State]] = deque([(0, first)])
     outcomes: Counter[str] = Counter()
@@ -102,9 +103,9 @@ def explore(budget: Budget, limit: int, seed: int = 0, vends: int = 2) -> Explor
     return Explored(len(seen), deepest, not frontier, outcomes)
 
 
-def explore_all(budget: Budget, vends: int = 2) -> Explored:
+def explore_all(budget: Budget, vends: int = 2, at_once: int = 1) -> Explored:
     """Visit every moment, but those that another one stands for (`vend_reduction`). Raises Violation, as `explore`."""
-    first = start(budget, vends)
+    first = start(budget, vends, at_once)
     states, deepest = 1, 0
     outcomes: Counter[str] = Counter()
     for depth, state, after in walk(first):
@@ -117,11 +118,19 @@ def explore_all(budget: Budget, vends: int = 2) -> Explored:
 def main(arguments: list[str]) -> int:
     """Explore and print; 1 if a promise is broken."""
     chosen = _parse(arguments)
+    return max(_search(chosen, at_once) for at_once in chosen.at_once)
+
+
+def _search(chosen: argparse.Namespace, at_once: int) -> int:
     budget = Budget(*chosen.budget)
-    name = f"{budget}" if chosen.full else f"seed {chosen.seed}, {budget}"
+    together = f"{at_once} at once, {budget}"
+    name = together if chosen.full else f"seed {chosen.seed}, {together}"
     began = time.monotonic()
     try:
-        explored = explore_all(budget) if chosen.full else explore(budget, chosen.states, chosen.seed)
+        if chosen.full:
+            explored = explore_all(budget, at_once=at_once)
+        else:
+            explored = explore(budget, chosen.states, chosen.seed, at_once=at_once)
     except Violation as violation:
         print(f"{name}: violation: {violation}")
         return 1
@@ -138,6 +147,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="go on until nothing is left, whatever --states says")
     parser.add_argument("--states", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--at-once", type=int, choices=(1, 2), nargs="+", default=[1, 2])
     parser.add_argument(
         "--budget", type=_times, nargs=5, metavar=Budget._fields, help="how often each may happen: a number, or any"
     )

@@ -37,8 +37,8 @@ class Gateway(NamedTuple):
     ledger: tuple[str | VendOutcome | None, ...]
     drop_seen: tuple[bool, ...]
     stock_taken: tuple[bool, ...]
-    published: bool
-    answer: Answer
+    published: tuple[bool, ...]
+    answer: tuple[Answer, ...]
     nonce: int | None
     """The age of what it would quote; None while the device is not connected."""
     journal_id: int = 0
@@ -48,24 +48,24 @@ class Gateway(NamedTuple):
 
 
 class Device(NamedTuple):
-    """`journal` and the coil survive a crash."""
+    """`journal` and the coils survive a crash."""
 
     journal: device.Journal
     keeps_previous: bool
     """Whether the previous nonce is still taken."""
-    motion: str
-    """Of the vend that runs in this boot: "" for none, or a key of MOTIONS."""
+    motions: tuple[str, ...]
+    """Of each vend as it runs in this boot: "" if it does not, or a key of MOTIONS."""
     journal_id: int = 0
 
 
 class World(NamedTuple):
-    """What physically happened, per vend; and where the coil is."""
+    """What physically happened, per vend; and whether the coil of each slot is at home."""
 
     starts: tuple[int, ...]
     late_start: bool
     """A motor started for a vend that had its outcome."""
     drops: tuple[int, ...]
-    home: bool
+    homes: tuple[bool, ...]
 
 
 class State(NamedTuple):
@@ -79,15 +79,17 @@ class State(NamedTuple):
     up: frozenset[tuple[object, ...]]
     """Answers, drops and reports ever sent, likewise."""
     budget: Budget
+    at_once: int = 1
+    """So many motors may turn together; with more than one, each vend has a slot of its own, else they share one."""
 
 
-def start(budget: Budget, vends: int = 2) -> State:
+def start(budget: Budget, vends: int = 2, at_once: int = 1) -> State:
     """The vends paid for and waiting, the device connected."""
     no, none = (False,) * vends, (0,) * vends
-    ledger = Gateway((None,) * vends, no, no, False, Answer.NONE, 0)
-    return State(
-        ledger, Device(device.EMPTY, False, ""), World(none, False, none, True), frozenset(), frozenset(), budget
-    )
+    ledger = Gateway((None,) * vends, no, no, no, (Answer.NONE,) * vends, 0)
+    world = World(none, False, none, (True,) * (vends if at_once > 1 else 1))
+    idle = Device(device.EMPTY, False, ("",) * vends)
+    return State(ledger, idle, world, frozenset(), frozenset(), budget, at_once)
 
 
 def age(state: State, *, keep_previous: bool) -> State:
@@ -106,37 +108,45 @@ def age(state: State, *, keep_previous: bool) -> State:
     )
 
 
-def running_vend(state: State) -> int:
-    """The vend that is accepted or started."""
-    vend = device.running(state.device.journal)
-    assert vend is not None
-    return int(vend.seq) - 1
-
-
-def evidence_so_far(state: State) -> device.Evidence:
-    """What the sensors have seen of it."""
-    vend = device.running(state.device.journal)
+def evidence_so_far(state: State, place: int) -> device.Evidence:
+    """What the sensors have seen of a vend that has started."""
+    vend = device.find(state.device.journal, 1, place + 1)
     assert vend is not None
     evidence: device.Evidence = vend.evidence
     return evidence
 
 
-def write(state: State, records: tuple[tuple[object, ...], ...], motion: str) -> State:
+def write(state: State, records: tuple[tuple[object, ...], ...]) -> State:
     """After the device has written these records."""
     journal = state.device.journal
     for record in records:
         journal = device.apply(journal, record)
-    return state._replace(device=state.device._replace(journal=journal, motion=motion))
+    return state._replace(device=state.device._replace(journal=journal))
 
 
-def move(state: State, motion: str) -> State:
-    """After the motor or the coil has moved on."""
-    return state._replace(device=state.device._replace(motion=motion))
+def move(state: State, place: int, motion: str) -> State:
+    """After the motor or the coil of a vend has moved on."""
+    return state._replace(device=state.device._replace(motions=put(state.device.motions, place, motion)))
 
 
-def open_vend(us: Gateway) -> int | None:
-    """The vend between its request and its outcome."""
-    return next((vend for vend, entry in enumerate(us.ledger) if entry in ("requested", "cancelling")), None)
+def slot_of(state: State, place: int) -> int:
+    """The vend's slot, as a place in `World.homes`."""
+    return place if state.at_once > 1 else 0
+
+
+def is_home(state: State, place: int) -> bool:
+    """Whether the coil of a vend's slot is at home."""
+    return state.world.homes[slot_of(state, place)]
+
+
+def at_home(state: State, world: World, place: int, home: bool) -> World:
+    """The world once that coil is at home, or has left it."""
+    return world._replace(homes=put(world.homes, slot_of(state, place), home))
+
+
+def open_vends(us: Gateway) -> list[int]:
+    """The vends between their request and their outcome."""
+    return [vend for vend, entry in enumerate(us.ledger) if entry in ("requested", "cancelling")]
 
 
 def put(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
