@@ -18,6 +18,7 @@ from edge.backup import Backup
 from edge.broker import EmbeddedBroker
 from edge.catalog.service import CatalogService
 from edge.climate.service import ClimateService
+from edge.climate.sweep import ClimateSweep
 from edge.clock import Clock
 from edge.database import Database, Transaction
 from edge.devices.service import DeviceService
@@ -110,6 +111,7 @@ class Gateway:
         self.inventory = InventoryService(database, outbox)
         self.climate = ClimateService(database, self.inventory, outbox)
         self.devices = DeviceService(database, links, outbox, self.telemetry, clock, watch)
+        self.climate_sweep = ClimateSweep(database, self.climate, self.catalog, self.devices)
         self.time_sweep = TimeSweep(links, clock, watch)
         self.conductor = Conductor(database, links, clock, watch, self.failpoints)
         self.dispenses = DispenseService(database, self.devices, links, self.conductor, clock, watch, self.failpoints)
@@ -254,6 +256,7 @@ class Gateway:
             "mqtt_routes": self.routes.run,
             "catalog": partial(_patiently, partial(self.catalog.run, self.database)),
             "devices": partial(_patiently, self.devices.run),
+            "climate": partial(_patiently, self.climate_sweep.run),
             "time": self.time_sweep.run,
             "dispenses": partial(_patiently, partial(self.conductor.run, self.orders)),
             "orders": partial(_patiently, self.order_sweep.run),

@@ -37,7 +37,7 @@ class ClimateService:
             if news.released:
                 by_hand = news.release is not None and news.release.at_machine
                 asked_by = None if news.release is None else store.asked_by(tx, news.release.release_id)
-                self._released(tx, topic, report.zone, asked_by, at_machine=by_hand)
+                self._released(tx, topic.machine_id, topic.device_id, report.zone, asked_by, at_machine=by_hand)
             if news.locked:
                 self._locked(tx, topic, report)
             if known.locked or report.condition is ZoneCondition.LOCKED:
@@ -55,12 +55,19 @@ class ClimateService:
             return
 
         def work(tx: Transaction) -> None:
-            for row in store.drop_others(tx, topic.device_id, names):
-                self._released(tx, topic, row["zone"], None)
-                self._inventory.lock(tx, topic.machine_id, store.locked_slots(tx, topic.machine_id))
+            self._drop_others(tx, topic.machine_id, topic.device_id, names)
 
         await self._database.unit("climate.hear_zones", work)
         self._zones[topic.device_id] = names
+
+    def locked(self, tx: Transaction) -> list[tuple[UUID, UUID]]:
+        """(machine, device) of each device with a zone that is locked."""
+        return [(UUID(row["machine_id"]), UUID(row["device_id"])) for row in store.locked_devices(tx)]
+
+    def forget(self, tx: Transaction, machine_id: UUID, device_id: UUID) -> None:
+        """The device is there no more: none of its zones is watched by anybody."""
+        self._drop_others(tx, machine_id, device_id, frozenset())
+        self._zones.pop(device_id, None)
 
     def release(self, tx: Transaction, request_id: UUID, asked_by: str) -> None:
         """A person asks for it, and the device will be asked. The fact follows when that says that it did it.
@@ -75,8 +82,13 @@ class ClimateService:
         if before is not None:
             store.drop(tx, topic.device_id, zone)
             if before["condition"] == ZoneCondition.LOCKED:
-                self._released(tx, topic, zone, asked_by)
+                self._released(tx, topic.machine_id, topic.device_id, zone, asked_by)
                 self._inventory.lock(tx, topic.machine_id, store.locked_slots(tx, topic.machine_id))
+
+    def _drop_others(self, tx: Transaction, machine_id: UUID, device_id: UUID, names: frozenset[str]) -> None:
+        for row in store.drop_others(tx, device_id, names):
+            self._released(tx, machine_id, device_id, row["zone"], None)
+            self._inventory.lock(tx, machine_id, store.locked_slots(tx, machine_id))
 
     def _locked(self, tx: Transaction, topic: Topic, report: ZoneReport) -> None:
         log.error("zone_locked", device_id=str(topic.device_id), zone=report.zone, centi_celsius=report.centi_celsius)
@@ -90,15 +102,17 @@ class ClimateService:
         self._outbox.append(tx, fact)
 
     def _released(
-        self, tx: Transaction, topic: Topic, zone: str, asked_by: str | None, *, at_machine: bool = False
+        self,
+        tx: Transaction,
+        machine_id: UUID,
+        device_id: UUID,
+        zone: str,
+        asked_by: str | None,
+        *,
+        at_machine: bool = False,
     ) -> None:
-        who = {"released_by": asked_by, "at_machine": at_machine}
-        log.info("zone_released", device_id=str(topic.device_id), zone=zone, **who)
+        log.info("zone_released", device_id=str(device_id), zone=zone, released_by=asked_by, at_machine=at_machine)
         fact = ZoneReleased(
-            device_id=topic.device_id,
-            machine_id=topic.machine_id,
-            zone=zone,
-            released_by=asked_by,
-            at_machine=at_machine,
+            device_id=device_id, machine_id=machine_id, zone=zone, released_by=asked_by, at_machine=at_machine
         )
         self._outbox.append(tx, fact)

@@ -58,6 +58,11 @@ def asked_by(tx: Transaction, request_id: UUID) -> str | None:
     return None if row is None else str(row["asked_by"])
 
 
+def locked_devices(tx: Transaction) -> list[sqlite3.Row]:
+    """The devices with a locked zone, and their machines."""
+    return tx.all("SELECT DISTINCT machine_id, device_id FROM zones WHERE condition = 'locked'")
+
+
 def locked_slots(tx: Transaction, machine_id: UUID) -> frozenset[str]:
     """Every slot of the machine that lies in a locked zone."""
     rows = tx.all("SELECT slots FROM zones WHERE machine_id = ? AND condition = 'locked'", str(machine_id))

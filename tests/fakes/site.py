@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from edge.access import Identity, IdentityKind
 from edge.catalog.service import CatalogService
 from edge.climate.service import ClimateService
+from edge.climate.sweep import ClimateSweep
 from edge.clock import Clock, new_id
 from edge.database import Database
 from edge.devices.service import DeviceService
@@ -91,6 +92,7 @@ class Site:
         self.inventory = InventoryService(database, self.outbox)
         self.climate = ClimateService(database, self.inventory, self.outbox)
         self.devices = DeviceService(database, self.links, self.outbox, TelemetryBuffer(), clock, watch)
+        self.climate_sweep = ClimateSweep(database, self.climate, self.catalog, self.devices, sweep_s=0.05)
         self.conductor = Conductor(database, self.links, clock, watch, failpoints)
         self.dispenses = DispenseService(database, self.devices, self.links, self.conductor, clock, watch, failpoints)
         self.payments = PaymentService(database, self.catalog, self.outbox, self.links, failpoints)
@@ -241,6 +243,7 @@ class Site:
             tasks.create_task(self._carry(), name="carry")
             tasks.create_task(self._command(), name="command")
             tasks.create_task(self.catalog.run(self.database), name="catalog")
+            tasks.create_task(self.climate_sweep.run(), name="climate")
             tasks.create_task(self.devices.run(), name="devices")
             tasks.create_task(self.conductor.run(self.orders), name="dispenses")
             tasks.create_task(self.order_sweep.run(), name="orders")

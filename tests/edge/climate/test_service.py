@@ -1,5 +1,6 @@
 """Zones at the gateway: the device's word is kept, told once, and nothing is sold from what is locked."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
@@ -9,18 +10,19 @@ from typing import Any
 import pytest
 
 from edge.clock import new_id
+from edge.database import Transaction
 from edge.errors import Refused
-from edge.inventory.service import state_of
-from shared.catalog import SlotState
+from edge.inventory.service import state_of, stock_key
+from shared.catalog import PlanogramSlot, PlanogramVersion, SlotState
 from shared.climate import Release, ZoneCondition, ZoneReleased, ZoneReport
-from shared.contract import Rail
+from shared.contract import ClockQuality, Rail
 from shared.devices import Heartbeat
 from shared.errors import Code
 from shared.orders import OrderState, VendOutcome
 from shared.topics import Channel, Topic
 from shared.upkeep import Action, DeviceInstruction, RequestAnswer, RequestState
 from tests.fakes.restarted_site import restarted, stop
-from tests.fakes.site import PRICE_MINOR, Site, running_site
+from tests.fakes.site import PRICE_MINOR, SLOTS, Site, running_site
 
 BOOT = new_id()
 AT_MACHINE = "somebody at the machine"
@@ -209,6 +211,55 @@ async def test_a_zone_that_the_device_has_no_more_locks_nothing(site: Site) -> N
     await site.climate.hear_zones(topic(site), renamed)
     assert (await states(site))["A1"] is SlotState.OK
     assert (await facts(site))[1:] == [("zone_released", "top", None)]
+
+
+async def replace_device(site: Site, slots: frozenset[str]) -> None:
+    """The cloud says that another device turns these slots from now on."""
+
+    def work(tx: Transaction) -> None:
+        offer = site.catalog.offer(tx, site.machine_id)
+        told = [
+            PlanogramSlot(
+                slot=slot.slot,
+                product_id=slot.product_id,
+                device_id=new_id() if slot.slot in slots else slot.device_id,
+                price_minor=slot.price_minor,
+                capacity=12,
+                par_level=6,
+            )
+            for slot in offer.slots.values()
+        ]
+        change = PlanogramVersion(
+            machine_id=site.machine_id, version=2, effective_at=site.clock.now(), slots=tuple(told)
+        )
+        site.catalog.apply_planogram(tx, change)
+
+    site.clock.quality = ClockQuality.SYNCED
+    await site.database.unit("test.replace", work)
+
+
+async def test_a_device_that_was_replaced_leaves_no_lock_behind(site: Site) -> None:
+    await tell(site, LOCKED)
+    site.disconnect()
+    await asyncio.sleep(0.2)
+    assert (await states(site))["A1"] is SlotState.LOCKED, "it is only away"
+    with site.watch.on(stock_key(site.machine_id)) as changed:
+        await replace_device(site, SLOTS)
+        await asyncio.wait_for(changed.wait(), 5)
+    assert (await states(site))["A1"] is SlotState.OK
+    assert (await facts(site))[1:] == [("zone_released", "top", None)]
+    await tell(site, LOCKED)
+    assert (await states(site))["A1"] is SlotState.LOCKED, "it has come back, and says so"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_device_that_is_there_or_turns_any_slot_still_watches_its_zones(site: Site, is_there: bool) -> None:
+    await tell(site, LOCKED)
+    if not is_there:
+        site.disconnect()
+    await replace_device(site, SLOTS if is_there else SLOTS - {"A3"})
+    await asyncio.sleep(0.3)
+    assert (await states(site))["A1"] is SlotState.LOCKED
 
 
 @pytest.mark.criterion("8.6")
