@@ -46,7 +46,7 @@ def keep(flash) -> None:
         give_back("partitions")
         kept["image"] = marker["image_trial"][1]
     else:
-        slots.replace(root + marker["trial"] + "/" + "proven", VERSION.encode())
+        slots.prove(marker["trial"], VERSION, root)
         kept["valid"] = marker["trial"]
         kept["floor"] = max(marker["floor"], VERSION, key=slots.order_of)
     slots.write(kept, root)

@@ -2,10 +2,11 @@
 
 The cable lays a copy of this file beside main.py, which no update over the air replaces: what it writes is for ever.
 A folder holds `vending/` and, unless it came by cable, `release.json`, the signed release; and once its program has
-shown that it works, `proven`, its version.
+shown that it works, `proven`: its version, and the SHA-256 of all its files as they were then.
 """
 
 import binascii
+import hashlib
 import json
 import os
 import sys
@@ -21,6 +22,7 @@ _SLOTS = const(("a", "b"))
 _MAX_TRIES = const(3)
 _PAUSE_S = const(1)
 _OLDEST = const("0.0.0")
+_CHUNK_BYTES = const(2048)
 FIRST = {
     "valid": "a",
     "trial": None,
@@ -45,7 +47,7 @@ def load():
     present = os.listdir()
     if any(slot in present for slot in _SLOTS):
         before = read()
-        marker = choose(before, {slot: proven(slot) for slot in _SLOTS})
+        marker = _whole(choose(before, {slot: proven(slot) for slot in _SLOTS}))
         slot = marker["trial"] or marker["valid"]
         if marker != before:
             try:
@@ -75,6 +77,27 @@ def choose(marker: "dict | None", versions: dict) -> dict:
     if marker["tries"] < _MAX_TRIES:
         return changed(marker, tries=marker["tries"] + 1)
     return given_up(marker, "not proven in 3 tries")
+
+
+def _whole(marker: dict) -> dict:
+    """The marker to boot by, once a file of what is valid has gone bad: the other folder's, if that one is whole.
+
+    A module that nobody needs at once would else end each boot as late as it is imported. A folder that was left for
+    this is not gone back to before it holds another program, so the two never take turns.
+    """
+    other = _other_than(marker["valid"])
+    if marker["trial"] is None and _is_damaged(marker["valid"]) and proven(other) and not _is_damaged(other):
+        return given_up(changed(marker, valid=other), "a file is damaged")
+    return marker
+
+
+def _is_damaged(slot: str) -> bool:
+    """Whether the folder's program is not what it was when it proved itself, as far as it has."""
+    told = _read(slot + "/proven").split(b" ")[1:]
+    try:
+        return bool(told) and told[0] != digest(slot)
+    except OSError:
+        return True
 
 
 def changed(marker: dict, **fields) -> dict:
@@ -111,11 +134,15 @@ def gave_out(error: Exception, unread: bool = False) -> None:
 def _leave(slot: str, reason: str) -> None:
     """What is on trial is given up: an image too, as the boot loader goes back from it. Raises OSError."""
     marker = read() or FIRST
-    other = "b" if slot == "a" else "a"
+    other = _other_than(slot)
     if marker["trial"] == slot or marker["image_trial"] is not None:
         write(given_up(marker, reason))
-    elif proven(other) is not None:
+    elif proven(other) and not _is_damaged(other):
         write(given_up(changed(marker, valid=other), reason))
+
+
+def _other_than(slot: str) -> str:
+    return "b" if slot == "a" else "a"
 
 
 def order_of(version: str) -> tuple:
@@ -126,10 +153,29 @@ def order_of(version: str) -> tuple:
 def proven(slot: str, root: str = "") -> "str | None":
     """The version that the folder's program had when it proved itself."""
     try:
-        version = _read(root + slot + "/proven").decode()
+        version = _read(root + slot + "/proven").split(b" ")[0].decode()
         return version if len(order_of(version)) == 3 else None
     except ValueError:
         return None
+
+
+def prove(slot: str, version: str, root: str = "") -> None:
+    """The folder's program has shown that it works, as it lies there now. Raises OSError."""
+    replace(root + slot + "/proven", version.encode() + b" " + digest(slot, root))
+
+
+def digest(slot: str, root: str = "") -> bytes:
+    """SHA-256, in hex, of the names and the contents of the folder's program. Raises OSError."""
+    hasher = hashlib.sha256()
+    folder = root + slot + "/vending/"
+    for name in sorted(os.listdir(folder)):
+        hasher.update(name.encode() + b" ")
+        with open(folder + name, "rb") as file:
+            chunk = file.read(_CHUNK_BYTES)
+            while chunk:
+                hasher.update(chunk)
+                chunk = file.read(_CHUNK_BYTES)
+    return binascii.hexlify(hasher.digest())
 
 
 def read(root: str = "") -> "dict | None":

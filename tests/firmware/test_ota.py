@@ -210,6 +210,26 @@ async def test_the_first_image_is_newer_than_the_one_that_came_by_cable(board: U
     assert judged(await board.boot())[0]["reason"] == "not newer than what runs"
 
 
+@pytest.mark.criterion("8.5")
+async def test_a_file_that_went_bad_since_costs_one_boot_of_the_program_before_and_is_fetched_alone(
+    board: UpdateBoard, new: Contents
+) -> None:
+    digest = offered(board, new)
+    await board.boot()
+    assert version_ran(await board.boot()) == NEW
+    damaged = board.flash / "b/vending/image.mpy"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+    run = await board.boot()
+    assert (version_ran(run), run.status) == (OLD, RESTARTED)
+    told = reports(run)
+    assert {report.running.slot for report in told} == {"a"}
+    assert len(run.said("fetched")) == -(-len(new["image.mpy"]) // 1536)
+    kept = await board.boot()
+    assert version_ran(kept) == NEW
+    assert reports(kept)[0].running.digest == digest
+    assert board.holds("b", new)
+
+
 async def test_a_release_of_which_nobody_expected_the_error_is_given_up(board: UpdateBoard, new: Contents) -> None:
     offered(board, new)
     (board.flash / "a/vending/folder.mpy").unlink()

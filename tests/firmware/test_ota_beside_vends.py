@@ -92,7 +92,7 @@ class Device:
 
 @pytest.fixture
 def device(tmp_path: Path) -> Device:
-    (tmp_path / "b").mkdir()
+    (tmp_path / "b/vending").mkdir(parents=True)
     slots.write(slots.changed(slots.FIRST, trial="b", tries=1, state="trial", offered=DIGEST), f"{tmp_path}/")
     device = Device(tmp_path)
     device.clock.time_ms = probation.LIVED_MS

@@ -82,6 +82,7 @@ def board(flash: Path, chooser: dict[str, bytes], a: str, b: str) -> Path:
     for folder, program in (("a", a), ("b", b)):
         (flash / folder / "vending/boot.py").write_text(program)
         (flash / folder / "vending/__init__.py").write_text("")
+    slots.prove("a", "0.1.0", f"{flash}/")
     return flash
 
 
@@ -135,10 +136,69 @@ async def test_a_board_whose_program_is_damaged_runs_the_other_that_was_proven(
     assert (await boot(flash)).status == RESTARTED
     run = await boot(flash)
     assert (ran(run), run.status) == ([], RESTARTED), "b has proven nothing: it is not run, and a is tried for ever"
-    (flash / "b/proven").write_text("0.0.9")
-    assert (await boot(flash)).status == RESTARTED
+    slots.prove("b", "0.0.9", f"{flash}/")
     assert ran(await boot(flash)) == ["older"]
     assert marker(flash)["floor"] == "0.1.0"
+
+
+LATE = "def start():\n    from . import late\n    late.run()\n"
+RUNS_LATE = 'def run():\n    print(\'{"event": "ran", "version": "old"}\')\n    import _pc\n    _pc.end()\n'
+
+
+@pytest.fixture
+def late(tmp_path: Path, chooser: dict[str, bytes]) -> Path:
+    """A board of which both folders are proven; what runs imports a module late."""
+    flash = board(tmp_path, chooser, LATE, WORKS % "older")
+    (flash / "a/vending/late.py").write_text(RUNS_LATE)
+    slots.prove("a", "0.1.0", f"{flash}/")
+    slots.prove("b", "0.0.9", f"{flash}/")
+    return flash
+
+
+@pytest.mark.criterion("8.5")
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+async def test_a_board_whose_program_is_damaged_where_it_is_read_late_runs_the_other(late: Path, damage: str) -> None:
+    assert ran(await boot(late)) == ["old"]
+    module = late / "a/vending/late.py"
+    if damage == "gone":
+        module.unlink()
+    else:
+        module.write_text(RUNS_LATE.replace("run", "ruN") if damage == "changed" else RUNS_LATE[:-20])
+    assert [ran(await boot(late)) for _ in range(2)] == [["older"], ["older"]]
+    left = marker(late)
+    assert (left["valid"], left["state"], left["reason"]) == ("b", "failed", "a file is damaged")
+    assert left["floor"] == "0.1.0", "nothing older is taken for that"
+
+
+@pytest.mark.criterion("8.5")
+async def test_a_board_that_is_damaged_twice_does_not_go_to_and_fro(late: Path) -> None:
+    await boot(late)
+    (late / "a/vending/late.py").unlink()
+    await boot(late)
+    (late / "b/vending/more.py").write_text("")
+    before = marker(late)
+    assert [ran(await boot(late)) for _ in range(2)] == [["older"], ["older"]]
+    assert marker(late) == before
+
+
+@pytest.mark.parametrize("lacks", ["proof", "a whole program"])
+async def test_a_damaged_program_is_not_left_for_what_is_no_better(late: Path, lacks: str) -> None:
+    await boot(late)
+    (late / "a/vending/more.py").write_text("")
+    if lacks == "proof":
+        (late / "b/proven").unlink()
+    else:
+        (late / "b/vending/more.py").write_text("")
+    assert ran(await boot(late)) == ["old"]
+    assert marker(late)["valid"] == "a"
+
+
+def test_a_cable_proves_a_program_as_a_board_does(tmp_path: Path, chooser: dict[str, bytes]) -> None:
+    lay_down(tmp_path, chooser, "0.1.0")
+    laid = (tmp_path / "a/proven").read_bytes()
+    slots.prove("a", "0.1.0", f"{tmp_path}/")
+    assert (tmp_path / "a/proven").read_bytes() == laid
+    assert slots.proven("a", f"{tmp_path}/") == "0.1.0"
 
 
 async def test_an_image_under_which_the_program_cannot_be_read_is_given_up_and_not_the_program(
@@ -151,6 +211,7 @@ async def test_an_image_under_which_the_program_cannot_be_read_is_given_up_and_n
     left = marker(flash)
     assert (left["valid"], left["image_trial"], left["state"]) == ("a", None, "failed")
     (flash / "a/vending/boot.py").write_text(WORKS % "old")
+    slots.prove("a", "0.1.0", f"{flash}/")
     assert ran(await boot(flash)) == ["old"], "the boot loader went back"
 
 

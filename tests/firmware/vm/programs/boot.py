@@ -79,6 +79,7 @@ class World:
 
     async def fetch(self, parts, digest, offset, size):
         self.asked += 1
+        tell("fetched", digest=digest, offset=offset)
         try:
             with open(STORE + digest, "rb") as file:
                 file.seek(offset)
