@@ -3,13 +3,13 @@
 import json
 
 from . import TYPE_CHECKING
-from .clock import Clock
-from .flash import Flash
 from .log import warn
-from .settings import Settings
 
 if TYPE_CHECKING:
+    from .clock import Clock
+    from .flash import Flash
     from .hardware import Hardware
+    from .settings import Settings
 
 FILE = "gateway.json"
 SEARCH_EVERY_MS = 10_000
@@ -19,7 +19,7 @@ SEARCH_EVERY_MS = 10_000
 class Addresses:
     """(host, port) pairs: the last one that was right, those found by multicast DNS, the one in the settings."""
 
-    def __init__(self, settings: Settings, board: "Hardware", flash: Flash, clock: Clock) -> None:
+    def __init__(self, settings: "Settings", board: "Hardware", flash: "Flash", clock: "Clock") -> None:
         self._settings = settings
         self._board = board
         self._flash = flash

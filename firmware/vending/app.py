@@ -1,9 +1,7 @@
-"""The composition root: builds every part of the device and runs them together. `boot.py` starts it."""
+"""The composition root: builds every part of the device, and is forgotten once they run. `waking.py` calls it."""
 
-import asyncio
-
-from . import TYPE_CHECKING, VERSION, rules, topics
-from .addresses import Addresses
+from . import TYPE_CHECKING, VERSION, rules
+from .boot import run_together
 from .borrowed import borrow, give_back
 from .clock import Clock
 from .commands import Commands
@@ -16,7 +14,6 @@ from .ids import new_uuid
 from .journal import Journal
 from .link import Link
 from .log import kept, log, warn
-from .messages import UNKNOWN_ZONE, request_answer, settings_report
 from .mqtt import MqttClient
 from .nonces import Nonces
 from .reports import Reports
@@ -28,12 +25,15 @@ from .till import Till
 from .vigil import Vigil
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from .hardware import Hardware
 
 ERRANDS: dict = {
     "restart": ("restart", "requests", "exchange"),
     "jog": ("jog", "requests", "exchange"),
     "offer": ("offers",),
+    "release_zone": ("zoneless",),
 }
 """Type of an errand → the modules it borrows (errands.py)."""
 
@@ -83,27 +83,23 @@ class Device:
 
             self._announcer = Announcer(board, clock, settings.device_id)
         residents: dict = {"set_time": clock.set}
+        greetings: list = []
+        if climate is not None:
+            residents["release_zone"] = climate.unlock
+            greetings.append(climate.greet)
         self.errands = errands = Errands(nonces, residents, ERRANDS)
         power_ma = settings.board.power_ma
         commands = Commands(journal, settings.slots, power_ma, nonces, self.dispenser, till, errands)
         credentials = borrow("credentials").load_or_make(flash)
-        give_back("credentials", "remains")
-        greetings: list = [self._tell_settings, self._tell_firmware]
-        residents["release_zone"] = self._has_no_zone
-        if climate is not None:
-            residents["release_zone"] = climate.unlock
-            greetings.append(climate.greet)
-        known = (settings, board, flash, clock, journal, self.dispenser, self.reports, boot_id)
-        self._parts = Parts(*known, errands, till)
-        said = (nonces, journal, self.reports, commands, errands, boot_id, greetings)
+        has = (settings, board, flash, clock, journal, self.dispenser, self.reports, boot_id)
+        self._parts = Parts(*has, errands, till)
+        said = (nonces, self.reports, commands, errands, boot_id)
         session = Session(settings, credentials, health, clock, *said)
-        addresses = Addresses(settings, board, flash, clock)
-        parts = (credentials, board, clock, addresses, session, self.dispenser, context, make_client, vigil)
-        self.link = Link(settings, *parts)
+        self.link = Link(self._parts, credentials, session, greetings, context, make_client, vigil)
         self._front = Front(self._parts, self.link, climate)
 
-    async def run(self) -> None:
-        """For ever; the end of any part is the end of all."""
+    def run(self) -> "Coroutine[object, object, None]":
+        """What runs all parts together, for ever; the end of any is the end of all."""
         log("booted", device_id=self._settings.device_id, boot_id=self._boot_id, firmware=VERSION)
         self._recover()
         parts = [self.dispenser.run() for _ in range(self._settings.at_once)]
@@ -113,41 +109,13 @@ class Device:
             parts.append(self._announcer.run())
         if borrow("standing").is_due(self._flash):
             parts.append(borrow("probation").prove(self._parts, self.link, self.vigil))
-        give_back("probation", "standing", "slots")
         if self._on_trial:
             parts.append(borrow("trial").prove(self._parts, self.link))
-            give_back("trial", "exchange")
-        await asyncio.gather(*parts)
-
-    def _tell_settings(self) -> list:
-        if not self._flash.has("settings.trial"):
-            return [(topics.SETTINGS, settings_report(self._boot_id, self._flash.read("settings.json")))]
-        told = borrow("trial").report(self._flash, self._boot_id)
-        give_back("trial", "exchange")
-        return [(topics.SETTINGS, told)]
-
-    def _has_no_zone(self, fields: dict) -> None:
-        told = request_answer(self._boot_id, fields["request_id"], "refused", UNKNOWN_ZONE)
-        self.reports.tell(topics.ANSWER, told)
-
-    def _tell_firmware(self) -> list:
-        told = borrow("standing").report(self._parts)
-        give_back("standing", "slots")
-        return [(topics.OTA, told)]
+        give_back("probation", "standing", "slots", "trial", "exchange", "greeting")
+        return run_together(parts)
 
     def _recover(self) -> None:
         homes = {slot: self._board.home(slot) for slot in self._settings.slots}
         for record in rules.recover(self.journal.state, homes):
             warn("vend_recovered", kind=record[0], epoch=record[1], seq=record[2])
             self.journal.note(record)
-
-
-def run_safely(program, board: "Hardware") -> None:
-    """Run the coroutine `program` to its end; whatever ends it, no motor stays on.
-
-    MicroPython's asyncio abandons what else was running then: no `finally` in it switches its motor off.
-    """
-    try:
-        asyncio.run(program)
-    finally:
-        board.make_safe()

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections import namedtuple
 
-from . import radio
+from .borrowed import borrow
 from .lines import PLACES
 from .settings import Settings
 
@@ -149,10 +149,10 @@ class Cabinet:
 
     async def join_network(self) -> None:
         """Be on the Wi-Fi of the settings, if any. Raises OSError."""
-        await radio.join(self._has.station, self._wifi)
+        await borrow("radio").join(self._has.station, self._wifi)
 
     async def open_stream(self, host: str, port: int, context: ssl.SSLContext, server_name: str) -> tuple:
-        return await radio.open_stream(host, port, context, server_name)
+        return await borrow("radio").open_stream(host, port, context, server_name)
 
     def open_udp(self, port: int) -> socket.socket:
-        return radio.open_udp(self._has.station, port)
+        return borrow("radio").open_udp(self._has.station, port)

@@ -22,7 +22,7 @@ async def claim(session: "Session", client: "MqttClient", credentials: "Credenti
     """
     await client.subscribe(session.topic(topics.COMMAND))
     token_sha256 = messages.to_hex(hashlib.sha256(credentials.token.encode()).digest())
-    await client.publish(session.topic(topics.CLAIM), messages.claim(token_sha256, credentials.command_key), 1)
+    await client.publish(session.topic(topics.CLAIM), message(token_sha256, credentials.command_key), 1)
     deadline = clock.ms() + _CLAIM_MS
     while clock.ms() < deadline:
         command = session.authentic(await client.receive(deadline - clock.ms()))
@@ -30,3 +30,8 @@ async def claim(session: "Session", client: "MqttClient", credentials: "Credenti
             log("claimed")
             return
     raise MqttError("claim unanswered")
+
+
+def message(token_sha256: str, command_key: str) -> bytes:
+    """shared.devices.Claim: both as 64 hex digits."""
+    return messages.pack({"token_sha256": token_sha256, "command_key": command_key})

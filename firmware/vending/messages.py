@@ -177,31 +177,6 @@ def pack(message: dict) -> bytes:
     return json.dumps(message).encode()
 
 
-def claim(token_sha256: str, command_key: str) -> bytes:
-    """shared.devices.Claim: both as 64 hex digits."""
-    return pack({"token_sha256": token_sha256, "command_key": command_key})
-
-
-def hello(boot_id: str, firmware: str, nonce: str, journal_id: str, journal: rules.Journal, at_once: int) -> bytes:
-    """shared.devices.Hello."""
-    vends = [
-        {"v": _VERSION, "epoch": vend.epoch, "seq": vend.seq, "vend_id": vend.vend_id, "state": vend.state}
-        for vend in journal.vends
-    ]
-    return pack(
-        {
-            "boot_id": boot_id,
-            "firmware": firmware,
-            "journal_id": journal_id,
-            "epoch": journal.highest[0],
-            "seq": journal.highest[1],
-            "nonce": nonce,
-            "at_once": at_once,
-            "open": vends,
-        }
-    )
-
-
 def heartbeat(boot_id: str, nonce: str, health: dict) -> bytes:
     """shared.devices.Heartbeat; `health` is of Health.take."""
     health.update({"boot_id": boot_id, "nonce": nonce})
@@ -246,15 +221,6 @@ def request_answer(boot_id: str, request_id: str, state: str, reason: "str | Non
     told = {"boot_id": boot_id, "request_id": request_id, "state": state, "reason": reason}
     told["evidence"] = evidence
     return pack(told)
-
-
-def settings_report(boot_id: str, running: bytes, told: "dict | None" = None) -> bytes:
-    """shared.upkeep.SettingsReport of a device that runs on these bytes; `told` says more unless they are kept."""
-    # As a name of the file itself: within a signed text a quotation mark has a backslash before it.
-    digest = to_hex(hashlib.sha256(running).digest()) if b'"signature":' in running else None
-    message = {"boot_id": boot_id, "digest": digest, "state": "kept"}
-    message.update(told or {})
-    return pack(message)
 
 
 def _vend(boot_id: str, vend: "rules.Vend | rules.Answer") -> dict:

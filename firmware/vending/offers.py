@@ -15,6 +15,8 @@ TAKERS: dict = {
         "restart",
         "requests",
         "exchange",
+        "greeting",
+        "sockets",
     ),
     "release": (
         "ota",

@@ -6,8 +6,11 @@ import ssl
 
 import network
 
-from .settings import Wifi
+from . import TYPE_CHECKING
 from .sockets import connect
+
+if TYPE_CHECKING:
+    from .settings import Wifi
 
 JOIN_S = 20
 MDNS_GROUP = b"\xe0\x00\x00\xfb"

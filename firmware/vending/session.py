@@ -1,13 +1,12 @@
-"""What is said over one connection: hello, heartbeats, reports, commands and their answers (claim.py: the claim)."""
+"""What is said over one connection: heartbeats, reports, commands and their answers. First of all comes greeting.py."""
 
 import binascii
 
-from . import TYPE_CHECKING, VERSION, const, messages, rules, topics
+from . import TYPE_CHECKING, const, messages, topics
 from .clock import Clock
 from .commands import Commands
 from .errands import Errands
 from .health import Health
-from .journal import Journal
 from .log import kept, warn
 from .mqtt import MqttClient
 from .nonces import Nonces
@@ -15,16 +14,14 @@ from .reports import Reports
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from . import rules
     from .credentials import Credentials
 
 _HEARTBEAT_MS = const(10_000)
 
 
 class Session:
-    """Over a client that has logged in; every method raises MqttError when the connection is of no more use.
-
-    Each of `greetings` gives (channel, payload) pairs to say after each hello.
-    """
+    """Over a client that has logged in; every method raises MqttError when the connection is of no more use."""
 
     def __init__(
         self,
@@ -33,39 +30,27 @@ class Session:
         health: Health,
         clock: Clock,
         nonces: Nonces,
-        journal: Journal,
         reports: Reports,
         commands: Commands,
         errands: Errands,
         boot_id: str,
-        greetings: list,
     ) -> None:
         self._settings = settings
         self._health = health
         self._clock = clock
         self._nonces = nonces
-        self._journal = journal
         self._reports = reports
         self._commands = commands
         self._errands = errands
-        self._greetings = greetings
         self._boot_id = boot_id
         self._key = binascii.unhexlify(credentials.command_key)
         self._beat_ms = 0
 
-    async def open(self, client: MqttClient) -> None:
-        """Listen for commands, then say hello: from here on everything unacknowledged is due."""
-        await client.subscribe(self.topic(topics.COMMAND))
+    def begin(self) -> str:
+        """A connection begins: the nonce for its hello (greeting.py)."""
         self._nonces.start_over()
-        journal = self._journal
-        known = (self._nonces.current, journal.id, journal.state, self._settings.at_once)
-        hello = messages.hello(self._boot_id, VERSION, *known)
-        await client.publish(self.topic(topics.HELLO), hello)
-        self._reports.connected(client)
-        for greeting in self._greetings:
-            for channel, payload in greeting():
-                await client.publish(self.topic(channel), payload)
         self._beat_ms = self._clock.ms() + _HEARTBEAT_MS
+        return self._nonces.current
 
     async def tend(self, client: MqttClient) -> None:
         """Send what is due, then hear at most one command and answer it. To be called for ever."""

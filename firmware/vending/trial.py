@@ -11,8 +11,9 @@ import json
 
 from . import topics
 from .exchange import exchange
+from .greeting import settings_report
 from .log import alarm, warn
-from .messages import settings_report, to_hex
+from .messages import to_hex
 
 RUNNING = "settings.json"
 NEXT = "settings.next"

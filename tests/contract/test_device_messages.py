@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from firmware.vending import messages, rules
+from firmware.vending import claim, greeting, messages, rules
 from firmware.vending import topics as device_topics
 from shared import devices as wire
 from shared import parcels, releases, topics, upkeep
@@ -187,18 +187,18 @@ def test_hellos_are_valid(
     open_vends: list[rules.Vend], epoch: int, seq: int, boot_id: str, journal_id: str, nonce: str
 ) -> None:
     journal = rules.Journal((epoch, seq), tuple(open_vends), ())
-    hello = wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, journal_id, journal, 2))
+    hello = wire.Hello.model_validate_json(greeting.hello(boot_id, "0.1.0", nonce, journal_id, journal, 2))
     assert (hello.epoch, hello.seq, hello.nonce) == (epoch, seq, nonce)
     assert (str(hello.boot_id), str(hello.journal_id)) == (boot_id, journal_id)
     assert [(told.epoch, told.seq, str(told.vend_id)) for told in hello.open] == [one[:3] for one in open_vends]
-    wire.Hello.model_validate_json(messages.hello(boot_id, "0.1.0", nonce, journal_id, rules.EMPTY, 1))
+    wire.Hello.model_validate_json(greeting.hello(boot_id, "0.1.0", nonce, journal_id, rules.EMPTY, 1))
 
 
 @given(ids, nonces, digests, st.integers(1, 10**8), slots, st.booleans())
 def test_all_other_messages_are_valid(
     boot_id: str, nonce: str, digest: str, amount: int, slot: str, empty: bool
 ) -> None:
-    assert wire.Claim.model_validate_json(messages.claim(digest, digest)).command_key == digest
+    assert wire.Claim.model_validate_json(claim.message(digest, digest)).command_key == digest
     assert wire.Credit.model_validate_json(messages.credit(boot_id, boot_id, amount, "INR")).amount_minor == amount
     assert wire.StockSensed.model_validate_json(messages.stock(boot_id, slot, empty)).empty is empty
 
@@ -219,5 +219,5 @@ def test_words_and_figures_are_the_contracts() -> None:
 def test_the_largest_hello_fits_the_wire() -> None:
     biggest = rules.Vend(2**31 - 1, 2**53 - 1, "f" * 8 + "-ffff-ffff-ffff-" + "f" * 12, "A99", "accepted", None, None)
     journal = rules.Journal((2**31 - 1, 2**53 - 1), (biggest,) * rules.MAX_RECORDED, ())
-    hello = messages.hello(biggest.vend_id, "0" * 40, "0" * 16, biggest.vend_id, journal, 4)
+    hello = greeting.hello(biggest.vend_id, "0" * 40, "0" * 16, biggest.vend_id, journal, 4)
     assert len(hello) <= wire.MAX_MESSAGE_BYTES

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from edge.clock import new_id
-from firmware.vending import messages, rules
+from firmware.vending import greeting, messages, rules
 from shared.topics import Channel, Topic
 
 Send = Callable[[str, bytes], Awaitable[None]]
@@ -50,7 +50,7 @@ class FakeDevice:
     def hello_line(self) -> bytes:
         """A hello with a fresh nonce."""
         self.nonce = f"{int(self.nonce, 16) + 1:016x}"
-        return messages.hello(self.boot_id, "1.0.0", self.nonce, self.journal_id, self.journal, self.at_once)
+        return greeting.hello(self.boot_id, "1.0.0", self.nonce, self.journal_id, self.journal, self.at_once)
 
     async def report_open(self) -> None:
         """Repeat every report that is not acknowledged."""

@@ -23,7 +23,7 @@ machine = importlib.import_module("machine")
 onewire = importlib.import_module("onewire")
 assemble = importlib.import_module("firmware.vending.board").assemble
 Cabinet = importlib.import_module("firmware.vending.cabinet").Cabinet
-BOOT_ONLY = importlib.import_module("firmware.vending.boot").BOOT_ONLY
+BOARD_ONLY = importlib.import_module("firmware.vending.waking").BOARD_ONLY
 
 ID = "01890000-0000-7000-8000-000000000001"
 CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -342,7 +342,7 @@ def test_what_board_py_makes_lets_it_be_forgotten() -> None:
     }
     board = wired({**EXPANDERS, **parts}, A1={"motor": {"kind": "dc", "output": "s:0"}, "home": 32})
     assert "firmware.vending.motors" in code_behind(board, set())
-    assert not {f"firmware.vending.{name}" for name in BOOT_ONLY} & code_behind(board, set())
+    assert not {f"firmware.vending.{name}" for name in BOARD_ONLY} & code_behind(board, set())
 
 
 def code_behind(thing: Any, seen: set[int]) -> set[str]:

@@ -10,7 +10,7 @@ from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import STALLED_MA, Habits
 from firmware.simulator.world import read_world
 from firmware.vending import rules
-from firmware.vending.app import run_safely
+from firmware.vending.boot import run_safely
 from firmware.vending.climate import Climate
 from firmware.vending.clock import Clock
 from firmware.vending.dispenser import Dispenser

@@ -13,8 +13,7 @@ from edge.site_ca import SiteCa
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
 from firmware.vending import SettingsError, slots, trial, waking
-from firmware.vending.app import run_safely
-from firmware.vending.boot import LAST_ERROR
+from firmware.vending.boot import LAST_ERROR, run_safely
 from firmware.vending.clock import Clock
 from firmware.vending.dispenser import Dispenser
 from firmware.vending.flash import Flash

@@ -13,8 +13,9 @@ from firmware.vending import log, messages
 from firmware.vending.commands import Commands
 from firmware.vending.credentials import load_or_make
 from firmware.vending.dispenser import Dispenser
-from firmware.vending.errands import Errands
+from firmware.vending.errands import Errands, Parts
 from firmware.vending.flash import Flash
+from firmware.vending.greeting import greet
 from firmware.vending.health import Health
 from firmware.vending.journal import MAX_CREDITS, Journal
 from firmware.vending.messages import Errand
@@ -84,10 +85,15 @@ class Desk:
         self.done: list[dict[str, Any]] = []
         self.errands = errands = Errands(nonces, {"set_time": self.done.append}, {})
         commands = Commands(self.journal, slots, None, nonces, dispenser, self.till, errands)
-        parts = (self.health, self.clock, nonces, self.journal, self.reports, commands, errands)
-        greeting = [("sensor", b'{"zone": "cabinet"}')]
-        self.session = Session(settings, self.credentials, *parts, VEND, [lambda: greeting])
+        parts = (self.health, self.clock, nonces, self.reports, commands, errands)
+        known = (settings, self.board, self.flash, self.clock, self.journal, dispenser, self.reports, VEND)
+        self.parts = Parts(*known, errands, self.till)
+        self.session = Session(settings, self.credentials, *parts, VEND)
         self.wire = Wire(self.clock)
+
+    async def open(self) -> None:
+        """Greet the gateway, one zone of the cabinet last."""
+        await greet(self.session, self.wire, self.parts, [lambda: [("sensor", b'{"zone": "cabinet"}')]])
 
     async def tend_until(self, ms: int) -> None:
         self.wire.latest = ms
@@ -127,7 +133,7 @@ class Desk:
 @pytest.fixture
 async def desk(tmp_path: Path) -> Desk:
     desk = Desk(tmp_path)
-    await desk.session.open(desk.wire)
+    await desk.open()
     return desk
 
 
@@ -148,14 +154,14 @@ async def test_money_is_not_taken_while_the_device_is_about_to_restart(desk: Des
 
 
 async def test_a_greeting_follows_each_hello(desk: Desk) -> None:
-    await desk.session.open(desk.wire)
-    assert [channel for channel, _ in desk.wire.sent] == ["hello", "sensor"] * 2
+    await desk.open()
+    assert [channel for channel, _ in desk.wire.sent] == ["hello", "settings", "ota", "sensor"] * 2
 
 
 async def test_lines_of_the_log_are_told_once_also_those_from_before_the_connection(tmp_path: Path) -> None:
     log.warn("journal_tail_dropped", generation=1)
     desk = Desk(tmp_path)
-    await desk.session.open(desk.wire)
+    await desk.open()
     await desk.session.tend(desk.wire)
     log.alarm("journal_failed", kind="A")
     for _ in range(3):
@@ -193,7 +199,7 @@ async def test_no_vend_begins_while_a_person_has_the_motors_in_hand(desk: Desk) 
 async def test_a_new_connection_makes_all_older_nonces_stale(desk: Desk) -> None:
     old = desk.times("hello")[0]["nonce"]
     desk.session.close()
-    await desk.session.open(desk.wire)
+    await desk.open()
     assert (await desk.say("dispense", 1, old))["reason"] == "stale_nonce"
     assert (await desk.say("dispense", 1, desk.times("hello")[1]["nonce"]))["state"] == "accepted"
 
@@ -208,7 +214,7 @@ async def test_an_outcome_is_repeated_ever_more_slowly_and_at_once_on_a_new_conn
         seen += [second - 1] * (len(desk.times("outcome")) - before)
     assert seen == [0, 2, 6, 14, 30, 60, 90, 120]
     desk.session.close()
-    await desk.session.open(desk.wire)
+    await desk.open()
     await desk.session.tend(desk.wire)
     assert len(desk.times("outcome")) == 9
     await desk.say("acknowledge", 1)
@@ -245,7 +251,7 @@ async def test_every_slot_is_told_however_many_there_are_and_a_vend_need_not_wai
     sensing = asyncio.create_task(desk.sensors.run())
     try:
         for connects in (1, 2):
-            await desk.session.open(desk.wire)
+            await desk.open()
             await asyncio.sleep(0.1)
             desk.reports.tell_started(vend)
             desk.reports.tell_drop(vend)
@@ -313,7 +319,7 @@ async def test_no_money_is_taken_that_cannot_be_journalled(desk: Desk) -> None:
 async def test_no_money_is_taken_while_nothing_can_be_sold(tmp_path: Path) -> None:
     """The gateway allows it until it has heard of the lock, and longer for an order that waits for its money."""
     desk = Desk(tmp_path, SETTINGS._replace(slots={"A1": SLOT, "A2": SLOT}))
-    await desk.session.open(desk.wire)
+    await desk.open()
     locked: set[str] = set()
     parts = (desk.board, desk.journal, desk.slots, desk.reports, desk.till, desk.vigil)
     sensing = asyncio.create_task(Sensors(*parts, locked.__contains__).run())

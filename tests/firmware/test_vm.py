@@ -19,6 +19,7 @@ MAX_HEAP_BYTES = 90_000
 MAX_SLOT_BYTES = 200
 """Of each slot more than the two that the cabinet has."""
 NOT_NEEDED = {"board", "checks", "drivers", "hardware", "pins", "settings", "wiring"}
+NOT_NEEDED |= {"app", "waking", "addresses", "connecting", "greeting", "radio", "sockets"}
 NOT_NEEDED |= {"claim", "credentials", "discovery", "dns", "remains"}
 NOT_NEEDED |= {"panel", "pca9685", "servo", "shift", "stepper", "thermometers"}
 """Of a device that has read its settings, knows its gateway's address and has motors, a beam and a coin acceptor."""
@@ -56,7 +57,7 @@ async def test_it_claims_itself_takes_coins_once_and_turns_its_motor_once(tmp_pa
         print(f"names: {told['names'] - stand_ins['names']} of 1260, after which they need 9 kB more")
         assert heap_bytes <= MAX_HEAP_BYTES
         modules = set(told["modules"])
-        assert {"app", "motors", "beam", "pulses"} <= modules
+        assert {"link", "motors", "beam", "pulses"} <= modules
         assert not modules & NOT_NEEDED
         vend_id = await buy(site)
         await until(lambda: bool(device.said("acknowledge_received") and device.said("credit_acknowledged")))
