@@ -33,7 +33,9 @@ def test_mpy_cross_compiles_it(path: Path, tmp_path: Path) -> None:
 
 def test_what_runs_on_the_device_asserts_nothing() -> None:
     """-O3 would leave it out."""
-    assert not [node for path in FILES for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)]
+    assert not [
+        node for path in FILES for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)
+    ]
 
 
 def test_all_compiled_files_together_fit_the_budget(tmp_path: Path) -> None:
