@@ -14,7 +14,7 @@ from shared.upkeep import Action, DeviceInstruction
 from tests.fakes.until import until
 from tests.firmware.vm.device import compile_firmware
 from tests.firmware.vm.site import NotSold, VmSite, vm_site
-from tests.firmware.vm.wiring import cold
+from tests.firmware.vm.wiring import ROMS, cold
 
 WARM_S = 3
 
@@ -37,13 +37,14 @@ async def test_a_zone_that_is_too_warm_locks_and_a_person_releases_it(tmp_path: 
     compile_firmware(tmp_path / "app")
     async with vm_site(tmp_path, tmp_path / "app", Habits(speed=5), Rail.FREE, cold) as site:
         device = site.device
-        device.configure(**device.settings | {"climate": {"top": {"warm_s": WARM_S, "grace_s": 0}}})
+        device.configure(**device.settings | {"climate": {zone: {"warm_s": WARM_S, "grace_s": 0} for zone in ROMS}})
         await device.power_on()
         await site.until_online()
         print(f"live heap with a zone that has to stay cold: {await device.own_heap()} bytes")
         await until_states(site, {"ok"})
         device.cabinet.feel("top", 9)
         await until(lambda: bool(device.said("zone_locked")), 20)
+        assert [(told["zone"], told["centi_celsius"]) for told in device.said("zone_locked")] == [("top", 900)]
         await until_states(site, {"locked"})
         with pytest.raises(NotSold):
             await site.place("A1")

@@ -13,10 +13,10 @@ export class Datagrams {
   open(own) {
     const id = this.#next++;
     const wire = dgram.createSocket({ type: "udp4", reuseAddr: true });
-    const one = { wire, received: [] };
+    const one = { wire, received: [], hears: true };
     wire.on("listening", () => wire.setMulticastInterface(own));
     wire.on("message", (data, from) => {
-      if (this.#isUp) one.received.push(`${from.address} ${from.port} ${data.toString("hex")}`);
+      if (this.#isUp && one.hears) one.received.push(`${from.address} ${from.port} ${data.toString("hex")}`);
     });
     wire.on("error", (error) => process.stderr.write(`# datagrams: ${error.message}\n`));
     this.#open.set(id, one);
@@ -24,14 +24,18 @@ export class Datagrams {
   }
 
   /** As told; like lwIP's, a socket that is bound to the board's own address hears no multicast. One that is bound to any
-   * address hears only that: the port is shared with this PC's other processes, whose unicast is not for it. */
+   * address hears only that, once it has joined: the port is shared with this PC's other processes, whose unicast is not for
+   * it, and for whom the PC has joined already. */
   bind(id, address, port) {
-    this.#open.get(id).wire.bind({ address: address === ANY ? GROUP : address, port });
+    const one = this.#open.get(id);
+    one.hears = address !== ANY;
+    one.wire.bind({ address: one.hears ? address : GROUP, port });
   }
 
   join(id, group, own) {
-    const { wire } = this.#open.get(id);
-    wire.once("listening", () => wire.addMembership(group, own));
+    const one = this.#open.get(id);
+    one.hears = true;
+    one.wire.once("listening", () => one.wire.addMembership(group, own));
   }
 
   send(id, hex, address, port) {
