@@ -2,9 +2,11 @@
 
 What is the VM's own: the bytecode and its interpreter, the heap and its collector, `json`, `hashlib`, `binascii`,
 `select`, the tasks and events of asyncio. What stands in for the ESP32 (tests/firmware/vm/modules): `machine`,
-`network`, `socket` and `ssl` in front of node, `asyncio.run` and `asyncio.StreamReader`, `os.urandom`. TCP and TLS are
-real, their engine is node's: mbedTLS and lwIP are not shown. Interrupts come between two steps of asyncio. Flash is a
-folder, which takes a write up to any byte when the power is cut, but does what the kernel does, not what littlefs does.
+`onewire`, `network`, `socket` and `ssl` in front of node, `asyncio.run` and `asyncio.StreamReader`, `os.urandom`. TCP,
+UDP and TLS are real, their engine is node's: mbedTLS and lwIP are not shown. Chips on the pins and buses are models
+(chips/) within node, so that they answer at once; motors and coils are here (motors.py, cabinet.py). Interrupts come
+between two steps of asyncio. Flash is a folder, which takes a write up to any byte when the power is cut, but does what
+the kernel does, not what littlefs does.
 """
 
 import asyncio
