@@ -118,6 +118,10 @@ class SettingsState(StrEnum):
     REFUSED = "refused"
 
 
+Tries = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""How often the settings that were offered last have come to nothing, or are on trial, since others were."""
+
+
 class SettingsReport(DeviceMessage):
     """Channel `settings`: at each connect, and when it has changed. Not acknowledged: it is told anew."""
 
@@ -127,6 +131,7 @@ class SettingsReport(DeviceMessage):
     state: SettingsState
     offered: Digest | None = None
     reason: Reason | None = None
+    tries: Tries = 0
 
 
 class Action(StrEnum):
@@ -171,7 +176,8 @@ SettingsVersion = Annotated[int, Field(ge=1, le=2**31 - 1)]
 class SettingsAssigned(Message):
     """Change from the cloud: the device shall run on these settings, a higher version instead of a lower one.
 
-    The file that a device fetches is `signed.to_line()`; the SHA-256 of that is what it reports.
+    The file that a device fetches is `signed.to_line()`; the SHA-256 of that is what it reports. A higher version may
+    be of the same text: then the device shall try it anew.
     """
 
     kind: Literal["settings_assigned"] = "settings_assigned"
@@ -191,3 +197,4 @@ class SettingsReported(Message):
     state: SettingsState
     offered: Digest | None
     reason: Reason | None
+    tries: Tries = 0

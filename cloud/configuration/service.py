@@ -39,13 +39,14 @@ _ASSIGN = """
     VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 _REPORT = """
-    INSERT INTO device_settings_reports (tenant_id, device_id, digest, state, offered, reason, reported_at)
-    SELECT $1, u.device_id, u.digest, u.state, u.offered, u.reason, u.at
-    FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
-        AS u (device_id, machine_id, digest, state, offered, reason, at)
+    INSERT INTO device_settings_reports (tenant_id, device_id, digest, state, offered, reason, tries, reported_at)
+    SELECT $1, u.device_id, u.digest, u.state, u.offered, u.reason, u.tries, u.at
+    FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::integer[],
+                $9::timestamptz[])
+        AS u (device_id, machine_id, digest, state, offered, reason, tries, at)
     JOIN devices d ON d.tenant_id = $1 AND d.id = u.device_id AND d.machine_id = u.machine_id
     ON CONFLICT ON CONSTRAINT device_settings_reports_pkey DO UPDATE SET digest = excluded.digest,
-        state = excluded.state, offered = excluded.offered, reason = excluded.reason,
+        state = excluded.state, offered = excluded.offered, reason = excluded.reason, tries = excluded.tries,
         reported_at = excluded.reported_at
 """
 
@@ -94,6 +95,8 @@ class ReportedSettings(Message):
     state: SettingsState
     offered: Digest | None
     reason: str | None
+    tries: int
+    """How often it has tried those that were offered last; after three the gateway offers them no more."""
     reported_at: Instant
 
 
@@ -117,6 +120,7 @@ async def assign_settings(
 ) -> bool:
     """Inside a unit of the tenant: have the device run on these settings; false if it shall already.
 
+    The same again that came to nothing are a new version: the device shall try them anew.
     Raises NotFound, Refused with the setting that is wrong.
     """
     device = await locked_device(transaction, operator, device_id)
@@ -129,7 +133,7 @@ async def assign_settings(
     newest = await transaction.fetch_one(_NEWEST + " AND s.device_id = $1", device_id)
     line = signed.to_line()
     digest = hashlib.sha256(line).hexdigest()
-    if newest is not None and newest["digest"] == digest:
+    if newest is not None and newest["digest"] == digest and not await _came_to_nothing(transaction, device_id, digest):
         return False
     version = 1 if newest is None else newest["version"] + 1
     what = (device_id, version, line.decode(), digest, operator.api_key_id, now)
@@ -146,12 +150,8 @@ async def settings_of(transaction: Transaction, device_id: UUID) -> DeviceSettin
     if await transaction.fetch_one("SELECT 1 FROM devices WHERE id = $1", device_id) is None:
         raise NotFound
     row = await transaction.fetch_one(_NEWEST + " AND s.device_id = $1", device_id)
-    told = await transaction.fetch_one(
-        "SELECT digest, state, offered, reason, reported_at FROM device_settings_reports WHERE device_id = $1",
-        device_id,
-    )
     wanted = None if row is None else _wanted(row)
-    reported = None if told is None else ReportedSettings(**{**told, "state": SettingsState(told["state"])})
+    reported = await _reported(transaction, device_id)
     return DeviceSettings(
         device_id=device_id,
         wanted=wanted,
@@ -161,6 +161,22 @@ async def settings_of(transaction: Transaction, device_id: UUID) -> DeviceSettin
         and reported.digest == wanted.digest
         and reported.state is not SettingsState.TRIAL,
     )
+
+
+async def _reported(transaction: Transaction, device_id: UUID) -> ReportedSettings | None:
+    told = await transaction.fetch_one(
+        "SELECT digest, state, offered, reason, tries, reported_at FROM device_settings_reports WHERE device_id = $1",
+        device_id,
+    )
+    return None if told is None else ReportedSettings(**{**told, "state": SettingsState(told["state"])})
+
+
+async def _came_to_nothing(transaction: Transaction, device_id: UUID, digest: str) -> bool:
+    """Whether the device has said that it does not keep these."""
+    told = await _reported(transaction, device_id)
+    if told is None or told.offered != digest:
+        return False
+    return told.state in (SettingsState.REVERTED, SettingsState.REFUSED)
 
 
 async def settings_for(transaction: Transaction, site_id: UUID) -> list[SettingsAssigned]:
@@ -180,7 +196,7 @@ async def record_settings(transaction: Transaction, tenant_id: UUID, facts: Sequ
     """What devices say they run on. Raises FactRefused for an unknown device."""
     newest = {fact.body.device_id: fact for fact in facts if isinstance(fact.body, SettingsReported)}
     rows: list[tuple[object, ...]] = [
-        (body.device_id, body.machine_id, body.digest, body.state, body.offered, body.reason, fact.at)
+        (body.device_id, body.machine_id, body.digest, body.state, body.offered, body.reason, body.tries, fact.at)
         for fact in newest.values()
         if isinstance(body := fact.body, SettingsReported)
     ]

@@ -3,7 +3,16 @@
 from datetime import datetime
 from uuid import UUID
 
-from shared.upkeep import Action, DeviceInstruction, Jog, ReleaseZone, Restart, SettingsReport, SettingsState
+from shared.upkeep import (
+    Action,
+    DeviceInstruction,
+    Jog,
+    ReleaseZone,
+    Restart,
+    SettingsReport,
+    SettingsReported,
+    SettingsState,
+)
 
 UNSIGNED = "0" * 64
 ANY_NONCE = "0" * 16
@@ -35,8 +44,25 @@ def why_refused(wish: DeviceInstruction, machine_id: UUID | None, now: datetime)
     return None if command(wish, ANY_NONCE) is not None else "a slot and a PIN, or a zone, is missing"
 
 
-def tells_the_end(report: SettingsReport, digest: str) -> bool:
-    """Whether the report says what became of the settings with this digest."""
+MAX_TRIES = 3
+"""So often are settings offered that the device goes back from: it may have been its gateway that was away."""
+
+
+def tries_since(told: SettingsReport | SettingsReported, digest: str, before: int) -> int:
+    """How often the device has tried the settings with this digest, since it had `before` times when they came.
+
+    A device that has forgotten what it had tried begins to count anew.
+    """
+    if told.offered != digest:
+        return 0
+    return told.tries - before if told.tries >= before else told.tries
+
+
+def tells_the_end(report: SettingsReport, digest: str, before: int) -> bool:
+    """Whether the report says what became of the settings with this digest, which it had tried `before` times then."""
     if report.digest == digest and report.state is not SettingsState.TRIAL:
         return True
-    return report.offered == digest and report.state in (SettingsState.REVERTED, SettingsState.REFUSED)
+    tries = tries_since(report, digest, before)
+    if report.state is SettingsState.REFUSED:
+        return tries > 0
+    return report.state is SettingsState.REVERTED and tries >= MAX_TRIES

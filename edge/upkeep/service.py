@@ -72,7 +72,9 @@ class UpkeepService:
     def apply_settings(self, tx: Transaction, assigned: SettingsAssigned) -> None:
         """Take the settings that a device shall run on, unless newer ones are known."""
         digest = hashlib.sha256(assigned.signed.to_line()).hexdigest()
-        if store.assign_settings(tx, assigned, digest):
+        told = store.reported_settings(tx, assigned.device_id)
+        tries_before = 0 if told is None else rules.tries_since(told, digest, 0)
+        if store.assign_settings(tx, assigned, digest, tries_before):
             # The file itself follows when it is offered; it is forgotten again with its permit.
             self._parcels.permit(tx, assigned.device_id, Purpose.SETTINGS, [digest])
             device_id = str(assigned.device_id)
@@ -124,14 +126,15 @@ class UpkeepService:
             state=report.state,
             offered=report.offered,
             reason=report.reason,
+            tries=report.tries,
         )
 
         def work(tx: Transaction) -> None:
             if store.report_settings(tx, report.boot_id, told):
                 self._outbox.append(tx, told)
                 log.info("settings_reported", device_id=str(topic.device_id), state=report.state, digest=report.digest)
-            wanted = store.assigned_digest(tx, topic.device_id)
-            if wanted is not None and rules.tells_the_end(report, wanted):
+            wanted = store.open_settings(tx, topic.device_id)
+            if wanted is not None and rules.tells_the_end(report, wanted["digest"], wanted["tries_before"]):
                 store.set_settings_ended(tx, topic.device_id)
                 self._parcels.permit(tx, topic.device_id, Purpose.SETTINGS, [])
             tx.touch(UPKEEP_KEY)

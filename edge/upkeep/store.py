@@ -38,17 +38,24 @@ def end_instruction(tx: Transaction, wish: DeviceInstruction) -> None:
     tx.run(f"DELETE FROM instructions WHERE rowid IN ({too_old})", KEPT_ENDED)  # noqa: S608 - a constant
 
 
-def assign_settings(tx: Transaction, assigned: SettingsAssigned, digest: str) -> bool:
+def assign_settings(tx: Transaction, assigned: SettingsAssigned, digest: str, tries_before: int) -> bool:
     """Keep what the device shall run on; false unless it is newer than what was kept."""
     sql = """
-        INSERT INTO assigned_settings (device_id, machine_id, version, digest, file) VALUES (?, ?, ?, ?, ?)
+        INSERT INTO assigned_settings (device_id, machine_id, version, digest, file, tries_before)
+        VALUES (?, ?, ?, ?, ?, ?)
         ON CONFLICT (device_id) DO UPDATE SET machine_id = excluded.machine_id, version = excluded.version,
-            digest = excluded.digest, file = excluded.file
+            digest = excluded.digest, file = excluded.file, tries_before = excluded.tries_before
         WHERE excluded.version > version
     """
     file = assigned.signed.to_line().decode()
     ids = (str(assigned.device_id), str(assigned.machine_id))
-    return tx.run(sql, *ids, assigned.version, digest, file) > 0
+    return tx.run(sql, *ids, assigned.version, digest, file, tries_before) > 0
+
+
+def reported_settings(tx: Transaction, device_id: UUID) -> SettingsReported | None:
+    """What the device told last."""
+    row = tx.one("SELECT line FROM reported_settings WHERE device_id = ?", str(device_id))
+    return None if row is None else SettingsReported.model_validate_json(row["line"])
 
 
 def due_settings(tx: Transaction) -> list[sqlite3.Row]:
@@ -59,10 +66,9 @@ def due_settings(tx: Transaction) -> list[sqlite3.Row]:
     )
 
 
-def assigned_digest(tx: Transaction, device_id: UUID) -> str | None:
-    """Of the settings of which it is not known what became."""
-    row = tx.one("SELECT digest FROM assigned_settings WHERE device_id = ? AND file IS NOT NULL", str(device_id))
-    return None if row is None else row["digest"]
+def open_settings(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:
+    """The settings of which it is not known what became."""
+    return tx.one("SELECT * FROM assigned_settings WHERE device_id = ? AND file IS NOT NULL", str(device_id))
 
 
 def set_settings_ended(tx: Transaction, device_id: UUID) -> None:

@@ -23,6 +23,8 @@ LOOK_S = 2.0
 """Between two looks while anything waits: time runs out, an order ends."""
 REPEAT_S = 10.0
 """Before the same is asked of the same device again."""
+RETRY_S = 600.0
+"""Before settings are offered again that the device has gone back from: each try costs it some minutes of selling."""
 
 log = structlog.get_logger()
 
@@ -40,6 +42,7 @@ class UpkeepSweep:
         clock: Clock,
         watch: Watch,
         repeat_s: float = REPEAT_S,
+        retry_s: float = RETRY_S,
     ) -> None:
         self._database = database
         self._upkeep = upkeep
@@ -49,7 +52,10 @@ class UpkeepSweep:
         self._clock = clock
         self._watch = watch
         self._repeat_s = repeat_s
+        self._retry_s = retry_s
         self._told: dict[str, float] = {}
+        self._reverted: dict[str, tuple[str, float]] = {}
+        """Of each device that went back from settings: what it said, and when that was first seen here."""
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -97,7 +103,9 @@ class UpkeepSweep:
         due, free = await self._database.read(self._due_settings)
         for row in free:
             device_id, data = UUID(row["device_id"]), row["file"].encode()
-            if row["boot_id"] != str(self._links.boot_id(device_id)) or not self._may_tell(f"{device_id} settings"):
+            if row["boot_id"] != str(self._links.boot_id(device_id)) or self._rests(row):
+                continue
+            if not self._may_tell(f"{device_id} settings"):
                 continue
             try:
                 await self._parcels.put(data)
@@ -112,6 +120,17 @@ class UpkeepSweep:
         due = store.due_settings(tx)
         free = [row for row in due if not _on_trial(row["reported"], row["digest"])]
         return due, [row for row in free if not self._orders.is_open_at(tx, UUID(row["device_id"]))]
+
+    def _rests(self, row: sqlite3.Row) -> bool:
+        """Whether the device has gone back from just these a short time ago."""
+        told = SettingsReported.model_validate_json(row["reported"])
+        if not rules.tries_since(told, row["digest"], row["tries_before"]):
+            return False
+        now = self._clock.monotonic()
+        seen, since = self._reverted.get(row["device_id"], (None, now))
+        since = since if seen == row["reported"] else now
+        self._reverted[row["device_id"]] = (row["reported"], since)
+        return now - since < self._retry_s
 
     def _may_tell(self, what: str) -> bool:
         """Whether it is time to say it again; from now on it is said."""

@@ -42,8 +42,7 @@ async def _take(parts, digest: str, data: bytes) -> None:
             trial.refuse(parts.flash, digest, reason)
     except OSError as error:
         alarm("settings_not_written", error=str(error))
-        told = {"state": trial.REFUSED, "offered": digest, "reason": "the flash does not take them"}
-        parts.reports.tell(topics.SETTINGS, settings_report(parts.boot_id, parts.flash.read(trial.RUNNING), told))
+        parts.reports.tell(topics.SETTINGS, trial.unwritten(parts.flash, parts.boot_id, digest))
         return
     if reason is None:
         await go(parts)

@@ -1,8 +1,9 @@
 """New settings on trial: they lie beside settings.json, and take its place once the link has stood on them.
 
-settings.trial says how that stands: which settings were offered last, and over which, both by SHA-256, and why they are
-not kept or how many boots they have had. Without that file, settings.json is kept. The power may go at any byte: a boot
-runs on the old settings or on the new ones. Other settings that somebody puts there by hand end the trial.
+settings.trial says how that stands: which settings were offered last, and over which, both by SHA-256, why they are not
+kept or how many boots they have had, and how often they were tried. Without that file, settings.json is kept. The power
+may go at any byte: a boot runs on the old settings or on the new ones. Other settings that somebody puts there by hand
+end the trial.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ LINK_MS = 120_000
 LOOK_S = 0.2
 
 KEPT, TRIAL, REVERTED, REFUSED = "kept", "trial", "reverted", "refused"
-NOTHING = {"state": KEPT, "offered": None, "over": None, "boots": 0, "reason": None}
+NOTHING = {"state": KEPT, "offered": None, "over": None, "boots": 0, "tries": 0, "reason": None}
 
 
 def begin(flash, data: bytes) -> None:
@@ -32,12 +33,13 @@ def begin(flash, data: bytes) -> None:
     flash.replace(NEXT, data)
     if flash.read(NEXT) != data:
         raise OSError(NEXT + " reads back differently")
-    _write(flash, TRIAL, digest_of(data), over=digest_of(flash.read(RUNNING)))
+    offered = digest_of(data)
+    _write(flash, TRIAL, offered, _tries(flash, offered) + 1, over=digest_of(flash.read(RUNNING)))
 
 
 def refuse(flash, offered: str, reason: str) -> None:
     """Remember that settings were offered that are no good. Raises OSError."""
-    _write(flash, REFUSED, offered, reason=reason)
+    _write(flash, REFUSED, offered, _tries(flash, offered) + 1, reason=reason)
 
 
 def choose(flash) -> "bytes | None":
@@ -61,7 +63,7 @@ def _choose(flash) -> "bytes | None":
     if told["boots"] >= MAX_BOOTS:
         revert(flash, "not proven in 2 boots")
         return None
-    _write(flash, TRIAL, told["offered"], told["over"], told["boots"] + 1)
+    _write(flash, TRIAL, told["offered"], told["tries"], told["over"], told["boots"] + 1)
     return data
 
 
@@ -73,7 +75,8 @@ def is_under_way(flash) -> bool:
 def revert(flash, reason: str) -> None:
     """The next boot runs on the old settings. Raises OSError."""
     warn("settings_reverted", reason=reason)
-    _write(flash, REVERTED, _read(flash)["offered"], reason=reason)
+    told = _read(flash)
+    _write(flash, REVERTED, told["offered"], told["tries"], reason=reason)
     flash.remove(NEXT)
 
 
@@ -106,17 +109,36 @@ def report(flash, boot_id: str) -> bytes:
     """shared.upkeep.SettingsReport."""
     told = _read(flash)
     running = flash.read(NEXT if told["state"] == TRIAL else RUNNING)
-    return settings_report(boot_id, running, {name: told[name] for name in ("state", "offered", "reason")})
+    return settings_report(boot_id, running, {name: told[name] for name in ("state", "offered", "reason", "tries")})
+
+
+def unwritten(flash, boot_id: str, offered: str) -> bytes:
+    """shared.upkeep.SettingsReport of settings that the flash did not take, not even that."""
+    told = {"state": REFUSED, "offered": offered, "reason": "the flash does not take them"}
+    told["tries"] = _tries(flash, offered) + 1
+    return settings_report(boot_id, flash.read(RUNNING), told)
 
 
 def digest_of(data: bytes) -> str:
     return to_hex(hashlib.sha256(data).digest())
 
 
+def _tries(flash, offered: str) -> int:
+    """How often these settings were tried since others were."""
+    told = _read(flash)
+    return told["tries"] if told["offered"] == offered else 0
+
+
 def _write(
-    flash, state: str, offered: "str | None", over: "str | None" = None, boots: int = 0, reason: "str | None" = None
+    flash,
+    state: str,
+    offered: "str | None",
+    tries: int,
+    over: "str | None" = None,
+    boots: int = 0,
+    reason: "str | None" = None,
 ) -> None:
-    told = {"state": state, "offered": offered, "over": over, "boots": boots}
+    told = {"state": state, "offered": offered, "over": over, "boots": boots, "tries": tries}
     told["reason"] = None if reason is None else reason[:60]
     exchange(flash, FILE, json.dumps(told).encode())
 

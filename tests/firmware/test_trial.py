@@ -99,6 +99,22 @@ def test_refused_settings_are_told_of_with_the_reason() -> None:
     assert str(told.reason).startswith("slots.A1.home: xxx")
 
 
+def test_each_try_of_the_same_settings_is_counted_until_others_come() -> None:
+    flash = MemoryFlash({"settings.json": OLD})
+    for tries in (1, 2, 3):
+        trial.begin(flash, NEW)
+        trial.choose(flash)
+        assert report(flash).tries == tries
+        trial.revert(flash, "the link did not come up in 2 minutes")
+        assert (report(flash).state, report(flash).tries) == (SettingsState.REVERTED, tries)
+    trial.refuse(flash, trial.digest_of(NEW), "too large for this device")
+    assert report(flash).tries == 4
+    unwritten = SettingsReport.model_validate_json(trial.unwritten(flash, BOOT, trial.digest_of(NEW)))
+    assert (unwritten.state, unwritten.tries) == (SettingsState.REFUSED, 5)
+    trial.refuse(flash, trial.digest_of(OLD), "slots is missing")
+    assert report(flash).tries == 1
+
+
 def test_a_full_flash_costs_the_trial_and_not_the_settings() -> None:
     flash = flash_on_trial()
     flash.full = True

@@ -80,6 +80,26 @@ async def test_the_same_again_changes_nothing_and_others_are_the_next_version(wo
     assert [change.version for change in await told(world, None)] == [3]
 
 
+@pytest.mark.parametrize("state", [SettingsState.REVERTED, SettingsState.REFUSED])
+async def test_the_same_again_that_came_to_nothing_are_tried_anew(world: World, state: SettingsState) -> None:
+    slot = await world.slot()
+    await put(world, slot, wanted(slot))
+    (first,) = await told(world, 0)
+    digest = hashlib.sha256(first.signed.to_line()).hexdigest()
+    world.gateway.add(reported(slot, state, None, offered=digest, tries=3))
+    await world.acknowledged()
+    row = (await shown(world, slot))["reported"]
+    assert (row["state"], row["tries"]) == (state, 3)
+    assert (await put(world, slot, wanted(slot))).status_code == 201
+    assert [(change.version, change.signed) for change in await told(world, 0)] == [
+        (1, first.signed),
+        (2, first.signed),
+    ]
+    world.gateway.add(reported(slot, SettingsState.KEPT, digest))
+    await world.acknowledged(2)
+    assert (await put(world, slot, wanted(slot))).status_code == 200
+
+
 @pytest.mark.criterion("9.3")
 @pytest.mark.parametrize(
     ("changed", "path", "reason"),

@@ -10,6 +10,8 @@ from uuid import UUID
 import pytest
 
 from edge.clock import new_id
+from edge.upkeep.rules import MAX_TRIES
+from edge.upkeep.sweep import RETRY_S
 from shared.commands import COMMAND
 from shared.parcels import Offer
 from shared.signed import Purpose, SignedText
@@ -82,7 +84,6 @@ async def test_they_are_offered_with_their_file_once_the_device_has_told_what_it
     [
         (SettingsState.KEPT, True, True),
         (SettingsState.TRIAL, True, False),
-        (SettingsState.REVERTED, False, True),
         (SettingsState.REFUSED, False, True),
         (SettingsState.KEPT, False, False),
     ],
@@ -94,11 +95,53 @@ async def test_they_are_offered_no_more_once_it_is_known_what_became_of_them(
     await report(site)
     await until(lambda: bool(offers(site)))
     tells_of = {"digest": digest} if ran else {"offered": digest if state is not SettingsState.KEPT else None}
-    await report(site, state, **tells_of)
+    await report(site, state, **tells_of, tries=int(state is not SettingsState.KEPT))
     offering = await offered_again(site)
     assert offering is (not ended and state is not SettingsState.TRIAL)
     permits = await site.database.read(lambda tx: tx.all("SELECT digest FROM parcel_permits"))
     assert [row["digest"] for row in permits] == ([] if ended else [digest])
+
+
+async def revert(site: Site, digest: str, tries: int) -> None:
+    """The device went back from these settings, for the so manieth time; it says so at each connect."""
+    for _ in range(2):
+        await report(site, SettingsState.REVERTED, offered=digest, reason="no link in 2 minutes", tries=tries)
+
+
+async def test_what_a_device_went_back_from_is_offered_again_later_and_not_for_ever(site: Site) -> None:
+    """It may have been its gateway that was away. Each try costs some minutes of selling."""
+    await report(site)
+    digest = await assign(site, "{}")
+    for tries in range(1, MAX_TRIES):
+        await until(lambda: bool(offers(site)))
+        await revert(site, digest, tries)
+        assert not await offered_again(site)
+        site.clock.step(RETRY_S - 60)
+        assert not await offered_again(site)
+        site.clock.step(61)
+        assert await offered_again(site)
+    await revert(site, digest, MAX_TRIES)
+    site.clock.step(RETRY_S + 1)
+    assert not await offered_again(site)
+    assert [told.tries for told in await reports(site)] == [0, 1, 2, MAX_TRIES]
+
+
+async def test_a_person_may_have_them_tried_anew(site: Site) -> None:
+    await report(site)
+    digest = await assign(site, "{}")
+    for state, tries in ((SettingsState.REVERTED, MAX_TRIES), (SettingsState.REFUSED, MAX_TRIES + 1)):
+        await report(site, state, offered=digest, tries=tries)
+        assert not await offered_again(site)
+        await assign(site, "{}", version=tries)
+        await report(site, state, offered=digest, tries=tries)
+        assert await offered_again(site), "that was before"
+
+
+async def test_a_device_that_has_forgotten_its_tries_counts_anew(site: Site) -> None:
+    await report(site, SettingsState.REVERTED, offered=digest_of("{}"), tries=40)
+    digest = await assign(site, "{}")
+    await report(site, SettingsState.REFUSED, offered=digest, tries=1)
+    assert not await offered_again(site)
 
 
 async def test_what_another_boot_told_is_waited_for_anew(site: Site) -> None:
