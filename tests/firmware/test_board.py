@@ -47,6 +47,11 @@ def wired(parts: dict[str, Any] | None = None, **slots: Any) -> Any:
     return assemble(parse(json.dumps(given(parts, slots)).encode()))
 
 
+def dc(output: int, **more: Any) -> dict[str, Any]:
+    """A slot with a DC motor."""
+    return {"motor": {"kind": "dc", "output": output}, **more}
+
+
 def given(parts: dict[str, Any] | None, slots: dict[str, Any]) -> dict[str, Any]:
     """settings.json"""
     return {
@@ -213,6 +218,25 @@ def test_the_drop_beam_counts_what_breaks_it_long_enough() -> None:
     assert board.drops("A1") == 1
     machine.drive_input(27, 1)
     assert board.drops("A1") == 1
+
+
+def test_each_chute_counts_what_breaks_its_own_beam() -> None:
+    chutes = {"left": {"pin": 27, "min_us": 0}, "right": {"pin": 22, "min_us": 0}, "unwatched": None}
+    named = {"A1": dc(4, chute="left"), "A2": dc(13, chute="right"), "B1": dc(16, chute="unwatched"), "B2": dc(17)}
+    board = wired({"drop": {"pin": 21, "min_us": 0}, "chutes": chutes}, **named)
+    pulse(22, 0)
+    assert [board.drops(code) for code in named] == [0, 1, None, 0]
+    machine.drive_input(27, 0)
+    assert [board.beam_is_blocked(code) for code in named] == [True, False, False, False]
+
+
+def test_what_several_motors_draw_together_is_known_of_none() -> None:
+    board = wired({"current": {"pin": 36, "mv_per_ampere": 500}}, A1=dc(25), A2=dc(26))
+    for code, known in (("A1", True), ("A2", False)):
+        board.motor_on(code, "vend")
+        assert (board.current_ma("A1") is not None) == known
+    board.motor_off("A1")
+    assert board.current_ma("A2") is not None
 
 
 @pytest.mark.parametrize(("active", "blocked"), [(0, 0), (1, 1)])

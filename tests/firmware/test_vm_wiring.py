@@ -17,7 +17,7 @@ from shared.sync import FACT
 from tests.fakes.until import until
 from tests.firmware.vm.device import ENDED, compile_firmware
 from tests.firmware.vm.site import NotSold, VmSite, vm_site
-from tests.firmware.vm.wiring import HIGH, LOW, PWM, SWITCHES, servos, shared_phases, shared_signal, shifted
+from tests.firmware.vm.wiring import HIGH, LOW, PWM, SWITCHES, servos, shared_phases, shared_signal, shifted, two_chutes
 
 FAST = Habits(speed=10)
 
@@ -62,6 +62,25 @@ async def test_every_motor_vends_once_and_its_home_switch_tells_of_it(
         assert set(world.motor_starts.values()) == {1} == set(world.drops.values())
         assert (world.motor_starts.total(), site.device.cabinet.stock) == (3, {"A1": 8, "A2": 9})
         print(f"live heap: {await site.device.own_heap()} bytes")
+
+
+@pytest.mark.criterion("8.2")
+@pytest.mark.criterion("8.3")
+async def test_two_motors_turn_together_and_each_chute_tells_of_its_own(tmp_path: Path, app: Path) -> None:
+    async with vm_site(tmp_path, app, Habits(speed=1), Rail.FREE, two_chutes) as site:
+        device = site.device
+        await device.power_on()
+        await site.until_online()
+        device.cabinet.restock("A1", -device.cabinet.stock["A1"])
+        first = await site.place("A1")
+        await until(lambda: len(device.said("motor_started")) == 1)
+        second = await site.place("A2")
+        await until(lambda: len(device.said("motor_started")) == 2)
+        assert not device.said("vend_ended"), "both turn"
+        outcomes = [(await site.until_ended(order))["vends"][0]["outcome"] for order in (first, second)]
+        assert outcomes == ["no_drop", "dispensed"]
+        assert sorted(site.world().motor_starts.values()) == [1, 1]
+        assert site.world().drops.total() == 1
 
 
 @pytest.mark.criterion("8.3")

@@ -18,7 +18,6 @@ from tests.firmware.vm.wiring import (
     BUZZER_PIN,
     COIN_PIN,
     DOOR_PIN,
-    DROP_PIN,
     HIGH,
     INHIBIT_PIN,
     LED_PIN,
@@ -58,7 +57,8 @@ class Cabinet:
         self._door = LOW
         zones = self._board.get("temperatures", {}).get("zones", {})
         self._celsius = dict.fromkeys(zones, COLD_CELSIUS)
-        self._drops = 0
+        self._beams = {slot: self._beam(values) for slot, values in wired["slots"].items()}
+        self._drops = dict.fromkeys(self._beams.values(), 0)
         self._turning: set[str] = set()
         for slot in self._coils:
             self.restock(slot, habits.opening_stock)
@@ -107,10 +107,16 @@ class Cabinet:
             if self._shown.get(line) != level:
                 self._tell(f"input {line} {level}")
         self._shown = levels
-        drops = sum(coil.drops for coil in self._coils.values())
-        if drops > self._drops:
-            self._tell(f"pulse {DROP_PIN} {drops - self._drops} {PULSE_MS}")
-        self._drops = drops
+        for beam, before in self._drops.items():
+            drops = sum(coil.drops for slot, coil in self._coils.items() if self._beams[slot] == beam)
+            if drops > before:
+                self._tell(f"pulse {beam} {drops - before} {PULSE_MS}")
+            self._drops[beam] = drops
+
+    def _beam(self, slot: dict[str, Any]) -> int:
+        """The pin of the drop sensor that the slot's products fall past."""
+        wired = self._board["chutes"][slot["chute"]] if "chute" in slot else self._board["drop"]
+        return int(wired["pin"])
 
     def insert_coin(self, amount_minor: int) -> bool:
         """Whether the acceptor takes it; one that is inhibited gives it back. The device must have power."""

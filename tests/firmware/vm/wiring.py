@@ -5,6 +5,7 @@ from typing import Any
 LOW, HIGH = 0, 1
 BUTTON_PIN = 0
 DROP_PIN, COIN_PIN, INHIBIT_PIN, THERMOMETER_PIN = 32, 33, 27, 14
+SECOND_DROP_PIN = 16
 MINOR_PER_PULSE = 500
 NOTE_PIN, NOTE_INHIBIT_PIN, DOOR_PIN, LED_PIN, BUZZER_PIN, CURRENT_PIN = 4, 15, 5, 2, 12, 36
 MINOR_PER_NOTE = {2: 5000}
@@ -23,6 +24,16 @@ def plain(speed: float) -> dict[str, Any]:
     inhibit = {"pin": INHIBIT_PIN, "active": HIGH}
     coin = {"pin": COIN_PIN, "minor_per_pulse": MINOR_PER_PULSE, "inhibit": inhibit}
     return {"slots": slots, "board": {"drop": {"pin": DROP_PIN}, "coin": coin}}
+
+
+def two_chutes(speed: float) -> dict[str, Any]:
+    """Two motors that the supply bears together, each before a chute and a beam of its own."""
+    given = plain(speed)
+    for slot in given["slots"].values():
+        slot["draw_ma"] = 400
+    given["slots"]["A2"]["chute"] = "right"
+    given["board"] |= {"chutes": {"right": {"pin": SECOND_DROP_PIN}}, "power_ma": 800}
+    return given
 
 
 def full(speed: float) -> dict[str, Any]:
