@@ -89,7 +89,7 @@ class Journal:
         """After a failure: try to write all that is known to the other file, unless a motor needs watching."""
         if self.failed and rules.running(self.state) is None and self._has_room():
             try:
-                self._compact(self.state)
+                self.compact(self.state)
             except OSError as error:
                 alarm("journal_still_failed", error=str(error))
             else:
@@ -104,7 +104,7 @@ class Journal:
 
     def _write(self, line: bytes, after: rules.Journal) -> None:
         if self.size + len(line) > self._max_bytes:
-            self._compact(after)
+            self.compact(after)
             return
         name = FILES[self._generation % 2]
         self._flash.append(name, line)
@@ -112,7 +112,8 @@ class Journal:
             raise OSError("read back differs")
         self.size += len(line)
 
-    def _compact(self, state: rules.Journal) -> None:
+    def compact(self, state: rules.Journal) -> None:
+        """Write what still matters of `state` to the other file, and go on there. Raises OSError, with all as it was."""
         records = rules.snapshot(state)
         generation = self._generation + 1
         lines = [encode(("F", generation, len(records), self.id))]
@@ -142,7 +143,7 @@ class Journal:
             if damaged:
                 # What is damaged may be the file that is now written over. If that is cut, this line still tells.
                 self._flash.append(FILES[self._generation % 2], b"\n")
-            self._compact(self.state)
+            self.compact(self.state)
         except OSError as error:
             self.failed = True
             alarm("journal_failed", kind="F", error=str(error))

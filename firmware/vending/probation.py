@@ -2,9 +2,9 @@
 
 import asyncio
 
-from . import VERSION, slots, standing, topics
+from . import VERSION, rules, slots, standing, topics
 from .borrowed import borrow, give_back
-from .log import log, warn
+from .log import alarm, log, warn
 
 LIVED_MS = 60_000
 GIVEN_MS = 600_000
@@ -13,9 +13,9 @@ LOOK_S = 1
 
 
 async def prove(parts, link, vigil) -> None:
-    """Keep what is on trial once it lives: the settings were read, the board was made, the journal can be written, no
-    part is silent, the gateway was greeted, a minute has passed."""
-    while not _lives(parts, link, vigil):
+    """Keep what is on trial once it lives: the settings were read, the board was made, no part is silent, the gateway was
+    greeted, a minute has passed, and in the end the journal was written and read back."""
+    while not _lives(parts, link, vigil) or not _writes(parts.journal):
         if parts.clock.ms() > GIVEN_MS:
             warn("release_not_proven")
             await _boot_again(parts)
@@ -54,4 +54,17 @@ def keep(flash) -> None:
 
 def _lives(parts, link, vigil) -> bool:
     lived = parts.clock.ms() >= LIVED_MS and not vigil.silent()
-    return lived and link.state == "online" and not parts.journal.failed
+    # While a motor turns, nothing may keep anybody from looking at it.
+    return lived and link.state == "online" and parts.journal.room() and rules.running(parts.journal.state) is None
+
+
+def _writes(journal) -> bool:
+    """Whether the flash takes the whole journal anew. It means the same after that, in its other file."""
+    try:
+        journal.compact(journal.state)
+    except OSError as error:
+        # From now on nothing is sold, and the journal tries by itself.
+        journal.failed = True
+        alarm("journal_failed", kind="F", error=str(error))
+        return False
+    return True

@@ -12,7 +12,9 @@ import pytest
 from firmware.vending import VERSION, ota, probation, rules, slots
 from firmware.vending.clock import Clock
 from firmware.vending.flash import Flash
+from firmware.vending.journal import Journal
 from firmware.vending.ota import LEAVE_ASK_MS, LEAVE_MS, Taking, Unanswered
+from tests.fakes.memory_flash import MemoryFlash
 from tests.fakes.set_clock import SetClock
 from tests.fakes.until import until
 
@@ -36,6 +38,19 @@ class HurryingClock(SetClock):
         return self.time_ms
 
 
+class Worn(MemoryFlash):
+    """It has room, and yet may take nothing (`full`), or read back something else (`forgets`)."""
+
+    free = 10**6
+    forgets = False
+
+    def read(self, name: str) -> bytes:
+        return super().read(name)[: -1 if self.forgets else None]
+
+    def free_bytes(self) -> int:
+        return self.free
+
+
 class Device:
     """The parts that an errand is given, as far as a release asks for them."""
 
@@ -49,7 +64,8 @@ class Device:
         """For which release the gateway gives leave to boot."""
         self.vigilant: list[str] = []
         self.state = "online"
-        self.journal = SimpleNamespace(state=rules.EMPTY, failed=False)
+        self.journal_flash = Worn()
+        self.journal = Journal(self.journal_flash)
         self.clock: SetClock = SetClock()
         self.root = f"{folder}/"
         self.parts: Any = SimpleNamespace(
@@ -118,7 +134,7 @@ async def test_a_program_that_lives_is_kept(device: Device) -> None:
 
 
 @pytest.mark.criterion("8.7")
-@pytest.mark.parametrize("lacks", ["time", "link", "journal", "part"])
+@pytest.mark.parametrize("lacks", ["time", "link", "journal", "room for a vend", "motor that rests", "part"])
 async def test_a_program_that_does_not_live_proves_nothing(device: Device, lacks: str) -> None:
     if lacks == "time":
         device.clock.time_ms = probation.LIVED_MS - 1
@@ -126,10 +142,41 @@ async def test_a_program_that_does_not_live_proves_nothing(device: Device, lacks
         device.state = "connecting"
     elif lacks == "journal":
         device.journal.failed = True
+    elif lacks == "room for a vend":
+        device.journal_flash.free = 18_000
+    elif lacks == "motor that rests":
+        device.journal.append(("A", 1, 1, VEND, "A1"))
     else:
         device.vigilant = ["sensors"]
     assert not await proves(device)
     assert device.marker["trial"] == "b"
+
+
+@pytest.mark.criterion("8.5")
+@pytest.mark.parametrize("fault", ["takes nothing", "reads back something else"])
+async def test_a_program_under_which_the_journal_cannot_be_written_anew_proves_nothing(
+    device: Device, fault: str
+) -> None:
+    """All looks well: until the test nobody has written."""
+    device.journal.append(("C", VEND, 500))
+    flash, known = device.journal_flash, device.journal.state
+    flash.full, flash.forgets = fault == "takes nothing", fault != "takes nothing"
+    assert not await proves(device)
+    assert device.journal.failed, "nothing is sold from now on"
+    assert device.marker["trial"] == "b"
+    flash.full = flash.forgets = False
+    assert Journal(flash).state == known
+
+
+@pytest.mark.criterion("8.5")
+async def test_the_test_of_the_journal_changes_nothing_that_it_knows(device: Device) -> None:
+    device.journal.append(("C", VEND, 500))
+    before = device.journal.state
+    writes = len(device.journal_flash.writes)
+    assert await proves(device)
+    assert len(device.journal_flash.writes) > writes
+    again = Journal(device.journal_flash)
+    assert (again.state, again.id) == (before, device.journal.id) == (device.journal.state, again.id)
 
 
 @pytest.mark.criterion("8.7")

@@ -19,7 +19,7 @@ from tests.firmware.vm.script import VmScript, boot
 
 OLD, NEW = "0.1.0", "0.2.0"
 NOW = 1000
-BORROWED = "ota folder image partitions probation progress restart signed standing ed25519 sha512"
+BORROWED = "ota folder image partitions probation progress remains restart signed standing ed25519 sha512"
 """The firmware's own modules that this board has, beside what they and its boot.py import."""
 BOOT = HERE / "programs/boot.py"
 

@@ -12,16 +12,16 @@ from collections import namedtuple
 
 import _pc
 
-from . import VERSION, offers, rules, slots
+from . import VERSION, offers, slots
 from .borrowed import borrow, give_back
 from .flash import Flash
+from .journal import Journal
 from .standing import running
 
 STORE = "/pc/store/"
 PARTS = ("settings", "board", "flash", "clock", "journal", "dispenser", "reports", "boot_id", "errands", "till")
 Parts = namedtuple("Parts", PARTS)
 Board = namedtuple("Board", ("coin", "note"))
-Journal = namedtuple("Journal", ("state", "failed"))
 nap_ms = asyncio.sleep_ms
 
 
@@ -92,7 +92,7 @@ async def main():
     with open(STORE + "offers.json") as file:
         told = json.loads(file.read())
     world = World(told["now"])
-    journal = Journal(rules.EMPTY, False)
+    journal = Journal(Flash("."))
     parts = Parts(world, world, Flash("."), world, journal, world, world, "boot", world, world)
     if borrow("standing").is_due(parts.flash):
         await borrow("probation").prove(parts, world, world)
