@@ -113,7 +113,7 @@ class Journal:
         self.size += len(line)
 
     def compact(self, state: rules.Journal) -> None:
-        """Write what still matters of `state` to the other file, and go on there. Raises OSError, with all as it was."""
+        """Write what still matters of `state` to the other file, and go on there. Raises OSError: all is as it was."""
         records = rules.snapshot(state)
         generation = self._generation + 1
         lines = [encode(("F", generation, len(records), self.id))]

@@ -13,8 +13,8 @@ LOOK_S = 1
 
 
 async def prove(parts, link, vigil) -> None:
-    """Keep what is on trial once it lives: the settings were read, the board was made, no part is silent, the gateway was
-    greeted, a minute has passed, and in the end the journal was written and read back."""
+    """Keep what is on trial once it lives: the settings were read, the board was made, no part is silent, the gateway
+    was greeted, a minute has passed, and in the end the journal was written and read back."""
     while not _lives(parts, link, vigil) or not _writes(parts.journal):
         if parts.clock.ms() > GIVEN_MS:
             warn("release_not_proven")
