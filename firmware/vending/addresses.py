@@ -2,7 +2,7 @@
 
 import json
 
-from . import TYPE_CHECKING
+from . import TYPE_CHECKING, const
 from .log import warn
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 FILE = "gateway.json"
-SEARCH_EVERY_MS = 10_000
+_SEARCH_EVERY_MS = const(10_000)
 """A search takes its time; between two, the addresses already known are tried."""
 
 
@@ -51,7 +51,7 @@ class Addresses:
         from . import discovery
 
         found = await discovery.find_gateways(self._board, self._clock)
-        self._search_due_ms = self._clock.ms() + SEARCH_EVERY_MS
+        self._search_due_ms = self._clock.ms() + _SEARCH_EVERY_MS
         return found
 
     async def _given(self) -> list:

@@ -7,7 +7,6 @@ from .clock import Clock
 from .commands import Commands
 from .dispenser import Dispenser
 from .errands import Errands, Parts
-from .flash import Flash
 from .front import Front
 from .health import Health
 from .ids import new_uuid
@@ -19,7 +18,6 @@ from .nonces import Nonces
 from .reports import Reports
 from .sensors import Sensors
 from .session import Session
-from .settings import Settings
 from .sockets import site_context
 from .till import Till
 from .vigil import Vigil
@@ -27,7 +25,9 @@ from .vigil import Vigil
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from .flash import Flash
     from .hardware import Hardware
+    from .settings import Settings
 
 ERRANDS: dict = {
     "restart": ("restart", "requests", "exchange"),
@@ -46,9 +46,9 @@ class Device:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: "Settings",
         board: "Hardware",
-        flash: Flash,
+        flash: "Flash",
         make_client: "type[MqttClient]" = MqttClient,
         on_trial: bool = False,
     ) -> None:

@@ -9,21 +9,28 @@ import time
 import machine
 import network
 
+from . import TYPE_CHECKING, const
 from .cabinet import Cabinet, Fitted
 from .drivers import make_motor
 from .hardware import BROWNOUT, DEEP_SLEEP, OTHER, POWER_ON, SOFTWARE, WATCHDOG
 from .lines import PLACES, OwnPins, PinLine, PwmLine, line_at
 from .motors import Drive
 from .pins import INPUT_ONLY
-from .settings import Settings, forget_wiring
-from .wiring import PWM_CHIP, SHIFT_OUT, Line, Parts, drop_sensors, pwm_lines
+from .settings import forget_wiring
+from .wiring import PWM_CHIP, SHIFT_OUT, drop_sensors, pwm_lines
 
-WATCHDOG_MS = 30_000
-DRIVE_TIMER, PANEL_TIMER = 0, 1
-RESET_STATE, BROWNED_OUT = 0x3FF48034, 15
+if TYPE_CHECKING:
+    from .settings import Settings
+    from .wiring import Line, Parts
+
+_WATCHDOG_MS = const(30_000)
+_DRIVE_TIMER = const(0)
+_PANEL_TIMER = const(1)
+_RESET_STATE = const(0x3FF48034)
+_BROWNED_OUT = const(15)
 
 
-def assemble(settings: Settings) -> Cabinet:
+def assemble(settings: "Settings") -> Cabinet:
     """The cabinet, safe and with the watchdog on.
 
     Raises SettingsError if a slot has no motor, OSError if an expander is silent. When it returns, the slots of
@@ -38,7 +45,7 @@ def assemble(settings: Settings) -> Cabinet:
     station = network.WLAN(network.STA_IF)
     station.active(True)
     fitted = Fitted(
-        Drive(settings.slots, motors, chips, machine.Timer(DRIVE_TIMER), time.ticks_ms, time.ticks_diff),
+        Drive(settings.slots, motors, chips, machine.Timer(_DRIVE_TIMER), time.ticks_ms, time.ticks_diff),
         list(fittings.enables.values()),
         [chips[0]] + [fittings.chips[name] for name in fittings.enables],
         fittings.inputs,
@@ -53,7 +60,7 @@ def assemble(settings: Settings) -> Cabinet:
         None if parts.temperatures is None else _thermometers(parts.temperatures),
         panel,
         station,
-        machine.WDT(timeout=WATCHDOG_MS),
+        machine.WDT(timeout=_WATCHDOG_MS),
         machine.reset,
         _reset_cause(),
     )
@@ -73,7 +80,7 @@ class _Fittings:
     their first moment.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: "Settings") -> None:
         parts = settings.board
         self._pwm_lines = pwm_lines(settings.slots)
         self._own_outputs: dict = {}
@@ -88,22 +95,22 @@ class _Fittings:
         for chips in (self.outputs, self.inputs):
             chips.extend([self.chips[name] for name in self._names])
 
-    def output(self, line: Line) -> int:
+    def output(self, line: "Line") -> int:
         """The place of an output. A pin is low from the first time that somebody asks for it."""
         if not line.on and line.number not in self._own_outputs:
             self._own_outputs[line.number] = self._own_output(line)
         return self._place(line)
 
-    def input(self, line: Line) -> int:
+    def input(self, line: "Line") -> int:
         """The place of an input."""
         if not line.on:
             self._own_inputs[line.number] = _input(line.number)
         return self._place(line)
 
-    def _place(self, line: Line) -> int:
+    def _place(self, line: "Line") -> int:
         return line.number + (PLACES * (1 + self._names.index(line.on)) if line.on else 0)
 
-    def _own_output(self, line: Line):
+    def _own_output(self, line: "Line"):
         pin = _output(line.number, 0)
         if line in self._pwm_lines:
             return PwmLine(machine.PWM(pin, freq=self._pwm_lines[line], duty_u16=0))
@@ -122,19 +129,19 @@ class _Fittings:
         lines = (_input(wired.data), _output(wired.clock, 0), _output(wired.latch, 1))
         return ShiftIn(lines[0], lines[1], lines[2], wired.chips, time.ticks_ms, time.ticks_diff)
 
-    def panel(self, parts: Parts):
+    def panel(self, parts: "Parts"):
         if parts.led is None and parts.buzzer is None:
             return None
         from .panel import Panel
 
         led, buzzer = [wired and line_at(self.outputs, self.output(wired)) for wired in (parts.led, parts.buzzer)]
-        return Panel(led, buzzer, machine.Timer(PANEL_TIMER))
+        return Panel(led, buzzer, machine.Timer(_PANEL_TIMER))
 
 
 def _reset_cause() -> str:
     """MicroPython counts a brownout among the watchdogs: that the chip alone tells, in the low bits of
     RTC_CNTL_RESET_STATE_REG (ESP32 Technical Reference Manual, 31 and reset sources)."""
-    if machine.mem32[RESET_STATE] & 0x3F == BROWNED_OUT:
+    if machine.mem32[_RESET_STATE] & 0x3F == _BROWNED_OUT:
         return BROWNOUT
     causes = {
         machine.PWRON_RESET: POWER_ON,

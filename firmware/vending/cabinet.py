@@ -1,15 +1,19 @@
 """The machine around the board, as the device's software asks for it. board.py puts it together and is forgotten."""
 
 import gc
-import socket
-import ssl
 from collections import namedtuple
 
+from . import TYPE_CHECKING, const
 from .borrowed import borrow
 from .lines import PLACES
-from .settings import Settings
 
-ADC_LOOKS = 8
+if TYPE_CHECKING:
+    import socket
+    import ssl
+
+    from .settings import Settings
+
+_ADC_LOOKS = const(8)
 """A motor's current is chopped: one look says little."""
 
 Fitted = namedtuple(
@@ -44,7 +48,7 @@ the chips `inputs` (lines.py);
 class Cabinet:
     """Motors, switches, sensors, acceptors and radio, wired by the pin map of `settings`: all that Hardware says."""
 
-    def __init__(self, settings: Settings, fitted: Fitted) -> None:
+    def __init__(self, settings: "Settings", fitted: Fitted) -> None:
         self._wifi = settings.wifi
         self._wired = settings.board
         self._slots = settings.slots
@@ -100,9 +104,9 @@ class Cabinet:
             return None
         wired = self._wired.current
         uv = 0
-        for _ in range(ADC_LOOKS):
+        for _ in range(_ADC_LOOKS):
             uv += self._has.adc.read_uv()
-        return max(0, uv // ADC_LOOKS - 1000 * wired.zero_mv) // wired.mv_per_ampere
+        return max(0, uv // _ADC_LOOKS - 1000 * wired.zero_mv) // wired.mv_per_ampere
 
     def door_is_open(self) -> "bool | None":
         return None if self._has.door is None else self._has.door.value() == self._wired.door.active
@@ -151,8 +155,8 @@ class Cabinet:
         """Be on the Wi-Fi of the settings, if any. Raises OSError."""
         await borrow("radio").join(self._has.station, self._wifi)
 
-    async def open_stream(self, host: str, port: int, context: ssl.SSLContext, server_name: str) -> tuple:
+    async def open_stream(self, host: str, port: int, context: "ssl.SSLContext", server_name: str) -> tuple:
         return await borrow("radio").open_stream(host, port, context, server_name)
 
-    def open_udp(self, port: int) -> socket.socket:
+    def open_udp(self, port: int) -> "socket.socket":
         return borrow("radio").open_udp(self._has.station, port)

@@ -11,15 +11,17 @@ most.
 
 from collections import namedtuple
 
-from . import topics
+from . import TYPE_CHECKING, const, topics
 from .borrowed import borrow, give_back
-from .clock import Clock
-from .flash import Flash
 from .ids import new_uuid
 from .journal import encode
 from .log import alarm, warn
 from .messages import UNKNOWN_ZONE, pack, request_answer
-from .reports import Reports
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .flash import Flash
+    from .reports import Reports
 
 COLD = "cold"
 WARM = "warm"
@@ -30,7 +32,7 @@ SAVE_MS = 60_000
 """Between two writes, but for a zone that locks: 1,440 a day at worst, which littlefs spreads over all of the flash."""
 FIRST_LOOK_MS = 10_000
 """So long after boot a sensor may still be at its first measurement."""
-TELL_MS = 10_000
+_TELL_MS = const(10_000)
 """Between two words on a zone that swings about its limit."""
 
 Zone = namedtuple("Zone", ("locked", "is_warm", "warm_ms", "grace_ms", "rested"))
@@ -64,7 +66,9 @@ class Climate:
     `look` is to be called about once a second.
     """
 
-    def __init__(self, limits: dict, slots: dict, flash: Flash, clock: Clock, reports: Reports, boot_id: str) -> None:
+    def __init__(
+        self, limits: dict, slots: dict, flash: "Flash", clock: "Clock", reports: "Reports", boot_id: str
+    ) -> None:
         self._limits = limits
         self._slots = slots
         self._flash = flash
@@ -84,7 +88,7 @@ class Climate:
         }
         self._celsius: dict = {}
         self._told: dict = {}
-        self._told_ms = -TELL_MS
+        self._told_ms = -_TELL_MS
         self._saved_ms = -SAVE_MS
         self._save_failed = False
         self._looked_ms = clock.ms()
@@ -211,7 +215,7 @@ class Climate:
     def _tell(self, now: int) -> None:
         for name, zone in self._zones.items():
             word, told = condition(zone), self._told.get(name)
-            if word == told or not (LOCKED in (word, told) or now - self._told_ms >= TELL_MS):
+            if word == told or not (LOCKED in (word, told) or now - self._told_ms >= _TELL_MS):
                 continue
             if self._reports.tell(topics.SENSOR, self._report(name)):
                 self._told[name] = word

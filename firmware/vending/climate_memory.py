@@ -4,16 +4,19 @@ A file is one line with its CRC32: (generation, zone → Saved as a list). Of tw
 nothing whole is found although something was written, every zone is locked.
 """
 
+from . import TYPE_CHECKING
 from .climate import FILES
-from .flash import Flash
 from .journal import decode_line
 from .log import alarm
+
+if TYPE_CHECKING:
+    from .flash import Flash
 
 FIELDS = 4
 """Of climate.Saved."""
 
 
-def load(flash: Flash) -> tuple:
+def load(flash: "Flash") -> tuple:
     """(generation, zone → Saved as a list); (0, {}) if nothing was ever saved, (0, None) if that cannot be read."""
     newest, found = (0, {}), []
     for name in FILES:

@@ -1,12 +1,15 @@
 """What an authentic command does: rules.py decides, here the journal is written before anything follows from it."""
 
-from . import rules
-from .dispenser import Dispenser
-from .errands import Errands
-from .journal import Journal, JournalFailed
+from . import TYPE_CHECKING, rules
+from .journal import JournalFailed
 from .log import log
-from .nonces import Nonces
-from .till import Till
+
+if TYPE_CHECKING:
+    from .dispenser import Dispenser
+    from .errands import Errands
+    from .journal import Journal
+    from .nonces import Nonces
+    from .till import Till
 
 
 class Commands:
@@ -14,13 +17,13 @@ class Commands:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: "Journal",
         slots: dict,
         power_ma: "int | None",
-        nonces: Nonces,
-        dispenser: Dispenser,
-        till: Till,
-        errands: Errands,
+        nonces: "Nonces",
+        dispenser: "Dispenser",
+        till: "Till",
+        errands: "Errands",
     ) -> None:
         self._journal = journal
         self._till = till

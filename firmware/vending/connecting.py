@@ -7,7 +7,7 @@ from .addresses import Addresses
 from .borrowed import borrow, give_back
 from .greeting import greet
 from .log import log, warn
-from .mqtt import MqttClient, MqttError, Refused
+from .mqtt import MqttError, Refused
 from .sockets import SERVER_NAME
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .credentials import Credentials
     from .errands import Parts
     from .link import Link
+    from .mqtt import MqttClient
     from .session import Session
 
 _OPEN_S = const(6)
@@ -92,13 +93,13 @@ class Connecting:
                 await link.hang_up(client)
         return end
 
-    async def _open(self, address: tuple) -> MqttClient:
+    async def _open(self, address: tuple) -> "MqttClient":
         parts = self._parts
         opening = parts.board.open_stream(address[0], address[1], self._context, SERVER_NAME)
         reader, writer = await asyncio.wait_for(opening, _OPEN_S)
         return self._make_client(reader, writer, parts.clock)
 
-    async def _claim(self, client: MqttClient) -> None:
+    async def _claim(self, client: "MqttClient") -> None:
         self._link.enter("claiming")
         settings = self._parts.settings
         await client.connect(settings.device_id, "claim:" + settings.claim_code)

@@ -4,24 +4,27 @@ import json
 import os
 from collections import namedtuple
 
-from .flash import Flash
+from . import TYPE_CHECKING, const
 from .log import log
 from .messages import is_hex, to_hex
 
+if TYPE_CHECKING:
+    from .flash import Flash
+
 FILE = "credentials.json"
-SECRET_BYTES = 32
+_SECRET_BYTES = const(32)
 
 
 Credentials = namedtuple("Credentials", ("token", "command_key", "fresh"))
 """`fresh`: made in this boot, so no gateway can know them yet."""
 
 
-def load_or_make(flash: Flash) -> Credentials:
+def load_or_make(flash: "Flash") -> Credentials:
     """The stored credentials; else new ones, on flash before anybody is told. Raises OSError."""
     stored = _stored(flash.read(FILE))
     if stored is not None:
         return stored
-    made = Credentials(to_hex(os.urandom(SECRET_BYTES)), to_hex(os.urandom(SECRET_BYTES)), True)
+    made = Credentials(to_hex(os.urandom(_SECRET_BYTES)), to_hex(os.urandom(_SECRET_BYTES)), True)
     data = json.dumps({"token": made.token, "command_key": made.command_key}).encode()
     flash.replace(FILE, data)
     if flash.read(FILE) != data:

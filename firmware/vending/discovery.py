@@ -1,31 +1,32 @@
 """Finding the gateway by multicast DNS, and being found. A hint only: who the gateway is, TLS alone decides."""
 
 import asyncio
-import socket
 
-from . import TYPE_CHECKING, dns
-from .clock import Clock
+from . import TYPE_CHECKING, const, dns
 from .log import log
 
 if TYPE_CHECKING:
+    import socket
+
+    from .clock import Clock
     from .hardware import Hardware
 
 GATEWAYS = "_larder-gw._tcp.local"
 DEVICES = "_larder-dev._tcp.local"
-GROUP = "224.0.0.251"
+_GROUP = const("224.0.0.251")
 PORT = 5353
-QUERY_AT_MS = (0, 300, 900)
-GIVE_UP_MS = 1_500
-LINGER_MS = 150
-POLL_S = 0.05
-ANNOUNCE_EVERY_MS = 60_000
+_QUERY_AT_MS = const((0, 300, 900))
+_GIVE_UP_MS = const(1_500)
+_LINGER_MS = const(150)
+_POLL_S = const(0.05)
+_ANNOUNCE_EVERY_MS = const(60_000)
 ANSWER_GAP_MS = 1_000
-RETRY_S = 60
-MAX_DATAGRAM = 1_500
-MAX_FOUND = 4
+_RETRY_S = const(60)
+_MAX_DATAGRAM = const(1_500)
+_MAX_FOUND = const(4)
 
 
-async def find_gateways(board: "Hardware", clock: Clock) -> list:
+async def find_gateways(board: "Hardware", clock: "Clock") -> list:
     """The (address, port) pairs that answer within 1.5 s, or soon after the first: another site's may be among them."""
     try:
         wire = board.open_udp(0)
@@ -41,21 +42,21 @@ async def find_gateways(board: "Hardware", clock: Clock) -> list:
         wire.close()
 
 
-async def _ask(wire: socket.socket, clock: Clock) -> list:
+async def _ask(wire: "socket.socket", clock: "Clock") -> list:
     began = clock.ms()
-    until = began + GIVE_UP_MS
+    until = began + _GIVE_UP_MS
     asked = 0
     found: list = []
-    while clock.ms() < until and len(found) < MAX_FOUND:
-        if asked < len(QUERY_AT_MS) and clock.ms() - began >= QUERY_AT_MS[asked]:
-            wire.sendto(dns.query(GATEWAYS), (GROUP, PORT))
+    while clock.ms() < until and len(found) < _MAX_FOUND:
+        if asked < len(_QUERY_AT_MS) and clock.ms() - began >= _QUERY_AT_MS[asked]:
+            wire.sendto(dns.query(GATEWAYS), (_GROUP, PORT))
             asked += 1
         for gateway in _gateways_in(_receive(wire)):
             if not found:
-                until = min(until, clock.ms() + LINGER_MS)
+                until = min(until, clock.ms() + _LINGER_MS)
             if gateway not in found:
                 found.append(gateway)
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(_POLL_S)
     return found
 
 
@@ -69,9 +70,9 @@ def _gateways_in(data: "bytes | None") -> list:
         return []
 
 
-def _receive(wire: socket.socket) -> "bytes | None":
+def _receive(wire: "socket.socket") -> "bytes | None":
     try:
-        return wire.recvfrom(MAX_DATAGRAM)[0]
+        return wire.recvfrom(_MAX_DATAGRAM)[0]
     except OSError:
         return None
 
@@ -79,7 +80,7 @@ def _receive(wire: socket.socket) -> "bytes | None":
 class Announcer:
     """Tells the network now and then, and whoever asks, that this device is there."""
 
-    def __init__(self, board: "Hardware", clock: Clock, device_id: str) -> None:
+    def __init__(self, board: "Hardware", clock: "Clock", device_id: str) -> None:
         self._board = board
         self._clock = clock
         self._device_id = device_id
@@ -92,29 +93,29 @@ class Announcer:
                 wire = self._board.open_udp(PORT)
             except OSError as error:
                 log("announcer_unavailable", error=str(error))
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(_RETRY_S)
             else:
                 await self._listen(wire)
 
-    async def _listen(self, wire: socket.socket) -> None:
+    async def _listen(self, wire: "socket.socket") -> None:
         try:
             while True:
                 self._tend(wire)
-                await asyncio.sleep(2 * POLL_S)
+                await asyncio.sleep(2 * _POLL_S)
         finally:
             wire.close()
 
-    def _tend(self, wire: socket.socket) -> None:
+    def _tend(self, wire: "socket.socket") -> None:
         data = _receive(wire)
-        silent_ms = ANNOUNCE_EVERY_MS if self._told_ms is None else self._clock.ms() - self._told_ms
+        silent_ms = _ANNOUNCE_EVERY_MS if self._told_ms is None else self._clock.ms() - self._told_ms
         address = self._board.address()
-        if address is None or silent_ms < (ANSWER_GAP_MS if self._is_asked(data) else ANNOUNCE_EVERY_MS):
+        if address is None or silent_ms < (ANSWER_GAP_MS if self._is_asked(data) else _ANNOUNCE_EVERY_MS):
             return
         self._told_ms = self._clock.ms()
         host = "larder-" + self._device_id + ".local"
         instance = self._device_id + "." + DEVICES
         try:
-            wire.sendto(dns.announcement(DEVICES, instance, host, address, PORT), (GROUP, PORT))
+            wire.sendto(dns.announcement(DEVICES, instance, host, address, PORT), (_GROUP, PORT))
         except OSError as error:
             log("announcement_failed", error=str(error))
 

@@ -2,22 +2,24 @@
 
 import asyncio
 
-from . import TYPE_CHECKING, rules
-from .clock import Clock
-from .health import Health
-from .journal import Journal, JournalFailed
+from . import TYPE_CHECKING, const, rules
+from .journal import JournalFailed
 from .log import log
 from .motion import Motion
-from .reports import Reports
 from .settings import MAX_MOTION_MS
-from .vigil import DISPENSER, Vigil
+from .vigil import DISPENSER
 
 if TYPE_CHECKING:
+    from .clock import Clock
     from .hardware import Hardware
+    from .health import Health
+    from .journal import Journal
+    from .reports import Reports
+    from .vigil import Vigil
 
 LOOK_S = 0.005
 """Between two looks at the sensors of a running motor."""
-REST_LOOK_S = 0.05
+_REST_LOOK_S = const(0.05)
 
 
 class Dispenser:
@@ -29,12 +31,12 @@ class Dispenser:
     def __init__(
         self,
         board: "Hardware",
-        journal: Journal,
+        journal: "Journal",
         slots: dict,
-        reports: Reports,
-        clock: Clock,
-        vigil: Vigil,
-        health: Health,
+        reports: "Reports",
+        clock: "Clock",
+        vigil: "Vigil",
+        health: "Health",
         climate,
     ) -> None:
         self._board = board
@@ -73,7 +75,7 @@ class Dispenser:
         """Return once no vend is accepted or started, or after the longest time that one may take."""
         until = self._clock.ms() + MAX_MOTION_MS
         while rules.running(self._journal.state) is not None and self._clock.ms() < until:
-            await asyncio.sleep(REST_LOOK_S)
+            await asyncio.sleep(_REST_LOOK_S)
 
     async def _vend(self, vend: rules.Vend) -> None:
         if self.refuses(vend.slot):

@@ -1,15 +1,17 @@
 """The little of DNS that multicast service discovery needs, as bytes (RFC 1035 section 4, RFC 6763)."""
 
+from . import const
+
 A = 1
 PTR = 12
 SRV = 33
-ANY = 255
-UNICAST_QUESTION = 0x8001
-FLUSH = 0x8001
-ANSWER_FLAGS = 0x8400
-TTL_S = 120
-MAX_NAME = 255
-MAX_RECORDS = 64
+_ANY = const(255)
+_UNICAST_QUESTION = const(0x8001)
+_FLUSH = const(0x8001)
+_ANSWER_FLAGS = const(0x8400)
+_TTL_S = const(120)
+_MAX_NAME = const(255)
+_MAX_RECORDS = const(64)
 
 
 class Malformed(Exception):
@@ -18,17 +20,17 @@ class Malformed(Exception):
 
 def query(name: str) -> bytes:
     """A question for the PTR records of `name`, to be answered by unicast."""
-    return _header(0, 1, 0) + _name(name) + _number(PTR) + _number(UNICAST_QUESTION)
+    return _header(0, 1, 0) + _name(name) + _number(PTR) + _number(_UNICAST_QUESTION)
 
 
 def announcement(service: str, instance: str, host: str, address: str, port: int) -> bytes:
     """An unasked answer: `instance` of `service` runs on `host` at `address`."""
     records = [
         _record(service, PTR, 1, _name(instance)),
-        _record(instance, SRV, FLUSH, bytes(4) + _number(port) + _name(host)),
-        _record(host, A, FLUSH, bytes([int(part) for part in address.split(".")])),
+        _record(instance, SRV, _FLUSH, bytes(4) + _number(port) + _name(host)),
+        _record(host, A, _FLUSH, bytes([int(part) for part in address.split(".")])),
     ]
-    return _header(ANSWER_FLAGS, 0, len(records)) + b"".join(records)
+    return _header(_ANSWER_FLAGS, 0, len(records)) + b"".join(records)
 
 
 def asks_for(data: bytes, service: str) -> bool:
@@ -36,9 +38,9 @@ def asks_for(data: bytes, service: str) -> bool:
     if _at(data, 2) & 0x8000:
         return False
     position = 12
-    for _ in range(min(_at(data, 4), MAX_RECORDS)):
+    for _ in range(min(_at(data, 4), _MAX_RECORDS)):
         name, position = _read_name(data, position)
-        if name == service and _at(data, position) in (PTR, ANY):
+        if name == service and _at(data, position) in (PTR, _ANY):
             return True
         position += 4
     return False
@@ -60,10 +62,10 @@ def services(data: bytes, service: str) -> list:
 
 def _records(data: bytes) -> list:
     position = 12
-    for _ in range(min(_at(data, 4), MAX_RECORDS)):
+    for _ in range(min(_at(data, 4), _MAX_RECORDS)):
         position = _read_name(data, position)[1] + 4
     records = []
-    for _ in range(min(_at(data, 6) + _at(data, 8) + _at(data, 10), MAX_RECORDS)):
+    for _ in range(min(_at(data, 6) + _at(data, 8) + _at(data, 10), _MAX_RECORDS)):
         name, position = _read_name(data, position)
         size = _at(data, position + 8)
         if position + 10 + size > len(data):
@@ -78,7 +80,7 @@ def _header(flags: int, questions: int, answers: int) -> bytes:
 
 
 def _record(name: str, kind: int, record_class: int, data: bytes) -> bytes:
-    return _name(name) + _number(kind) + _number(record_class) + TTL_S.to_bytes(4, "big") + _number(len(data)) + data
+    return _name(name) + _number(kind) + _number(record_class) + _TTL_S.to_bytes(4, "big") + _number(len(data)) + data
 
 
 def _number(value: int) -> bytes:
@@ -114,7 +116,7 @@ def _read_name(data: bytes, position: int) -> tuple:
             return (".".join(labels).lower(), position + 1 if behind is None else behind)
         else:
             total += size + 1
-            if size > 63 or total > MAX_NAME:
+            if size > 63 or total > _MAX_NAME:
                 raise Malformed("name is too long")
             labels.append(_label(data[position + 1 : position + 1 + size]))
             position += 1 + size

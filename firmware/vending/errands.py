@@ -4,11 +4,14 @@ import asyncio
 import binascii
 from collections import namedtuple
 
-from . import const, topics
+from . import TYPE_CHECKING, const, topics
 from .borrowed import borrow, give_back
 from .log import alarm, warn
-from .messages import Errand, pack
-from .nonces import Nonces
+from .messages import pack
+
+if TYPE_CHECKING:
+    from .messages import Errand
+    from .nonces import Nonces
 
 _MAX_WAITING = const(4)
 PIECE_BYTES = 1536
@@ -43,7 +46,7 @@ class Errands:
     `wrong_pins` were given in a row, and until `locked_until_ms` no PIN is looked at (jog.py).
     """
 
-    def __init__(self, nonces: Nonces, residents: dict, modules: dict) -> None:
+    def __init__(self, nonces: "Nonces", residents: dict, modules: dict) -> None:
         self._nonces = nonces
         self.residents = residents
         self._modules = modules
@@ -56,7 +59,7 @@ class Errands:
         self.wrong_pins = 0
         self.locked_until_ms = 0
 
-    def take(self, errand: Errand) -> None:
+    def take(self, errand: "Errand") -> None:
         """An authentic errand. One too many, or too late, is dropped: the gateway says it again."""
         fields = errand.fields
         if errand.type == "piece":

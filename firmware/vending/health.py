@@ -3,11 +3,12 @@
 import asyncio
 
 from . import TYPE_CHECKING
-from .clock import Clock
-from .journal import MAX_BYTES, Journal
+from .journal import MAX_BYTES
 
 if TYPE_CHECKING:
+    from .clock import Clock
     from .hardware import Hardware
+    from .journal import Journal
 
 LOOK_S = 1
 
@@ -18,7 +19,7 @@ class Health:
     `climate` (climate.py) is shown the same temperatures; None where no zone has to stay cold.
     """
 
-    def __init__(self, board: "Hardware", journal: Journal, clock: Clock, climate) -> None:
+    def __init__(self, board: "Hardware", journal: "Journal", clock: "Clock", climate) -> None:
         self._board = board
         self._journal = journal
         self._clock = clock

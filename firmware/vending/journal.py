@@ -17,11 +17,13 @@ import asyncio
 import binascii
 import json
 
-from . import const, rules
+from . import TYPE_CHECKING, const, rules
 from .borrowed import borrow
-from .flash import Flash
 from .ids import new_uuid
 from .log import alarm, warn
+
+if TYPE_CHECKING:
+    from .flash import Flash
 
 FILES = ("journal.0", "journal.1")
 MAX_BYTES = 16_384
@@ -44,7 +46,7 @@ class Journal:
     A file that would grow beyond `max_bytes` is left for the other.
     """
 
-    def __init__(self, flash: Flash, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, flash: "Flash", max_bytes: int = MAX_BYTES) -> None:
         self._flash = flash
         self._max_bytes = max_bytes
         self.failed = False

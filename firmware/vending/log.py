@@ -5,14 +5,16 @@ They are kept from the first moment on, before there is a device that could hold
 
 import json
 
+from . import const
+
 WARNING = "warning"
 ERROR = "error"
 MAX_LINES = 16
 MAX_BYTES = 1_024
 """Of all kept lines together: what a gateway that is away for days may cost of the heap."""
-MAX_FIELDS = 200
+_MAX_FIELDS = const(200)
 """Characters of a line's fields; what is longer is cut off."""
-LINES_A_MESSAGE = 8
+_LINES_A_MESSAGE = const(8)
 
 
 class Kept:
@@ -28,7 +30,7 @@ class Kept:
         self._lines: list = []
 
     def keep(self, level: str, event: str, fields: dict) -> None:
-        told = {"level": level, "event": event, "fields": json.dumps(fields)[:MAX_FIELDS]}
+        told = {"level": level, "event": event, "fields": json.dumps(fields)[:_MAX_FIELDS]}
         body = json.dumps(told).encode()[1:]
         if any(line.endswith(body) for line in self._lines):
             return
@@ -41,8 +43,8 @@ class Kept:
     def take(self, boot_id: str) -> list:
         """The messages (shared.upkeep.LogLines) that tell of all kept lines; they are kept no longer."""
         head = b'{"v": 1, "boot_id": "' + boot_id.encode() + b'", "lines": ['
-        starts = range(0, len(self._lines), LINES_A_MESSAGE)
-        messages = [head + b", ".join(self._lines[at : at + LINES_A_MESSAGE]) + b"]}" for at in starts]
+        starts = range(0, len(self._lines), _LINES_A_MESSAGE)
+        messages = [head + b", ".join(self._lines[at : at + _LINES_A_MESSAGE]) + b"]}" for at in starts]
         self._lines = []
         return messages
 

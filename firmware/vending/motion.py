@@ -1,13 +1,13 @@
 """One motion of a coil as its sensors tell it, and when it has to end."""
 
 from . import TYPE_CHECKING, const, rules
-from .journal import Journal
 from .log import warn
-from .reports import Reports
-from .settings import Slot
 
 if TYPE_CHECKING:
     from .hardware import Hardware
+    from .journal import Journal
+    from .reports import Reports
+    from .settings import Slot
 
 _BOUNCE_MS = const(60)
 """A switch that has been open for so long does not bounce; of a fast coil's turn it is an eighth at most."""
@@ -25,7 +25,13 @@ class Motion:
     """
 
     def __init__(
-        self, vend: rules.Vend, slot: Slot, home: "bool | None", board: "Hardware", journal: Journal, reports: Reports
+        self,
+        vend: rules.Vend,
+        slot: "Slot",
+        home: "bool | None",
+        board: "Hardware",
+        journal: "Journal",
+        reports: "Reports",
     ) -> None:
         self._vend = vend
         self._slot = slot

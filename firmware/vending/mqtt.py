@@ -2,9 +2,11 @@
 
 import asyncio
 
-from . import const, packets
-from .clock import Clock
+from . import TYPE_CHECKING, const, packets
 from .log import log, warn
+
+if TYPE_CHECKING:
+    from .clock import Clock
 
 _KEEP_ALIVE_S = const(10)
 PING_EVERY_MS = 5_000
@@ -12,7 +14,7 @@ PING_DEADLINE_MS = 5_000
 CONNACK_S = 10
 _ACKNOWLEDGE_S = const(5)
 _SEND_S = const(5)
-CLOSE_S = 0.5
+_CLOSE_S = const(0.5)
 MAX_INBOX = 32
 
 
@@ -27,7 +29,7 @@ class Refused(MqttError):
 class MqttClient:
     """One connection over a stream that is already open. It is over at the first MqttError; `close` it then."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, clock: Clock) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, clock: "Clock") -> None:
         self._reader = reader
         self._writer = writer
         self._clock = clock
@@ -96,7 +98,7 @@ class MqttClient:
             log("goodbye_unsaid")
         try:
             self._writer.close()
-            await asyncio.wait_for(self._writer.wait_closed(), CLOSE_S)
+            await asyncio.wait_for(self._writer.wait_closed(), _CLOSE_S)
         except (OSError, asyncio.TimeoutError):
             log("close_unfinished")
 

@@ -1,14 +1,16 @@
 """The nonces a dispense must quote, so that a late copy of it starts nothing."""
 
-from . import rules
-from .clock import Clock
+from . import TYPE_CHECKING, rules
 from .ids import new_nonce
+
+if TYPE_CHECKING:
+    from .clock import Clock
 
 
 class Nonces:
     """The current and the previous nonce of this connection."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: "Clock") -> None:
         self._clock = clock
         self._known: tuple = ()
         self.current = new_nonce()

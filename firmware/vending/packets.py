@@ -1,6 +1,9 @@
 """The MQTT 3.1.1 packets a device sends and receives, as bytes (OASIS standard mqtt-v3.1.1, section 3)."""
 
-import asyncio
+from . import TYPE_CHECKING, const
+
+if TYPE_CHECKING:
+    import asyncio
 
 CONNACK = 0x20
 PUBLISH = 0x30
@@ -10,7 +13,7 @@ PINGRESP = 0xD0
 
 PINGREQ_PACKET = b"\xc0\x00"
 DISCONNECT_PACKET = b"\xe0\x00"
-MAX_BYTES = 8_192
+_MAX_BYTES = const(8_192)
 """The largest packet taken. A command is at most 4 KiB and its topic about 100 bytes."""
 
 
@@ -52,7 +55,7 @@ def _text(text: str) -> bytes:
     return len(data).to_bytes(2, "big") + data
 
 
-async def read(reader: asyncio.StreamReader) -> tuple:
+async def read(reader: "asyncio.StreamReader") -> tuple:
     """The next (first byte, body) of the stream. Raises Malformed, OSError, EOFError."""
     first = (await reader.readexactly(1))[0]
     length = 0
@@ -63,7 +66,7 @@ async def read(reader: asyncio.StreamReader) -> tuple:
             break
     else:
         raise Malformed("length has more than four bytes")
-    if length > MAX_BYTES:
+    if length > _MAX_BYTES:
         raise Malformed("packet is too large")
     return (first, await reader.readexactly(length) if length else b"")
 

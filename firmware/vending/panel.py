@@ -1,9 +1,10 @@
 """What LED and buzzer tell to who stands at the machine: a pattern of eight steps a second."""
 
+from . import const
 from .lines import FULL
 from .signals import CREDIT, FAULT, IDLE, LOCKED, OFFLINE, RELEASE, RELEASED, RESET, SETUP, VENDING
 
-STEP_MS = 125
+_STEP_MS = const(125)
 STEPS = 8
 
 _PATTERNS = {
@@ -31,7 +32,7 @@ class Panel:
         self._light = 0
         self._sound = 0
         self._place = 0
-        timer.init(period=STEP_MS, mode=timer.PERIODIC, callback=self.step)
+        timer.init(period=_STEP_MS, mode=timer.PERIODIC, callback=self.step)
 
     def show(self, kind: str) -> None:
         """From now on; the same kind again does not start its sound again.

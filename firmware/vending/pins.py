@@ -8,6 +8,7 @@ pull them up. 36 and 39 dip for 80 ns whenever the radio wakes, which an interru
 12 to 15, 25 to 27) belongs to the radio, so a current is measured at 32 to 36 or 39.
 """
 
+from . import const
 from .checks import SettingsError, require
 from .wiring import (
     BOOT_BUTTON,
@@ -23,21 +24,21 @@ from .wiring import (
     pwm_lines,
 )
 
-MOTOR = "a motor"
-DRIVE = "an output"
-PULLED = "a line that is pulled up"
-INPUT = "an input"
-BUTTON = "a button"
-PULSES = "pulses"
+_MOTOR = const("a motor")
+_DRIVE = const("an output")
+_PULLED = const("a line that is pulled up")
+_INPUT = const("an input")
+_BUTTON = const("a button")
+_PULSES = const("pulses")
 ADC = "an analogue input"
 
-_EXISTING = (0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16, 17, 18, 19, 21, 22, 23, 25, 26, 27, 32, 33, 34, 35, 36, 39)
+_EXISTING = const((0, 1, 2, 3, 4, 5, 12, 13, 14, 15, 16, 17, 18, 19, 21, 22, 23, 25, 26, 27, 32, 33, 34, 35, 36, 39))
 INPUT_ONLY = (34, 35, 36, 39)
-_ADC1 = (32, 33, 34, 35, 36, 39)
-_HIGH_AT_BOOT = (5, 14, 15)
-_NOT_PULLED_UP = (2, 12)
-_DIPPING = (36, 39)
-MAX_PWM_PINS = 16
+_ADC1 = const((32, 33, 34, 35, 36, 39))
+_HIGH_AT_BOOT = const((5, 14, 15))
+_NOT_PULLED_UP = const((2, 12))
+_DIPPING = const((36, 39))
+_MAX_PWM_PINS = const(16)
 """Channels of the ESP32's LEDC."""
 
 
@@ -51,7 +52,7 @@ def check(parts: Parts, slots: dict) -> None:
         use.input("slots." + code + ".empty", slot.empty)
     _check_parts(use, parts)
     own = [line for line in pwm_lines(slots) if not line.on]
-    require(len(own) <= MAX_PWM_PINS, "slots need PWM on more than 16 pins; a pca9685 has more")
+    require(len(own) <= _MAX_PWM_PINS, "slots need PWM on more than 16 pins; a pca9685 has more")
     for code, slot in slots.items():
         has_current = slot.jam_ma is None or parts.current is not None
         require(has_current, "slots." + code + ".jam_ma needs board.current")
@@ -99,14 +100,14 @@ class _Use:
             self._on_expander(where, line, (SHIFT_IN,))
             self._take(where, line, None)
         else:
-            self.pin(where, line.number, INPUT)
+            self.pin(where, line.number, _INPUT)
 
     def driven_input(self, where: str, number: int) -> None:
         """Driven high and low by what is wired to it, so that a pin without pull-up will do."""
         if number in INPUT_ONLY:
             self._take(where, Line("", number), None)
         else:
-            self.pin(where, number, INPUT)
+            self.pin(where, number, _INPUT)
 
     def servo_rate(self, where: str, line: Line) -> None:
         expander = self._parts.expanders.get(line.on)
@@ -147,22 +148,22 @@ def _unsuited(number: int, use: str, pulled_up: bool) -> "str | None":
     if number in (1, 3):
         return "is the serial line"
     if number == BOOT_BUTTON:
-        return None if use == BUTTON else "is the boot button"
+        return None if use == _BUTTON else "is the boot button"
     if use == ADC:
         return None if number in _ADC1 else "cannot measure while Wi-Fi is on; ADC1 is 32 to 36 and 39"
     if number in INPUT_ONLY:
         return _unsuited_input(number, use, pulled_up)
-    if use == MOTOR and number in _HIGH_AT_BOOT:
+    if use == _MOTOR and number in _HIGH_AT_BOOT:
         return "is high while the chip boots: the motor would turn"
-    if number in _NOT_PULLED_UP and (pulled_up or use not in (MOTOR, DRIVE)):
+    if number in _NOT_PULLED_UP and (pulled_up or use not in (_MOTOR, _DRIVE)):
         return "must be low at boot, and this pulls it up"
     return None
 
 
 def _unsuited_input(number: int, use: str, pulled_up: bool) -> "str | None":
-    if use not in (INPUT, PULSES, BUTTON):
+    if use not in (_INPUT, _PULSES, _BUTTON):
         return "is an input only"
-    if use == PULSES and number in _DIPPING:
+    if use == _PULSES and number in _DIPPING:
         return "dips whenever the radio wakes, which would count as a pulse"
     if not pulled_up:
         return "has no pull-up: fit a resistor and name the pin in board.pulled_up"
@@ -176,8 +177,8 @@ def _check_motor(use: _Use, where: str, motor, soft_start_ms: int) -> None:
     if motor.row is not None:
         gates = (motor.row, motor.column)
         soft_dc = motor.kind == DC and soft_start_ms > 0
-        use.output(where + ".row", motor.row, MOTOR, "row", soft_dc)
-        use.output(where + ".column", motor.column, MOTOR, "column")
+        use.output(where + ".row", motor.row, _MOTOR, "row", soft_dc)
+        use.output(where + ".column", motor.column, _MOTOR, "column")
     if motor.kind == DC:
         drives = () if motor.output is None else (motor.output,)
         names: tuple = (".output",)
@@ -190,20 +191,20 @@ def _check_motor(use: _Use, where: str, motor, soft_start_ms: int) -> None:
     role = motor.kind + " of a matrix" if gates else None
     pwm = motor.kind == SERVO or (motor.kind == DC and soft_start_ms > 0)
     for index in range(len(drives)):
-        use.output(where + names[index], drives[index], MOTOR, role, pwm)
+        use.output(where + names[index], drives[index], _MOTOR, role, pwm)
     use.motor(where, gates if gates else drives)
 
 
 def _check_expanders(use: _Use, parts: Parts) -> None:
     addresses: dict = {}
     if parts.i2c is not None:
-        use.pin("board.i2c.sda", parts.i2c.sda, PULLED)
-        use.pin("board.i2c.scl", parts.i2c.scl, PULLED)
+        use.pin("board.i2c.sda", parts.i2c.sda, _PULLED)
+        use.pin("board.i2c.scl", parts.i2c.scl, _PULLED)
     for name in parts.expanders:
         where = "board.expanders." + name
         expander = parts.expanders[name]
         if expander.enable is not None:
-            use.pin(where + ".enable", expander.enable, PULLED)
+            use.pin(where + ".enable", expander.enable, _PULLED)
         if expander.kind == PWM_CHIP:
             require(parts.i2c is not None, where + " needs board.i2c")
             other = addresses.get(expander.address)
@@ -213,33 +214,33 @@ def _check_expanders(use: _Use, parts: Parts) -> None:
             if expander.kind == SHIFT_IN:
                 use.driven_input(where + ".data", expander.data)
             else:
-                use.pin(where + ".data", expander.data, DRIVE)
-            use.pin(where + ".clock", expander.clock, DRIVE)
-            use.pin(where + ".latch", expander.latch, DRIVE)
+                use.pin(where + ".data", expander.data, _DRIVE)
+            use.pin(where + ".clock", expander.clock, _DRIVE)
+            use.pin(where + ".latch", expander.latch, _DRIVE)
 
 
 def _check_parts(use: _Use, parts: Parts) -> None:
     for chute, sensor in drop_sensors(parts).items():
         where = "board.drop" if chute is None else "board.chutes." + chute
-        use.pin(where + ".pin", sensor.pin, PULSES)
+        use.pin(where + ".pin", sensor.pin, _PULSES)
     if parts.door is not None:
-        use.pin("board.door.pin", parts.door.pin, INPUT)
+        use.pin("board.door.pin", parts.door.pin, _INPUT)
     if parts.defrost is not None:
-        use.pin("board.defrost.pin", parts.defrost.pin, INPUT)
+        use.pin("board.defrost.pin", parts.defrost.pin, _INPUT)
     if parts.temperatures is not None:
-        use.pin("board.temperatures.pin", parts.temperatures.pin, PULLED)
+        use.pin("board.temperatures.pin", parts.temperatures.pin, _PULLED)
     for name in ("coin", "note"):
         acceptor = getattr(parts, name)
         if acceptor is not None:
-            use.pin("board." + name + ".pin", acceptor.pin, PULSES)
+            use.pin("board." + name + ".pin", acceptor.pin, _PULSES)
             if acceptor.inhibit is not None:
-                use.pin("board." + name + ".inhibit.pin", acceptor.inhibit.pin, PULLED)
+                use.pin("board." + name + ".inhibit.pin", acceptor.inhibit.pin, _PULLED)
     for name in ("buzzer", "led"):
         line = getattr(parts, name)
         if line is not None:
-            use.output("board." + name, line, DRIVE)
+            use.output("board." + name, line, _DRIVE)
     if parts.button is not None:
-        use.pin("board.button", parts.button, BUTTON)
+        use.pin("board.button", parts.button, _BUTTON)
     if parts.current is not None:
         use.pin("board.current.pin", parts.current.pin, ADC)
 

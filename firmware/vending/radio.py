@@ -6,14 +6,14 @@ import ssl
 
 import network
 
-from . import TYPE_CHECKING
+from . import TYPE_CHECKING, const
 from .sockets import connect
 
 if TYPE_CHECKING:
     from .settings import Wifi
 
-JOIN_S = 20
-MDNS_GROUP = b"\xe0\x00\x00\xfb"
+_JOIN_S = const(20)
+_MDNS_GROUP = const(b"\xe0\x00\x00\xfb")
 ANY = "0.0.0.0"  # noqa: S104 - lwIP gives multicasts to no socket that has an address
 
 
@@ -22,7 +22,7 @@ async def join(station: network.WLAN, wifi: "Wifi | None") -> None:
     if station.isconnected() or wifi is None:
         return
     station.connect(wifi.ssid, wifi.password)
-    for _ in range(JOIN_S * 10):
+    for _ in range(_JOIN_S * 10):
         if station.isconnected():
             return
         await asyncio.sleep(0.1)
@@ -58,7 +58,7 @@ def open_udp(station: network.WLAN, port: int) -> socket.socket:
         # Bound to its own address, it would not hear the group's.
         wire.bind((ANY if port else own, port))
         if port:
-            member = MDNS_GROUP + bytes([int(part) for part in own.split(".")])
+            member = _MDNS_GROUP + bytes([int(part) for part in own.split(".")])
             wire.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
     except OSError:
         wire.close()

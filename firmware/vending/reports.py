@@ -1,11 +1,13 @@
 """What the device has to say: outcomes and credits until acknowledged, live news at once and once."""
 
-from . import const, messages, rules, topics
-from .clock import Clock
-from .journal import Journal
+from . import TYPE_CHECKING, const, messages, rules, topics
 from .log import warn
-from .mqtt import MqttClient
-from .nonces import Nonces
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .journal import Journal
+    from .mqtt import MqttClient
+    from .nonces import Nonces
 
 _FIRST_WAIT_MS = const(2_000)
 _LONGEST_WAIT_MS = const(30_000)
@@ -17,7 +19,7 @@ _MAX_NEWS_BEFORE_STOCK = const(8)
 class Reports:
     """Filled by the dispenser and the sensors, emptied by the link. `boot_id` is in every message."""
 
-    def __init__(self, journal: Journal, clock: Clock, nonces: Nonces, boot_id: str, currency: str) -> None:
+    def __init__(self, journal: "Journal", clock: "Clock", nonces: "Nonces", boot_id: str, currency: str) -> None:
         self._journal = journal
         self._clock = clock
         self._nonces = nonces
@@ -28,7 +30,7 @@ class Reports:
         self._client: "MqttClient | None" = None
         self.connects = 0
 
-    def connected(self, client: MqttClient) -> None:
+    def connected(self, client: "MqttClient") -> None:
         """A connection stands: everything unacknowledged is due at once, and `client` is woken for what is new."""
         self._waits = {}
         self._news = []

@@ -4,15 +4,17 @@ import asyncio
 
 from . import TYPE_CHECKING
 from .ids import new_uuid
-from .journal import MAX_CREDITS, Journal
+from .journal import MAX_CREDITS
 from .log import log
-from .reports import Reports
 from .signals import CREDIT
-from .till import Till
-from .vigil import SENSORS, Vigil
+from .vigil import SENSORS
 
 if TYPE_CHECKING:
     from .hardware import Hardware
+    from .journal import Journal
+    from .reports import Reports
+    from .till import Till
+    from .vigil import Vigil
 
 LOOK_S = 0.05
 
@@ -24,7 +26,14 @@ class Sensors:
     """
 
     def __init__(
-        self, board: "Hardware", journal: Journal, slots: dict, reports: Reports, till: Till, vigil: Vigil, refuses
+        self,
+        board: "Hardware",
+        journal: "Journal",
+        slots: dict,
+        reports: "Reports",
+        till: "Till",
+        vigil: "Vigil",
+        refuses,
     ) -> None:
         self._board = board
         self._journal = journal

@@ -3,19 +3,19 @@
 import binascii
 
 from . import TYPE_CHECKING, const, messages, topics
-from .clock import Clock
-from .commands import Commands
-from .errands import Errands
-from .health import Health
 from .log import kept, warn
-from .mqtt import MqttClient
-from .nonces import Nonces
-from .reports import Reports
-from .settings import Settings
 
 if TYPE_CHECKING:
     from . import rules
+    from .clock import Clock
+    from .commands import Commands
     from .credentials import Credentials
+    from .errands import Errands
+    from .health import Health
+    from .mqtt import MqttClient
+    from .nonces import Nonces
+    from .reports import Reports
+    from .settings import Settings
 
 _HEARTBEAT_MS = const(10_000)
 
@@ -25,14 +25,14 @@ class Session:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: "Settings",
         credentials: "Credentials",
-        health: Health,
-        clock: Clock,
-        nonces: Nonces,
-        reports: Reports,
-        commands: Commands,
-        errands: Errands,
+        health: "Health",
+        clock: "Clock",
+        nonces: "Nonces",
+        reports: "Reports",
+        commands: "Commands",
+        errands: "Errands",
         boot_id: str,
     ) -> None:
         self._settings = settings
@@ -52,7 +52,7 @@ class Session:
         self._beat_ms = self._clock.ms() + _HEARTBEAT_MS
         return self._nonces.current
 
-    async def tend(self, client: MqttClient) -> None:
+    async def tend(self, client: "MqttClient") -> None:
         """Send what is due, then hear at most one command and answer it. To be called for ever."""
         if self._clock.ms() >= self._beat_ms:
             self._beat_ms = self._clock.ms() + _HEARTBEAT_MS
@@ -71,12 +71,12 @@ class Session:
         self._reports.disconnected()
         self._commands.link_lost()
 
-    async def _beat(self, client: MqttClient) -> None:
+    async def _beat(self, client: "MqttClient") -> None:
         self._nonces.renew()
         beat = messages.heartbeat(self._boot_id, self._nonces.current, self._health.take())
         await client.publish(self.topic(topics.HEARTBEAT), beat)
 
-    async def _obey(self, client: MqttClient, command: "rules.Command | messages.Errand") -> None:
+    async def _obey(self, client: "MqttClient", command: "rules.Command | messages.Errand") -> None:
         if isinstance(command, messages.Errand):
             self._errands.take(command)
             return

@@ -1,6 +1,8 @@
 """Shift registers: outputs and inputs in any number for three pins (lines.py says what a line is)."""
 
-READ_MS = 3
+from . import const
+
+_READ_MS = const(3)
 """A 74HC165 is read anew if what is known of it is older."""
 
 
@@ -66,8 +68,8 @@ class ShiftIn:
         self._read()
 
     def value(self, number: int) -> int:
-        """The input's level, no older than READ_MS."""
-        if not 0 <= self._ticks_diff(self._ticks_ms(), self._read_at) < READ_MS:
+        """The input's level, no older than _READ_MS."""
+        if not 0 <= self._ticks_diff(self._ticks_ms(), self._read_at) < _READ_MS:
             self._read()
         return (self._levels[number >> 3] >> (number & 7)) & 1
 

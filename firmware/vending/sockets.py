@@ -6,11 +6,11 @@ import select
 import socket
 import ssl
 
-from . import SettingsError
+from . import SettingsError, const
 
 SERVER_NAME = "gateway.larder"
 """Whoever has it from the site's own CA is the site's gateway, at whatever address."""
-LOOK_S = 0.02
+_LOOK_S = const(0.02)
 
 
 async def connect(wire: socket.socket, address: tuple) -> None:
@@ -24,7 +24,7 @@ async def connect(wire: socket.socket, address: tuple) -> None:
     poller.register(wire, select.POLLOUT)
     events = poller.poll(0)
     while not events:
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(_LOOK_S)
         events = poller.poll(0)
     if events[0][1] & (select.POLLERR | select.POLLHUP):
         raise OSError(errno.ECONNREFUSED, "not connected")

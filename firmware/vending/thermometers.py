@@ -1,11 +1,15 @@
 """DS18B20 temperature sensors on one wire, measured and read without waiting (Maxim DS18B20, 19-7487)."""
 
+from . import const
+
 MEASURING_MS = 800
 """A conversion of 12 bits takes 750 ms at most."""
 POWER_ON = 8500
 """What a sensor says that has lost its power since it was asked to measure. No cabinet is that warm."""
 
-_SKIP_ROM, _CONVERT, _READ = 0xCC, 0x44, 0xBE
+_SKIP_ROM = const(0xCC)
+_CONVERT = const(0x44)
+_READ = const(0xBE)
 
 
 class ThermometerBus:

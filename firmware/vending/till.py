@@ -1,8 +1,12 @@
 """Whether the machine takes coins and notes: only while somebody is there to count them."""
 
-from .clock import Clock
-from .journal import MAX_CREDITS, Journal
+from . import TYPE_CHECKING
+from .journal import MAX_CREDITS
 from .log import warn
+
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .journal import Journal
 
 LEASE_MS = 25_000
 """The gateway allows it anew every 10 s; one that is away, or wants no money, says nothing (shared/devices.py)."""
@@ -11,7 +15,7 @@ LEASE_MS = 25_000
 class Till:
     """Shut from boot on. What is inserted in spite of that is counted all the same."""
 
-    def __init__(self, clock: Clock, journal: Journal, currency: str) -> None:
+    def __init__(self, clock: "Clock", journal: "Journal", currency: str) -> None:
         self._clock = clock
         self._journal = journal
         self._currency = currency

@@ -3,10 +3,10 @@
 import asyncio
 
 from . import TYPE_CHECKING
-from .clock import Clock
 from .log import alarm, log
 
 if TYPE_CHECKING:
+    from .clock import Clock
     from .hardware import Hardware
 
 LOOK_S = 1
@@ -26,7 +26,7 @@ class Vigil:
     A part is the link, the sensors, a dispenser that was woken, or a vend that it is at, by its id.
     """
 
-    def __init__(self, board: "Hardware", clock: Clock) -> None:
+    def __init__(self, board: "Hardware", clock: "Clock") -> None:
         self._board = board
         self._clock = clock
         now = clock.ms()

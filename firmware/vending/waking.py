@@ -2,7 +2,7 @@
 
 import time
 
-from . import SettingsError
+from . import SettingsError, const
 from .borrowed import borrow, give_back
 from .flash import Flash
 from .log import alarm, warn
@@ -10,7 +10,7 @@ from .log import alarm, warn
 BOARD_ONLY = ("trial", "exchange", "greeting", "settings_file", "signed", "settings", "checks", "wiring", "pins")
 BOARD_ONLY += ("drivers", "board", "hardware")
 """Modules that nobody needs once the board is put together. What is imported is in RAM: all that they are is 24 kB."""
-EXPECTED = ("power_on", "software", "deep_sleep")
+_EXPECTED = const(("power_on", "software", "deep_sleep"))
 """Causes of a reset that need no word in the log."""
 BOARD_RETRY_S = 5
 TRIAL_TRIES = 12
@@ -29,7 +29,7 @@ def make_device(flash: Flash, last_error: str) -> "tuple | None":
         # Not before: a board that asks for settings needs the room.
         app = borrow("app")
         board = make_board(wired, flash, offered is not None)
-        if board.reset_cause() not in EXPECTED:
+        if board.reset_cause() not in _EXPECTED:
             warn("reset", cause=board.reset_cause())
         give_back(*BOARD_ONLY)
         device = app.Device(wired, board, flash, on_trial=offered is not None)

@@ -7,6 +7,7 @@ wrong pin map at provisioning with the very reason that the device would give at
 
 from collections import namedtuple
 
+from . import const
 from .checks import SettingsError, is_digits, is_int, is_text, merge, require
 
 DC = "dc"
@@ -78,13 +79,13 @@ NO_PARTS = Parts(None, {}, (), None, {}, None, None, None, None, None, None, Non
 
 BOOT_BUTTON = 0
 """Every development board has one on this pin."""
-MAX_CHIPS = 8
+_MAX_CHIPS = const(8)
 """Of one kind in a row on the same lines: 64 outputs or inputs."""
-MAX_HALF_STEPS_PER_S = 500
+_MAX_HALF_STEPS_PER_S = const(500)
 SERVO_HZ = 50
-DC_HZ = 1_000
-MAX_ZONES = 8
-MAX_CHUTES = 4
+_DC_HZ = const(1_000)
+_MAX_ZONES = const(8)
+_MAX_CHUTES = const(4)
 
 
 def parse_parts(given: object) -> Parts:
@@ -149,7 +150,7 @@ def pwm_lines(slots: dict) -> dict:
         if motor is not None and motor.kind == SERVO:
             lines[motor.signal] = SERVO_HZ
         elif motor is not None and motor.kind == DC and slot.soft_start_ms:
-            lines[motor.row or motor.output] = DC_HZ
+            lines[motor.row or motor.output] = _DC_HZ
     return lines
 
 
@@ -193,7 +194,7 @@ def _stepper(where: str, given: object) -> Stepper:
         isinstance(phases, list) and len(phases) == 4 and None not in phases, where + ".phases must list four lines"
     )
     rate = values["half_steps_per_s"]
-    require(is_int(rate, 10, MAX_HALF_STEPS_PER_S), where + ".half_steps_per_s must be 10 to 500")
+    require(is_int(rate, 10, _MAX_HALF_STEPS_PER_S), where + ".half_steps_per_s must be 10 to 500")
     return Stepper(STEPPER, tuple([parse_line(where + ".phases", phase) for phase in phases]), rate, row, column)
 
 
@@ -231,7 +232,7 @@ def _register(where: str, given: dict, kind: str) -> Expander:
     values = merge(where, given, {"kind": None, "chips": 1}, lines)
     for name in lines:
         require(_is_pin(values[name]), where + "." + name + " must be a pin's number")
-    require(is_int(values["chips"], 1, MAX_CHIPS), where + ".chips must be 1 to 8")
+    require(is_int(values["chips"], 1, _MAX_CHIPS), where + ".chips must be 1 to 8")
     data, clock, latch = values["data"], values["clock"], values["latch"]
     return Expander(kind, data, clock, latch, values.get("enable"), values["chips"], None, None)
 
@@ -252,7 +253,7 @@ def _beam(where: str, given: object) -> Beam:
 
 
 def _chutes(given: object) -> dict:
-    if not isinstance(given, dict) or len(given) > MAX_CHUTES:
+    if not isinstance(given, dict) or len(given) > _MAX_CHUTES:
         raise SettingsError("board.chutes must name 4 chutes at most")
     for name in given:
         require(is_text(name, 1, 16), "board.chutes must have names of 1 to 16")
@@ -274,7 +275,7 @@ def _thermometers(where: str, given: object) -> Thermometers:
     values = merge(where, given, {}, ("pin", "zones"))
     require(_is_pin(values["pin"]), where + ".pin must be a pin's number")
     zones = values["zones"]
-    require(isinstance(zones, dict) and 1 <= len(zones) <= MAX_ZONES, where + ".zones must name 1 to 8 zones")
+    require(isinstance(zones, dict) and 1 <= len(zones) <= _MAX_ZONES, where + ".zones must name 1 to 8 zones")
     for zone in zones:
         require(is_text(zone, 1, 32), where + ".zones must have names of 1 to 32")
         code = zones[zone]
