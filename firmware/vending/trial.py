@@ -114,7 +114,7 @@ def report(flash, boot_id: str) -> bytes:
 
 def unwritten(flash, boot_id: str, offered: str) -> bytes:
     """shared.upkeep.SettingsReport of settings that the flash did not take, not even that."""
-    told = {"state": REFUSED, "offered": offered, "reason": "the flash does not take them"}
+    told: dict = {"state": REFUSED, "offered": offered, "reason": "the flash does not take them"}
     told["tries"] = _tries(flash, offered) + 1
     return settings_report(boot_id, flash.read(RUNNING), told)
 
