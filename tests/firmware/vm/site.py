@@ -61,7 +61,8 @@ class VmSite:
     @property
     def devices_found(self) -> int:
         """How many the gateway has heard by multicast DNS."""
-        return self._gateway.discovery.health().devices
+        discovery = self._gateway.discovery
+        return 0 if discovery is None else discovery.health().devices
 
     async def catalogue(self) -> dict[str, Any]:
         """What the kiosk shows of the machine."""

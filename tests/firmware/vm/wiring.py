@@ -15,7 +15,7 @@ SWITCHES: dict[str, Any] = {"kind": "74hc165", "data": 35, "clock": 16, "latch":
 PWM: dict[str, Any] = {"kind": "pca9685", "address": 0x40, "enable": 13}
 MOTOR_PINS = {"A1": 18, "A2": 19}
 HOME_PINS = {"A1": 25, "A2": 26}
-ROMS = {"top": "28ff4c0a911603bc", "low": "28ff1b2b91160404"}
+ROMS = {"top": "2800000000000140", "low": "28000000000002a2"}
 
 
 def plain(speed: float) -> dict[str, Any]:

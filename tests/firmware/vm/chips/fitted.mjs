@@ -4,7 +4,7 @@ import { Hc165 } from "./hc165.mjs";
 import { Hc595 } from "./hc595.mjs";
 import { Pca9685 } from "./pca9685.mjs";
 
-const LONE_ROM = "28ff4a1b2c3d4e62";
+const LONE_ROM = "28000000000003fc";
 
 export class Fitted {
   #inputs = new Map();
