@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ERRANDS: dict = {
     "restart": ("restart", "requests", "exchange"),
-    "jog": ("jog", "requests", "exchange"),
+    "jog": ("jog", "service_pin", "requests", "exchange"),
     "offer": ("offers",),
     "release_zone": ("zoneless",),
 }

@@ -43,7 +43,7 @@ class Errands:
 
     `held` counts who needs that no vend begins: somebody turns a motor by hand, or the board is about to restart. Each
     adds one for himself, and takes it away again.
-    `wrong_pins` were given in a row, and until `locked_until_ms` no PIN is looked at (jog.py).
+    Until `locked_until_ms` no PIN is looked at (service_pin.py).
     """
 
     def __init__(self, nonces: "Nonces", residents: dict, modules: dict) -> None:
@@ -56,7 +56,6 @@ class Errands:
         self._piece: "tuple | None" = None
         self._arrived = asyncio.Event()
         self.held = 0
-        self.wrong_pins = 0
         self.locked_until_ms = 0
 
     def take(self, errand: "Errand") -> None:

@@ -1,18 +1,12 @@
 """Turn one motor by hand: for a person who stands before the open machine and knows its service PIN."""
 
 import asyncio
-import hashlib
 
-from . import requests, rules
-from .log import alarm, log, warn
-from .messages import to_hex
+from . import requests, rules, service_pin
+from .log import alarm, log
 from .motion import Motion
 
 LOOK_S = 0.005
-FREE_TRIES = 5
-FIRST_WAIT_MS = 30_000
-MAX_DOUBLINGS = 7
-"""After the fifth wrong PIN 30 s, after the twelfth and each one more 64 minutes."""
 
 
 class _Nobody:
@@ -31,7 +25,7 @@ async def perform(parts, fields: dict) -> None:
     if requests.is_known(parts, request_id):
         return
     # The PIN last: whoever guesses PINs needs an open door for each.
-    reason = _refusal(parts, fields["slot"]) or _pin_refusal(parts, fields["pin"])
+    reason = _refusal(parts, fields["slot"]) or service_pin.refusal(parts, fields["pin"])
     evidence = None
     if reason is None:
         parts.errands.held += 1
@@ -54,24 +48,6 @@ def make_safe_and_restart(board) -> None:
         board.make_safe()
     finally:
         board.restart()
-
-
-def _pin_refusal(parts, pin: str) -> "str | None":
-    errands, settings = parts.errands, parts.settings
-    if settings.service_pin_sha256 is None:
-        return "the settings have no service PIN"
-    wait_ms = errands.locked_until_ms - parts.clock.ms()
-    if wait_ms > 0:
-        return "too many wrong PINs: wait %d s" % ((wait_ms + 999) // 1000)
-    if to_hex(hashlib.sha256((settings.device_id + ":" + pin).encode()).digest()) != settings.service_pin_sha256:
-        errands.wrong_pins += 1
-        if errands.wrong_pins >= FREE_TRIES:
-            doublings = min(errands.wrong_pins - FREE_TRIES, MAX_DOUBLINGS)
-            errands.locked_until_ms = parts.clock.ms() + (FIRST_WAIT_MS << doublings)
-        warn("service_pin_wrong")
-        return "the PIN is wrong"
-    errands.wrong_pins = 0
-    return None
 
 
 def _refusal(parts, slot: str) -> "str | None":

@@ -1,7 +1,6 @@
 """Take the settings that the gateway offers: fetch them, check them as a boot would, and boot on trial with them."""
 
 from . import SettingsError, settings_file, topics, trial
-from .greeting import settings_report
 from .log import alarm, log, warn
 from .restart import come_to_rest, go
 from .sockets import site_context

@@ -12,11 +12,11 @@ import pytest
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
 from firmware.simulator.world import read_world
-from firmware.vending import factory_reset, jog, probation, requests, restart, rules
+from firmware.vending import factory_reset, jog, probation, requests, restart, rules, service_pin
 from firmware.vending.clock import Clock
 from firmware.vending.errands import Parts
-from firmware.vending.jog import FIRST_WAIT_MS, FREE_TRIES
 from firmware.vending.journal import MAX_CREDITS, Journal
+from firmware.vending.service_pin import FILE, FIRST_WAIT_MS, FREE_TRIES, MAX_WRONG
 from firmware.vending.settings import Settings
 from firmware.vending.till import Till
 from firmware.vending.wiring import NO_PARTS, Switch
@@ -68,7 +68,7 @@ class Bench:
         self.board = Board(self.settings, self.folder, Habits(speed=10))
         self.journal = Journal(self.flash)
         self.till = Till(clock, self.journal, "INR")
-        self.held, self.wrong_pins, self.locked_until_ms = 0, 0, 0
+        self.held, self.locked_until_ms = 0, 0
         self.rests = 0
         device: Any = self
         known = (self.settings, self.board, self.flash, clock, self.journal, device, device, BOOT, device)
@@ -216,16 +216,67 @@ async def test_whoever_guesses_waits_ever_longer(bench: Bench) -> None:
     assert (await bench.jog(22)).reason == "too many wrong PINs: wait 60 s"
     clock.time_ms = 3 * FIRST_WAIT_MS
     bench.journal.append(("A", 1, 1, REQUEST.format(99), "A1"))
-    tried = bench.wrong_pins
+    tried = bench.flash.files[FILE]
     for pin in ("0002", PIN):
         assert (await bench.jog(23, pin=pin)).reason == "a vend is open", "nothing is learned of the PIN"
-    assert bench.wrong_pins == tried
+    assert bench.flash.files[FILE] == tried
 
 
 async def test_before_a_shut_door_no_pin_is_judged(bench: Bench) -> None:
     bench.board.set_door(is_open=False)
     assert (await bench.jog(1, pin="0000")).reason == (await bench.jog(2)).reason == "the door is shut"
-    assert bench.wrong_pins == 0
+    assert FILE not in bench.flash.files
+
+
+async def test_no_power_cut_takes_back_how_often_a_pin_was_wrong(bench: Bench) -> None:
+    for number in range(2 * FREE_TRIES):
+        clock = SetClock()
+        bench.boot(clock)
+        bench.board.set_door(is_open=True)
+        clock.time_ms = 4_000
+        told = await bench.jog(number, pin="0000")
+        assert told.reason == ("the PIN is wrong" if number < FREE_TRIES else "too many wrong PINs: wait 26 s")
+    clock.time_ms = FIRST_WAIT_MS
+    assert service_pin.refusal(bench.parts, PIN) is None
+    assert FILE not in bench.flash.files, "a right one begins the count anew"
+
+
+@pytest.mark.parametrize("wrong", range(MAX_WRONG))
+async def test_a_cut_at_any_byte_of_the_count_loses_the_last_guess_at_most(bench: Bench, wrong: int) -> None:
+    if wrong:
+        bench.flash.files[FILE] = str(wrong).encode()
+    bench.boot(SetClock())
+    bench.flash.writes.clear()
+    assert service_pin.refusal(bench.parts._replace(clock=Later()), "0000") == "the PIN is wrong"
+    for write in bench.flash.writes:
+        for files in write.cuts():
+            assert int(files.get(FILE, b"0")) in (wrong, wrong + 1)
+
+
+class Later(SetClock):
+    def ms(self) -> int:
+        """Any wait is over."""
+        return 10**9
+
+
+async def test_guessing_wears_no_flash_out(bench: Bench) -> None:
+    for _ in range(200):
+        bench.locked_until_ms = 0
+        assert service_pin.refusal(bench.parts._replace(clock=Later()), "0000") == "the PIN is wrong"
+    assert len([write for write in bench.flash.writes if FILE in write.files]) <= 2 * MAX_WRONG
+    assert bench.flash.files[FILE] == str(MAX_WRONG).encode()
+
+
+@pytest.mark.parametrize("damage", ["full", "garbage"])
+async def test_where_nobody_can_count_every_guess_is_the_last(bench: Bench, damage: str) -> None:
+    clock = SetClock()
+    bench.boot(clock)
+    if damage == "full":
+        bench.flash.full = True
+        assert service_pin.refusal(bench.parts, "0000") == "the PIN is wrong"
+    else:
+        bench.flash.files[FILE] = b"\xff?"
+    assert service_pin.refusal(bench.parts, PIN) == "too many wrong PINs: wait 3840 s"
 
 
 class DeafBoard(Board):
