@@ -20,6 +20,10 @@ class Witness:
 
     motor_starts: Counter[str] = field(default_factory=Counter)
     """Motor starts by label."""
+    together: int = 0
+    """Motor starts while another motor of this world was on."""
+    turning: set[str] = field(default_factory=set)
+    """The slots whose motor is on, as far as anybody wrote it down: a program that dies says nothing of it."""
     drops: Counter[str] = field(default_factory=Counter)
     """Products that fell, by label of the motion that let them fall."""
     coins_minor: int = 0
@@ -87,6 +91,10 @@ def _see(witness: Witness, event: dict[str, object]) -> None:
         witness.temperatures[str(event["zone"])] = int(str(event["hundredths"]))
     elif kind == "motor_start":
         witness.motor_starts[label] += 1
+        witness.together += bool(witness.turning - {slot})
+        witness.turning.add(slot)
+    elif kind == "motor_stop":
+        witness.turning.discard(slot)
     elif kind in MOVEMENTS:
         witness.coil[slot] = kind
     if kind == "drop":

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from firmware.simulator.world import read_world
 from tests.lab.crash_oracle import Verdict, report
 from tests.lab.crash_shop import NotSold
 from tests.lab.crash_site import Site
@@ -50,10 +51,13 @@ class Result:
     restarts: list[float] = field(default_factory=list)
     moments: Counter[str] = field(default_factory=Counter)
     orders: int = 0
+    together: int = 0
+    """Motors that started while another one of the same machine turned."""
 
     def __str__(self) -> str:
         moments = ", ".join(f"{count} while {moment}" for moment, count in self.moments.items())
         lines = [f"{self.moments.total()} kills: {moments}; {self.orders} orders acknowledged", report(self.verdict)]
+        lines.append(f"  {self.together} motors started beside another one")
         if self.restarts:
             lines.append(self._times())
         return "\n".join(lines)
@@ -92,6 +96,8 @@ class Killer:
         finally:
             self._result.orders += len(self._site.shop.acknowledged)
             self._result.restarts += self._site.restarts
+            states = map(self._site.stage.device_state, self._site.machines)
+            self._result.together += sum(read_world(state).together for state in states)
             await self._site.close()
 
     async def _kill_and_order(self, times: int) -> None:

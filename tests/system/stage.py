@@ -15,6 +15,8 @@ from tests.system.processes import Process, ProcessFailed
 
 START_S = 60.0
 SLOTS = tuple(f"A{number}" for number in range(1, 7))
+CHUTES = {slot: "left" if slot < "A4" else "right" for slot in SLOTS}
+"""One motor of each chute may turn beside one of the other."""
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,13 @@ class Stage:
             "gateway_port": self.ports.mqtt,
             "mdns": True,
             "mdns_interface": "127.0.0.1",
-            "board": {"door": {"pin": 14}, "temperatures": {"pin": 33, "zones": {"cabinet": None}}},
-            "slots": {slot: {} for slot in SLOTS},
+            "board": {
+                "door": {"pin": 14},
+                "temperatures": {"pin": 33, "zones": {"cabinet": None}},
+                "chutes": {"left": {"pin": 4}, "right": {"pin": 16}},
+                "power_ma": 2000,
+            },
+            "slots": {slot: {"chute": chute, "draw_ma": 900} for slot, chute in CHUTES.items()},
         }
 
     def _write_secret(self, path: Path, text: str) -> None:
