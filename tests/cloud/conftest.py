@@ -13,17 +13,15 @@ from quart import Quart, Response
 from quart.typing import TestClientProtocol as QuartClient
 
 from cloud import demo, schema
-from cloud.app import create_app
 from cloud.clock import Clock, new_id
-from cloud.database import Database, Transaction, Work, credentials
+from cloud.database import Database, Work, credentials
 from cloud.demo import Seeded
 from cloud.failpoints import Failpoints
 from cloud.postgres import EmbeddedPostgres
 from shared.onboarding import GatewayClaimed
 from shared.sync import Ack
-from tests.fakes import release_key
 from tests.fakes.gateway_client import GatewayClient, Slot
-from tests.fakes.settings_key import OPERATOR
+from tests.fakes.postgres_cloud import cloud_app, tenant_rows
 
 T = TypeVar("T")
 JSON = {"Content-Type": "application/json"}
@@ -116,11 +114,7 @@ class World:
 
     async def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
         """What the tenant's rows say."""
-
-        async def work(transaction: Transaction) -> list[dict[str, Any]]:
-            return [dict(row) for row in await transaction.fetch(sql, *values)]
-
-        return await self.database.unit("test", work, tenant_id=self.tenant_id)
+        return await tenant_rows(self.database, self.tenant_id, sql, *values)
 
     async def do(self, work: Work[T]) -> T:
         """Work for the tenant."""
@@ -149,15 +143,7 @@ async def claim(client: QuartClient, gateway: GatewayClient, code: str) -> None:
 @pytest.fixture
 async def world(database: Database, database_url: str) -> AsyncIterator[World]:
     draining = asyncio.Event()
-    app = create_app(
-        database_url,
-        clock=Clock(),
-        failpoints=Failpoints(),
-        draining=draining,
-        pool_size=4,
-        release_keys=[release_key.PUBLIC],
-        signer=OPERATOR.signer,
-    )
+    app = cloud_app(database_url, draining)
     seeded = await demo.seed(database, Clock())
     assert seeded is not None
     async with app.test_app() as running:

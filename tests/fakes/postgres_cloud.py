@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from quart import Quart
+
 from cloud import demo, schema
 from cloud.app import create_app
 from cloud.clock import Clock
@@ -48,10 +50,29 @@ class PostgresCloud:
         return {row["slot"]: row["quantity"] for row in rows}
 
     async def _rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
-        async def work(transaction: Transaction) -> list[dict[str, Any]]:
-            return [dict(row) for row in await transaction.fetch(sql, *values)]
+        return await tenant_rows(self.database, demo.TENANT_ID, sql, *values)
 
-        return await self.database.unit("test", work, tenant_id=demo.TENANT_ID)
+
+async def tenant_rows(database: Database, tenant_id: UUID, sql: str, *values: object) -> list[dict[str, Any]]:
+    """What a tenant's rows say."""
+
+    async def work(transaction: Transaction) -> list[dict[str, Any]]:
+        return [dict(row) for row in await transaction.fetch(sql, *values)]
+
+    return await database.unit("test", work, tenant_id=tenant_id)
+
+
+def cloud_app(database_url: str, draining: asyncio.Event) -> Quart:
+    """The cloud's application, which believes the tests' release key and signs settings as their operator."""
+    return create_app(
+        database_url,
+        clock=Clock(),
+        failpoints=Failpoints(),
+        draining=draining,
+        pool_size=4,
+        release_keys=[release_key.PUBLIC],
+        signer=OPERATOR.signer,
+    )
 
 
 @asynccontextmanager
@@ -77,15 +98,7 @@ async def running_cloud(folder: Path) -> AsyncIterator[PostgresCloud]:
 @asynccontextmanager
 async def _served(database_url: str) -> AsyncIterator[str]:
     draining = asyncio.Event()
-    app = create_app(
-        database_url,
-        clock=Clock(),
-        failpoints=Failpoints(),
-        draining=draining,
-        pool_size=4,
-        release_keys=[release_key.PUBLIC],
-        signer=OPERATOR.signer,
-    )
+    app = cloud_app(database_url, draining)
     listener = bind("127.0.0.1", 0)
     where = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = asyncio.create_task(serve(app, listener, draining), name="cloud")
