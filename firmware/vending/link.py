@@ -71,7 +71,7 @@ class Link:
                 continue
             if end != "later":
                 connecting = None
-                give_back("connecting", "greeting", "addresses", "radio", "sockets")
+                give_back("connecting", "greeting", "addresses", "handshake", "radio", "sockets")
                 await self._keep_up(end)
             await self._wait()
 

@@ -3,16 +3,15 @@
 import asyncio
 
 from . import TYPE_CHECKING, const, packets
+from .borrowed import borrow
 from .log import log, warn
 
 if TYPE_CHECKING:
     from .clock import Clock
 
-_KEEP_ALIVE_S = const(10)
 PING_EVERY_MS = 5_000
 PING_DEADLINE_MS = 5_000
-CONNACK_S = 10
-_ACKNOWLEDGE_S = const(5)
+ACKNOWLEDGE_S = 5
 _SEND_S = const(5)
 _CLOSE_S = const(0.5)
 MAX_INBOX = 32
@@ -46,20 +45,11 @@ class MqttClient:
     async def connect(self, client_id: str, password: str) -> None:
         """Log in; the user name is the client id. Raises Refused, MqttError."""
         self._reading = asyncio.create_task(self._read())
-        await self._send(packets.connect(client_id, client_id, password, _KEEP_ALIVE_S))
-        body = await self._answer(packets.CONNACK, CONNACK_S)
-        code = packets.connack_code(body)
-        if code in (4, 5):
-            raise Refused("identity refused")
-        if code:
-            raise MqttError("connection refused with code " + str(code))
+        await borrow("handshake").log_in(self._ask, client_id, password)
 
     async def subscribe(self, topic: str) -> None:
         """Raises MqttError when the subscription is not granted."""
-        number = self._next_packet_id()
-        await self._send(packets.subscribe(number, topic))
-        if not packets.is_granted(await self._answer((packets.SUBACK, number), _ACKNOWLEDGE_S)):
-            raise MqttError("subscription refused")
+        await borrow("handshake").subscribe(self._ask, self._next_packet_id(), topic)
 
     async def publish(self, topic: str, payload: bytes, qos: int = 0) -> None:
         """At QoS 1 it returns when the broker has it. That says nothing about the gateway's ledger."""
@@ -67,8 +57,7 @@ class MqttClient:
             await self._send(packets.publish(topic, payload))
             return
         number = self._next_packet_id()
-        await self._send(packets.publish(topic, payload, number))
-        await self._answer((packets.PUBACK, number), _ACKNOWLEDGE_S)
+        await self._ask(packets.publish(topic, payload, number), (packets.PUBACK, number), ACKNOWLEDGE_S)
 
     async def receive(self, timeout_ms: int) -> "tuple | None":
         """The next (topic, payload); None after `timeout_ms` or a `wake`. Keeps the connection alive meanwhile."""
@@ -117,7 +106,9 @@ class MqttClient:
         await self._send(packets.PINGREQ_PACKET)
         return PING_DEADLINE_MS
 
-    async def _answer(self, key: object, seconds: int) -> bytes:
+    async def _ask(self, packet: bytes, key: object, seconds: int) -> bytes:
+        """Send it; the body of the answer that has this key. Raises MqttError."""
+        await self._send(packet)
         deadline = self._clock.ms() + seconds * 1000
         while key not in self._answers:
             self._raise_if_broken()

@@ -21,25 +21,15 @@ class Malformed(Exception):
     """The bytes are no packet that a broker may send to this client."""
 
 
-def connect(client_id: str, username: str, password: str, keep_alive_s: int) -> bytes:
-    """CONNECT with a clean session, a user name and a password."""
-    head = b"\x00\x04MQTT\x04\xc2" + keep_alive_s.to_bytes(2, "big")
-    return _packet(0x10, head + _text(client_id) + _text(username) + _text(password))
-
-
-def subscribe(packet_id: int, topic: str) -> bytes:
-    """SUBSCRIBE to one topic at QoS 0."""
-    return _packet(0x82, packet_id.to_bytes(2, "big") + _text(topic) + b"\x00")
-
-
 def publish(topic: str, payload: bytes, packet_id: int = 0) -> bytes:
     """PUBLISH, never retained; at QoS 1 if there is a packet id, else at QoS 0."""
     if packet_id:
-        return _packet(PUBLISH | 0x02, _text(topic) + packet_id.to_bytes(2, "big") + payload)
-    return _packet(PUBLISH, _text(topic) + payload)
+        return packet(PUBLISH | 0x02, text(topic) + packet_id.to_bytes(2, "big") + payload)
+    return packet(PUBLISH, text(topic) + payload)
 
 
-def _packet(first: int, body: bytes) -> bytes:
+def packet(first: int, body: bytes) -> bytes:
+    """A whole packet: its first byte, the length, the rest."""
     length = len(body)
     head = bytearray([first])
     while True:
@@ -50,8 +40,9 @@ def _packet(first: int, body: bytes) -> bytes:
             return bytes(head) + body
 
 
-def _text(text: str) -> bytes:
-    data = text.encode()
+def text(string: str) -> bytes:
+    """As it stands in a packet: behind its length."""
+    data = string.encode()
     return len(data).to_bytes(2, "big") + data
 
 
@@ -69,13 +60,6 @@ async def read(reader: "asyncio.StreamReader") -> tuple:
     if length > _MAX_BYTES:
         raise Malformed("packet is too large")
     return (first, await reader.readexactly(length) if length else b"")
-
-
-def connack_code(body: bytes) -> int:
-    """0 for accepted, 4 and 5 for a refused identity."""
-    if len(body) != 2:
-        raise Malformed("bad CONNACK")
-    return body[1]
 
 
 def message(first: int, body: bytes) -> tuple:
@@ -96,8 +80,3 @@ def packet_id(body: bytes) -> int:
     if len(body) < 2:
         raise Malformed("no packet id")
     return int.from_bytes(body[:2], "big")
-
-
-def is_granted(body: bytes) -> bool:
-    """Whether a SUBACK grants its one subscription."""
-    return len(body) == 3 and body[2] == 0

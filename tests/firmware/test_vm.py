@@ -19,7 +19,7 @@ MAX_HEAP_BYTES = 90_000
 MAX_SLOT_BYTES = 200
 """Of each slot more than the two that the cabinet has."""
 NOT_NEEDED = {"board", "checks", "drivers", "hardware", "pins", "settings", "wiring"}
-NOT_NEEDED |= {"app", "waking", "addresses", "connecting", "greeting", "radio", "sockets"}
+NOT_NEEDED |= {"app", "waking", "addresses", "connecting", "greeting", "handshake", "radio", "sockets"}
 NOT_NEEDED |= {"claim", "credentials", "discovery", "dns", "remains"}
 NOT_NEEDED |= {"panel", "pca9685", "servo", "shift", "stepper", "thermometers"}
 """Of a device that has read its settings, knows its gateway's address and has motors, a beam and a coin acceptor."""

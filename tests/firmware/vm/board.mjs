@@ -5,7 +5,7 @@ import { Fitted } from "./chips/fitted.mjs";
 import { Datagrams } from "./datagrams.mjs";
 import { Flash } from "./flash.mjs";
 import { Gpio } from "./gpio.mjs";
-import { isCertificate, Sockets } from "./sockets.mjs";
+import { Sockets } from "./sockets.mjs";
 
 /** Boot it: `place` is its folders `flash` and `modules` and how it is `wired`, as vm.mjs has it.
  *
@@ -48,7 +48,8 @@ function net(sockets, datagrams, say) {
     socket_connect: (host, port, changed) => sockets.connect(host, port, changed),
     socket_listen: (port, accepted) => sockets.listen(port, accepted, say),
     socket_watch: (id, changed) => sockets.watch(id, changed),
-    socket_secure: (id, der, name) => sockets.secure(id, der, name),
+    socket_trust: (der) => sockets.trust(der),
+    socket_secure: (id, authority, name) => sockets.secure(id, authority, name),
     socket_ready: (id) => sockets.ready(id),
     socket_read: (id, size) => sockets.read(id, size),
     socket_write: (id, hex) => sockets.write(id, hex),
@@ -60,6 +61,5 @@ function net(sockets, datagrams, say) {
     datagrams_receive: (id) => datagrams.receive(id),
     datagrams_close: (id) => datagrams.close(id),
     link_is_up: () => sockets.isUp,
-    is_certificate: isCertificate,
   };
 }

@@ -12,6 +12,7 @@ export class Sockets {
   #open = new Map();
   #next = 1;
   #isUp = true;
+  #authorities = [];
 
   /** Begin to connect; `changed` is called whenever `ready` may say something else. The number of the socket. */
   connect(host, port, changed) {
@@ -42,12 +43,21 @@ export class Sockets {
     this.#open.get(id).changed = changed;
   }
 
-  /** TLS over a socket that is connected: the other side must be `name`, by the certificate authority `der`. */
-  secure(id, der, name) {
+  /** Take these bytes for a certificate authority's: its number, 0 if they are none. On the ESP32 mbedTLS has them. */
+  trust(der) {
+    try {
+      return this.#authorities.push(new X509Certificate(Buffer.from(der, "hex")).toString());
+    } catch {
+      return 0;
+    }
+  }
+
+  /** TLS over a socket that is connected: the other side must be `name`, by the authority of this number. */
+  secure(id, authority, name) {
     const one = this.#open.get(id);
     const plain = one.wire;
     plain.removeAllListeners();
-    const ca = new X509Certificate(Buffer.from(der, "hex")).toString();
+    const ca = this.#authorities[authority - 1];
     this.#use(one, tls.connect({ socket: plain, ca, servername: name, minVersion: "TLSv1.2" }), "secureConnect");
   }
 
@@ -124,11 +134,3 @@ export class Sockets {
   }
 }
 
-/** Whether these are the bytes of a certificate. */
-export function isCertificate(der) {
-  try {
-    return Boolean(new X509Certificate(Buffer.from(der, "hex")));
-  } catch {
-    return false;
-  }
-}

@@ -80,6 +80,6 @@ commands.on("line", obey);
 commands.on("close", powerOff);
 mp.runPython("import sys; sys.path[:] = ['/flash', '.frozen', '/pc']; import os; os.chdir('/flash'); import boot_pc");
 // On the ESP32 these are in ROM: of what is on the heap from here on, all is the firmware's.
-mp.runPython("import machine, network, socket, ssl");
+mp.runPython("import machine, network, onewire, socket, ssl");
 tellHeap();
 mp.runPython("import main");
