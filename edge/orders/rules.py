@@ -51,7 +51,7 @@ def quantities(lines: Iterable[ChosenLine]) -> dict[str, int]:
 
 
 def next_for_waiting(*, online: bool, free: bool, quiet_s: float) -> Next:
-    """online: its device can be commanded. free: that may be asked for one more. quiet_s: since the customer's window began."""
+    """online: its device can be commanded. free: that takes one more. quiet_s: since the customer's window began."""
     if quiet_s >= (CUSTOMER_WINDOW_S if online else OFFLINE_WINDOW_S):
         return Next.GIVE_UP
     return Next.REQUEST if online and free else Next.WAIT

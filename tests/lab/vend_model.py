@@ -1,9 +1,10 @@
-"""Every interleaving of two vends, one after the other or side by side, with crashes, lost, repeated and delayed messages (RELIABILITY R4).
+"""Every interleaving of two vends with crashes, lost, repeated and delayed messages (RELIABILITY R4).
 
-The moments and what may follow them, made of the pure functions that the product runs: `edge.dispensing.rules` on the
-gateway's side, `firmware.vending.rules` on the device's. What surrounds them is modelled as loosely as it can be:
-messages arrive in any order, any number of times or never, time may pass at any moment, power may go between any two
-steps of either side and the device's journal with it, and the coil turns on its own.
+One vend comes after the other, or both side by side. The moments and what may follow them, made of the pure functions
+that the product runs: `edge.dispensing.rules` on the gateway's side, `firmware.vending.rules` on the device's. What
+surrounds them is modelled as loosely as it can be: messages arrive in any order, any number of times or never, time may
+pass at any moment, power may go between any two steps of either side and the device's journal with it, and the coil
+turns on its own.
 
 `vend_state.py` says what a moment is; `vend_search.py` walks through them.
 """
