@@ -1,8 +1,10 @@
-"""Food safety in MicroPython's own VM, at a whole gateway: locked, shown, kept over a power cut, released from afar."""
+"""Food safety in MicroPython's own VM, at a whole gateway: locked, shown, kept over a power cut, released from afar
+and by hand."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,7 +16,7 @@ from shared.upkeep import Action, DeviceInstruction
 from tests.fakes.until import until
 from tests.firmware.vm.device import compile_firmware
 from tests.firmware.vm.site import NotSold, VmSite, vm_site
-from tests.firmware.vm.wiring import ROMS, cold
+from tests.firmware.vm.wiring import DOOR_PIN, HIGH, ROMS, cold
 
 WARM_S = 3
 
@@ -60,6 +62,36 @@ async def test_a_zone_that_is_too_warm_locks_and_a_person_releases_it(tmp_path: 
         await until(lambda: any(b'"zone_released"' in line and b'"Asha"' in line for line in site.cloud.lines), 20)
         beats = [sample for told in site.cloud.telemetry for sample in told.samples]
         assert all(sample.reset_cause == "power_on" for sample in beats)
+
+
+def cold_behind_a_door(speed: float) -> dict[str, Any]:
+    given = cold(speed)
+    given["board"]["door"] = {"pin": DOOR_PIN, "active": HIGH}
+    return given
+
+
+@pytest.mark.criterion("8.6")
+async def test_whoever_stands_at_the_open_machine_releases_it_while_the_gateway_is_away(tmp_path: Path) -> None:
+    compile_firmware(tmp_path / "app")
+    async with vm_site(tmp_path, tmp_path / "app", Habits(speed=5), Rail.FREE, cold_behind_a_door) as site:
+        device = site.device
+        device.configure(**device.settings | {"climate": {zone: {"warm_s": WARM_S, "grace_s": 0} for zone in ROMS}})
+        await device.power_on()
+        await site.until_online()
+        device.cabinet.feel("top", 9)
+        await until_states(site, {"locked"})
+        device.set_link(up=False)
+        device.cabinet.feel("top", 4)
+        device.cabinet.set_door(is_open=True)
+        device.cabinet.press_button()
+        await asyncio.sleep(4)
+        device.cabinet.let_button_go()
+        await until(lambda: bool(device.said("zones_released_by_hand")), 20)
+        device.set_link(up=True)
+        await until_states(site, {"ok"})
+        await until(
+            lambda: any(b'"zone_released"' in line and b'"at_machine":true' in line for line in site.cloud.lines)
+        )
 
 
 def release(site: VmSite) -> DeviceInstruction:

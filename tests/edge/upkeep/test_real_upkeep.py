@@ -37,6 +37,7 @@ class Stage:
         self.state, self.settings_path, self.log = folder / "device", folder / "settings.json", folder / "device.log"
         self.gateway_folder = folder / "gateway"
         self._headers = {"Authorization": f"Bearer {cloud.seeded.api_key}"}
+        self._cloud_url = cloud.url
         self._url = f"{cloud.url}/v1/devices/{self.machine.device_id}"
         self.settings: dict[str, Any] = {
             "machine_id": self.machine.machine_id,
@@ -47,7 +48,8 @@ class Stage:
             "gateway_host": "127.0.0.1",
             "gateway_port": addresses.mqtt_port,
             "mdns": False,
-            "board": {"door": {"pin": 14}},
+            "board": {"door": {"pin": 14}, "temperatures": {"pin": 33, "zones": {"cabinet": None}}},
+            "climate": {"cabinet": {"warm_s": 2, "grace_s": 0, "slots": ["A6"]}},
             "service_pin_sha256": hashlib.sha256(f"{self.machine.device_id}:{PIN}".encode()).hexdigest(),
             "slots": {
                 f"A{number}": {"motor": {"kind": "dc", "output": output}}
@@ -104,6 +106,18 @@ class Stage:
                     return shown
                 await asyncio.sleep(0.05)
 
+    async def zone(self, *, locked: bool) -> dict[str, Any]:
+        """What the cloud shows of the device's zone, once it says that it is so."""
+        async with httpx.AsyncClient(trust_env=False, timeout=10, headers=self._headers) as http:
+            for _ in range(400):
+                devices = (await http.get(f"{self._cloud_url}/v1/devices")).json()["devices"]
+                zones = next(device["zones"] for device in devices if device["device_id"] == self.machine.device_id)
+                if zones and zones[0]["locked"] is locked:
+                    row: dict[str, Any] = zones[0]
+                    return row
+                await asyncio.sleep(0.05)
+        raise AssertionError(f"the cloud shows {zones}")
+
     def boots(self) -> int:
         return self.log.read_bytes().count(b'"event": "booted"')
 
@@ -149,3 +163,25 @@ async def test_a_person_far_away_turns_a_motor_restarts_the_device_and_gives_it_
     everything = json.dumps(told) + stage.log.read_text()
     assert PIN not in everything
     assert stage.machine.device_claim_code not in everything
+
+
+@pytest.mark.criterion("8.6")
+async def test_a_zone_released_at_the_machine_without_a_network_is_known_in_the_cloud_afterwards(stage: Stage) -> None:
+    await until((stage.state / SOCKET).exists)
+    ask(stage.state, "temperature", "cabinet", "9")
+    assert (await stage.zone(locked=True))["slots"] == ["A6"]
+    ask(stage.state, "link", "down")
+    for words in (("temperature", "cabinet", "4"), ("door", "open"), ("button", "down")):
+        ask(stage.state, *words)
+    await asyncio.sleep(4)
+    ask(stage.state, "button", "up")
+    await until(lambda: b'"zones_released_by_hand"' in stage.log.read_bytes())
+    ask(stage.state, "link", "up")
+    row = await stage.zone(locked=False)
+    assert (row["released_at_machine"], row["released_by"]) == (True, None)
+    ask(stage.state, "temperature", "cabinet", "9")
+    assert (await stage.zone(locked=True))["released_at_machine"] is False
+    asked = await stage.instruct(action="release_zone", zone="cabinet")
+    assert asked["state"] == "done"
+    row = await stage.zone(locked=False)
+    assert (row["released_at_machine"], row["released_by"]) == (False, "demo")

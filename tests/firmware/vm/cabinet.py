@@ -154,8 +154,11 @@ class Cabinet:
         self._coils[slot].stock += count
 
     def press_button(self) -> None:
-        """And hold it for as long as the device has power."""
+        """And hold it, for as long as the device has power or until it is let go."""
         self._tell(f"input {BUTTON_PIN} {LOW}")
+
+    def let_button_go(self) -> None:
+        self._tell(f"input {BUTTON_PIN} {HIGH}")
 
     def jam(self, slot: str, jammed: bool) -> None:
         self._log.write("jam" if jammed else "unjam", slot)
