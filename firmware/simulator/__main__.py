@@ -30,6 +30,7 @@ from firmware.simulator.setup import settings_in
 from firmware.vending import VERSION, rules
 from firmware.vending.app import Device
 from firmware.vending.settings import Settings, SettingsError
+from firmware.vending.sockets import site_context
 
 EXIT_S = 0.8
 
@@ -69,7 +70,8 @@ async def _run(options: argparse.Namespace, flash: FailingFlash, failpoints: Fai
     settings = _faster(wired, options.speed)
     habits = Habits(options.speed, options.drop_rate, options.jam_rate, options.stock, options.seed)
     board = FailingBoard(failpoints, settings, options.state, habits)
-    device = Device(settings, board, flash, failing_client(failpoints), on_trial)
+    context = site_context(settings.ca_der)
+    device = Device(settings, board, flash, context, failing_client(failpoints), on_trial)
     parts = asyncio.gather(device.run(), ControlServer(board, partial(_status, device)).serve(options.state))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -18,11 +18,11 @@ from .nonces import Nonces
 from .reports import Reports
 from .sensors import Sensors
 from .session import Session
-from .sockets import site_context
 from .till import Till
 from .vigil import Vigil
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Coroutine
 
     from .flash import Flash
@@ -39,9 +39,10 @@ ERRANDS: dict = {
 
 
 class Device:
-    """All parts of one device. `board` and `flash` are what the hardware is; `make_client` opens MQTT on a stream.
+    """All parts of one device. `board` and `flash` are what the hardware is; `context` is whom TLS believes.
 
-    `on_trial`: the settings are new, and kept only if the link comes up with them (trial.py).
+    `make_client` opens MQTT on a stream. `on_trial`: the settings are new, and kept only if the link comes up with them
+    (trial.py).
     """
 
     def __init__(
@@ -49,10 +50,10 @@ class Device:
         settings: "Settings",
         board: "Hardware",
         flash: "Flash",
+        context: "ssl.SSLContext",
         make_client: "type[MqttClient]" = MqttClient,
         on_trial: bool = False,
     ) -> None:
-        context = site_context(settings.ca_der)
         clock = Clock()
         kept.ms = clock.ms
         boot_id = new_uuid()

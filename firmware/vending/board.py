@@ -52,11 +52,12 @@ def assemble(settings: "Settings") -> Cabinet:
         acceptors,
         {code: fittings.input(slot.home) for code, slot in settings.slots.items() if slot.home is not None},
         {code: fittings.input(slot.empty) for code, slot in settings.slots.items() if slot.empty is not None},
-        None if parts.door is None else _input(parts.door.pin),
-        None if parts.defrost is None else _input(parts.defrost.pin),
+        _switch(parts.door),
+        _switch(parts.defrost),
         None if parts.button is None else _input(parts.button),
         {chute: _beam(wired) for chute, wired in drop_sensors(parts).items()},
         None if parts.current is None else _adc(parts.current.pin),
+        parts.current,
         None if parts.temperatures is None else _thermometers(parts.temperatures),
         panel,
         station,
@@ -168,6 +169,10 @@ def _beam(wired):
     from .beam import Beam
 
     return Beam(wired, _input(wired.pin), machine.Pin.IRQ_FALLING | machine.Pin.IRQ_RISING)
+
+
+def _switch(wired) -> "tuple | None":
+    return None if wired is None else (_input(wired.pin), wired.active)
 
 
 def _adc(number: int) -> machine.ADC:

@@ -31,6 +31,7 @@ Fitted = namedtuple(
         "button",
         "beams",
         "adc",
+        "current",
         "thermometers",
         "panel",
         "station",
@@ -41,8 +42,8 @@ Fitted = namedtuple(
 )
 """What there is: None, or empty, without it. `outputs` are the chips that drive something, the ESP32 itself first;
 `enables` the pins that hold back what the others drive. `homes` and `empties` are the places of the slots' switches at
-the chips `inputs` (lines.py);
-`beams` are the drop sensors by their chutes."""
+the chips `inputs` (lines.py), `door` and `defrost` pins with the level that they have when active, `beams` the drop
+sensors by their chutes, `current` a wiring.Current."""
 
 
 class Cabinet:
@@ -50,7 +51,6 @@ class Cabinet:
 
     def __init__(self, settings: "Settings", fitted: Fitted) -> None:
         self._wifi = settings.wifi
-        self._wired = settings.board
         self._slots = settings.slots
         self._has = fitted
 
@@ -102,17 +102,17 @@ class Cabinet:
         """There is one sensor for all motors: what it says is known of a motor that turns alone."""
         if self._has.adc is None or self._has.drive.count() > 1:
             return None
-        wired = self._wired.current
         uv = 0
         for _ in range(_ADC_LOOKS):
             uv += self._has.adc.read_uv()
+        wired = self._has.current
         return max(0, uv // _ADC_LOOKS - 1000 * wired.zero_mv) // wired.mv_per_ampere
 
     def door_is_open(self) -> "bool | None":
-        return None if self._has.door is None else self._has.door.value() == self._wired.door.active
+        return _is_active(self._has.door)
 
     def is_defrosting(self) -> "bool | None":
-        return None if self._has.defrost is None else self._has.defrost.value() == self._wired.defrost.active
+        return _is_active(self._has.defrost)
 
     def button_is_pressed(self) -> bool:
         """It pulls its line low."""
@@ -160,3 +160,7 @@ class Cabinet:
 
     def open_udp(self, port: int) -> "socket.socket":
         return borrow("radio").open_udp(self._has.station, port)
+
+
+def _is_active(switch: "tuple | None") -> "bool | None":
+    return None if switch is None else switch[0].value() == switch[1]

@@ -8,7 +8,7 @@ from . import checks, pins
 from .checks import is_int, is_text, merge, require
 from .messages import is_hex, is_slot, is_uuid, is_zone
 from .rules import MAX_AT_ONCE
-from .wiring import parse_line, parse_motor, parse_parts
+from .wiring import asked_later, parse_line, parse_motor, parse_parts
 
 Slot = namedtuple(
     "Slot",
@@ -188,6 +188,12 @@ def forget_wiring(slots: dict) -> None:
     for code in slots:
         profile = Slot(None, None, None, *slots[code][3:])
         slots[code] = profiles.setdefault(profile, profile)
+
+
+def running(settings: Settings) -> Settings:
+    """What a device asks for whose board has been put together and whose gateway is trusted: 1.3 kB less of RAM."""
+    spent = {id(settings.ca_der): None, id(settings.board): asked_later(settings.board)}
+    return Settings(*[spent.get(id(value), value) for value in settings])
 
 
 def _climate(given: object, thermometers, slots: dict) -> dict:

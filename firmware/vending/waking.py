@@ -31,8 +31,10 @@ def make_device(flash: Flash, last_error: str) -> "tuple | None":
         board = make_board(wired, flash, offered is not None)
         if board.reset_cause() not in _EXPECTED:
             warn("reset", cause=board.reset_cause())
+        context = borrow("sockets").site_context(wired.ca_der)
+        wired = borrow("settings").running(wired)
         give_back(*BOARD_ONLY)
-        device = app.Device(wired, board, flash, on_trial=offered is not None)
+        device = app.Device(wired, board, flash, context, on_trial=offered is not None)
     except Exception as error:
         if offered is not None:
             borrow("trial").revert(flash, str(error) or repr(error))

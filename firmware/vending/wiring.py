@@ -142,6 +142,13 @@ def parse_line(where: str, given: object) -> "Line | None":
     return Line("", given)
 
 
+def asked_later(parts: Parts) -> Parts:
+    """Of these, what a device asks for whose board has been put together."""
+    return Parts(
+        None, {}, (), None, {}, None, None, None, parts.coin, parts.note, None, None, None, None, parts.power_ma
+    )
+
+
 def pwm_lines(slots: dict) -> dict:
     """Line → Hz, of those that need PWM: what a servo listens to, what a soft start of a DC motor drives."""
     lines: dict = {}

@@ -17,6 +17,7 @@ from firmware.vending.journal import REPAIR_S, Journal
 from firmware.vending.link import ONLINE
 from firmware.vending.mqtt import MqttClient
 from firmware.vending.settings import Settings, parse
+from firmware.vending.sockets import site_context
 from firmware.vending.vigil import LINK
 from tests.fakes.until import until
 
@@ -102,7 +103,7 @@ class WatchedBoard(SimulatedBoard):
 async def test_it_does_not_connect_while_a_motor_turns(tmp_path: Path) -> None:
     wired = settings(tmp_path)
     board = WatchedBoard(wired, tmp_path, Habits())
-    device = Device(wired, board, Flash(str(tmp_path)))
+    device = Device(wired, board, Flash(str(tmp_path)), site_context(wired.ca_der))
     running = asyncio.create_task(device.run())
     await until(lambda: board.tries != [])
     device.journal.append(("A", 1, 1, DEVICE, "A1"))
@@ -118,7 +119,7 @@ async def test_it_does_not_connect_while_a_motor_turns(tmp_path: Path) -> None:
 async def test_the_vigil_hears_a_link_that_finds_no_gateway(tmp_path: Path) -> None:
     wired = settings(tmp_path)
     board = WatchedBoard(wired, tmp_path, Habits())
-    device = Device(wired, board, Flash(str(tmp_path)))
+    device = Device(wired, board, Flash(str(tmp_path)), site_context(wired.ca_der))
     before = device.vigil.expected()[LINK]
     running = asyncio.create_task(device.run())
     await until(lambda: len(board.tries) > 1)
@@ -167,7 +168,7 @@ class BoardWithGateway(SimulatedBoard):
 async def test_the_vigil_hears_a_link_that_stands_however_long_nothing_comes(tmp_path: Path) -> None:
     wired = settings(tmp_path)
     board = BoardWithGateway(wired, tmp_path, Habits())
-    device = Device(wired, board, Flash(str(tmp_path)), SilentGateway)
+    device = Device(wired, board, Flash(str(tmp_path)), site_context(wired.ca_der), SilentGateway)
     running = asyncio.create_task(device.run())
     await until(lambda: device.link.state == ONLINE)
     before = device.vigil.expected()[LINK]
@@ -181,7 +182,7 @@ def test_a_flash_that_failed_is_tried_again_without_any_gateway(tmp_path: Path) 
         wired, flash = settings(tmp_path), FlashThatFails(str(tmp_path))
         board = SimulatedBoard(wired, tmp_path, Habits())
         board.set_link(False)
-        device = Device(wired, board, flash)
+        device = Device(wired, board, flash, site_context(wired.ca_der))
         running = asyncio.create_task(device.run())
         await asyncio.sleep(1)
         flash.works = False
