@@ -1,4 +1,4 @@
-"""POST and GET /v1/releases, PUT /v1/devices/{id}/release, PUT /v1/sites/{id}/release."""
+"""POST and GET /v1/releases, DELETE /v1/releases/{digest}, PUT /v1/devices/{id}/release, PUT /v1/sites/{id}/release."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -12,7 +12,7 @@ from cloud.clock import Clock
 from cloud.database import Database, Transaction
 from cloud.errors import Refused
 from cloud.rollouts.rules import ReleaseRefused, read_release
-from cloud.rollouts.service import ReleaseRow, assign, publish, releases
+from cloud.rollouts.service import ReleaseRow, assign, publish, releases, withdraw
 from cloud.web import (
     answer,
     bearer,
@@ -59,6 +59,12 @@ class Assigned(Message):
     device_ids: tuple[UUID, ...]
 
 
+class Withdrawn(Message):
+    """Whom it was assigned to: they keep what they run."""
+
+    device_ids: tuple[UUID, ...]
+
+
 class RolloutRoutes:
     """What operators do with firmware. `keys` may sign releases."""
 
@@ -73,6 +79,7 @@ class RolloutRoutes:
         routes = Blueprint("rollouts", __name__)
         routes.add_url_rule("/releases", view_func=self.publish, methods=["POST"])
         routes.add_url_rule("/releases", view_func=self.list_releases, methods=["GET"])
+        routes.add_url_rule("/releases/<digest>", view_func=self.withdraw, methods=["DELETE"])
         routes.add_url_rule("/devices/<uuid:device_id>/release", view_func=self.assign_device, methods=["PUT"])
         routes.add_url_rule("/sites/<uuid:site_id>/release", view_func=self.assign_site, methods=["PUT"])
         return routes
@@ -111,13 +118,24 @@ class RolloutRoutes:
         more = encode_cursor([shown[-1].published_at.isoformat(), shown[-1].digest]) if len(rows) > limit else None
         return answer(ReleasePage(releases=tuple(shown), next_cursor=more))
 
+    async def withdraw(self, digest: str) -> Response:
+        """DELETE: nobody shall run this release any more."""
+        operator, now = await self._auth.operator(bearer()), self._clock.now()
+
+        async def work(transaction: Transaction) -> list[UUID]:
+            return await withdraw(transaction, operator, digest, now)
+
+        concerned = await self._database.unit("rollouts.withdraw", work, tenant_id=operator.tenant_id)
+        log.info("release_withdrawn", digest=digest, device_ids=[str(device_id) for device_id in concerned])
+        return answer(Withdrawn(device_ids=tuple(concerned)))
+
     async def assign_device(self, device_id: UUID) -> Response:
         """PUT: have this device run a release."""
         operator = await self._auth.operator(bearer())
         return await self._assign(operator, device_id=device_id)
 
     async def assign_site(self, site_id: UUID) -> Response:
-        """PUT: have all devices of the site run a release. One that comes to the site later is not concerned."""
+        """PUT: have all devices of the site run a release, also those that are claimed there later."""
         operator = await self._auth.operator(bearer())
         return await self._assign(operator, site_id=site_id)
 

@@ -16,6 +16,7 @@ from cloud.errors import FactRefused, NotFound, Refused
 from cloud.onboarding.service import append_changes
 from cloud.rollouts.rules import Release, given_up, last_firmware
 from shared.contract import Digest, Instant, Message
+from shared.devices import DeviceClaimed
 from shared.errors import Code, FieldError
 from shared.releases import AssignedRelease, FirmwareAssigned
 from shared.sync import Fact
@@ -33,7 +34,7 @@ _ADD_FILES = """
     ON CONFLICT DO NOTHING
 """
 _RELEASES = """
-    SELECT digest, kind, board, version, minimum, expires, signed_by, published_at FROM releases
+    SELECT digest, kind, board, version, minimum, expires, signed_by, published_at, withdrawn_at FROM releases
     WHERE (published_at, digest) < ($1, $2) ORDER BY published_at DESC, digest DESC LIMIT $3
 """
 _DEVICES = """
@@ -41,6 +42,40 @@ _DEVICES = """
     JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
     WHERE ($1::uuid IS NULL OR d.id = $1) AND ($2::uuid IS NULL OR m.site_id = $2) ORDER BY m.site_id, d.id
 """
+_OF_SITE = """
+    INSERT INTO site_releases (tenant_id, site_id, digest, assigned_by, assigned_at)
+    SELECT $1, id, $3, $4, $5 FROM sites WHERE id = $2
+    ON CONFLICT ON CONSTRAINT site_releases_pkey DO UPDATE SET digest = excluded.digest,
+        assigned_by = excluded.assigned_by, assigned_at = excluded.assigned_at
+"""
+_NEWCOMERS = """
+    SELECT d.id, d.machine_id, m.site_id, r.digest, r.size, s.assigned_by FROM devices d
+    JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
+    JOIN site_releases s ON s.tenant_id = m.tenant_id AND s.site_id = m.site_id
+    JOIN releases r ON r.tenant_id = s.tenant_id AND r.digest = s.digest
+    WHERE d.id = ANY($1) AND r.withdrawn_at IS NULL AND r.expires > extract(epoch FROM now()) AND NOT EXISTS
+        (SELECT 1 FROM firmware_assignments a WHERE a.tenant_id = d.tenant_id AND a.device_id = d.id)
+    ORDER BY d.id FOR SHARE OF r
+"""
+_HOLDERS = """
+    SELECT d.id, d.machine_id, m.site_id FROM firmware_assignments a
+    JOIN devices d ON d.tenant_id = a.tenant_id AND d.id = a.device_id
+    JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
+    WHERE a.digest = $1 ORDER BY m.site_id, d.id
+"""
+_WITHDRAW = "UPDATE releases SET withdrawn_at = $2, withdrawn_by = $3 WHERE digest = $1 AND withdrawn_at IS NULL"
+_NO_SITE = "UPDATE site_releases SET digest = NULL, assigned_by = $2, assigned_at = $3 WHERE digest = $1"
+_REMOVE_FILES = """
+    WITH kept AS (
+        SELECT r.digest, (convert_from(f.content, 'UTF8')::jsonb ->> 'text')::jsonb AS manifest FROM releases r
+        JOIN release_files f ON f.tenant_id = r.tenant_id AND f.sha256 = r.digest WHERE r.withdrawn_at IS NULL
+    )
+    DELETE FROM release_files WHERE sha256 NOT IN (
+        SELECT digest FROM kept UNION ALL SELECT jsonb_path_query(manifest, '$.files[*].sha256') #>> '{}' FROM kept
+    )
+"""
+"""All that no release lists that is still in force. Two releases may share a file."""
+_FILES_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 _ASSIGN = """
     INSERT INTO firmware_assignments (tenant_id, device_id, id, digest, assigned_by, assigned_at)
     VALUES ($1, $2, $3, $4, $5, $6)
@@ -84,21 +119,26 @@ class ReleaseRow(Message):
     expires: int
     signed_by: str
     published_at: Instant
+    withdrawn_at: Instant | None
 
 
 async def publish(transaction: Transaction, tenant_id: UUID, release: Release) -> bool:
     """Inside a unit of the tenant: keep a release and its files; false if it was published before.
 
-    Raises Refused if its version was published with other content.
+    Raises Refused if its version was published with other content, or was withdrawn.
     """
+    await _lock_files(transaction, tenant_id)
     manifest = release.manifest
     about = (manifest.kind, manifest.board, manifest.version, manifest.minimum, manifest.expires)
     size, signed_by = len(release.document), release.signed_by
     await transaction.execute(_ADD_FILES, tenant_id, [release.document, *release.files])
     if await transaction.execute(_ADD, tenant_id, release.digest, *about, size, signed_by):
         return True
-    if await _release(transaction, release.digest) is None:
+    known = await _release(transaction, release.digest)
+    if known is None:
         raise _wrong("signed", f"{manifest.kind} {manifest.version} for {manifest.board} has other content already")
+    if known["withdrawn_at"] is not None:
+        raise _wrong("signed", "was withdrawn: publish another version")
     return False
 
 
@@ -118,20 +158,46 @@ async def assign(
 ) -> list[UUID]:
     """Inside a unit of the tenant: have one device, or all of a site, run a release, or keep what they run.
 
-    Returns their ids. Raises NotFound for no such device, Refused for a release that is unknown or has expired.
+    Of a site also those that are claimed later and were assigned nothing of their own. Returns the ids of those that
+    are there. Raises NotFound for no such device or site, Refused for a release that is unknown, has expired or was
+    withdrawn.
     """
     release = None if digest is None else await _assignable(transaction, digest, now)
+    wish = (digest, operator.api_key_id, now)
+    if site_id is not None and not await transaction.execute(_OF_SITE, operator.tenant_id, site_id, *wish):
+        raise NotFound
     devices = await transaction.fetch(_DEVICES, device_id, site_id)
-    if not devices:
+    if not devices and site_id is None:
         raise NotFound
     for row in devices:
-        change = FirmwareAssigned(
-            assignment_id=new_id(), device_id=row["id"], machine_id=row["machine_id"], release=release
-        )
-        wish = (change.device_id, change.assignment_id, digest, operator.api_key_id, now)
-        await transaction.execute(_ASSIGN, operator.tenant_id, *wish)
-        await append_changes(transaction, row["site_id"], [change])
+        await _assign(transaction, operator.tenant_id, row, release, operator.api_key_id, now)
     return [row["id"] for row in devices]
+
+
+async def withdraw(transaction: Transaction, operator: Operator, digest: str, now: datetime) -> list[UUID]:
+    """Inside a unit of the tenant: nobody shall run this release from now on, and its files go; its record stays.
+
+    Whoever runs it keeps it. Returns the ids of the devices that it was assigned to. Raises NotFound.
+    """
+    await _lock_files(transaction, operator.tenant_id)
+    if await _release(transaction, digest) is None:
+        raise NotFound
+    if not await transaction.execute(_WITHDRAW, digest, now, operator.api_key_id):
+        return []
+    await transaction.execute(_NO_SITE, digest, operator.api_key_id, now)
+    devices = await transaction.fetch(_HOLDERS, digest)
+    for row in devices:
+        await _assign(transaction, operator.tenant_id, row, None, operator.api_key_id, now)
+    await transaction.execute(_REMOVE_FILES)
+    return [row["id"] for row in devices]
+
+
+async def record_claimed(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
+    """A device that has come to a site shall run what all devices of the site shall, unless it was assigned before."""
+    came = {fact.body.device_id: fact.at for fact in facts if isinstance(fact.body, DeviceClaimed)}
+    for row in await transaction.fetch(_NEWCOMERS, list(came)):
+        release = AssignedRelease(digest=row["digest"], size=row["size"])
+        await _assign(transaction, tenant_id, row, release, row["assigned_by"], came[row["id"]])
 
 
 async def assignments(transaction: Transaction, site_id: UUID) -> list[FirmwareAssigned]:
@@ -179,8 +245,32 @@ async def record_given_up(transaction: Transaction, tenant_id: UUID, facts: Sequ
         await transaction.execute(_GIVE_UP, body.device_id, body.assignment_id, fact.at, body.reason)
 
 
+async def _assign(
+    transaction: Transaction,
+    tenant_id: UUID,
+    row: Row,
+    release: AssignedRelease | None,
+    assigned_by: UUID,
+    now: datetime,
+) -> None:
+    """`row`: id, machine_id and site_id of a device. Its gateway hears of it."""
+    change = FirmwareAssigned(
+        assignment_id=new_id(), device_id=row["id"], machine_id=row["machine_id"], release=release
+    )
+    wish = (change.device_id, change.assignment_id, release.digest if release else None, assigned_by, now)
+    await transaction.execute(_ASSIGN, tenant_id, *wish)
+    await append_changes(transaction, row["site_id"], [change])
+
+
+async def _lock_files(transaction: Transaction, tenant_id: UUID) -> None:
+    """A file of two releases is not removed with one while the other is being published."""
+    await transaction.execute(_FILES_LOCK, f"release files of {tenant_id}")
+
+
 async def _release(transaction: Transaction, digest: str) -> Row | None:
-    return await transaction.fetch_one("SELECT digest, size, expires FROM releases WHERE digest = $1", digest)
+    """Locked, so that it is not withdrawn while it is being assigned."""
+    sql = "SELECT digest, size, expires, withdrawn_at FROM releases WHERE digest = $1 FOR SHARE"
+    return await transaction.fetch_one(sql, digest)
 
 
 async def _assignable(transaction: Transaction, digest: str, now: datetime) -> AssignedRelease:
@@ -189,6 +279,8 @@ async def _assignable(transaction: Transaction, digest: str, now: datetime) -> A
         raise _wrong("digest", "is no release of yours")
     if row["expires"] <= now.timestamp():
         raise _wrong("digest", "has expired: no device would take it")
+    if row["withdrawn_at"] is not None:
+        raise _wrong("digest", "was withdrawn")
     return AssignedRelease(digest=row["digest"], size=row["size"])
 
 

@@ -43,6 +43,7 @@ PROJECTIONS: tuple[tuple[Handler, frozenset[str]], ...] = (
     (inventory.record, _OF_A_SLOT),
     (climate.record, _OF_A_ZONE),
     (rollouts.record_firmware, _OF_FIRMWARE),
+    (rollouts.record_claimed, frozenset({"device_claimed"})),
     (rollouts.record_given_up, frozenset({"firmware_given_up"})),
     (configuration.record_settings, _OF_SETTINGS),
     (upkeep.record_ended, frozenset({"device_instruction_ended"})),

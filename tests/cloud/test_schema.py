@@ -55,6 +55,8 @@ RARE = """
         SELECT tenant_id, sha256, 'app', 'esp32', '1.0.0', '0.0.0', 0, 1, '' FROM release_files;
     INSERT INTO firmware_assignments (tenant_id, device_id, id, assigned_by, assigned_at)
         SELECT d.tenant_id, d.id, d.id, k.id, now() FROM devices d JOIN api_keys k USING (tenant_id);
+    INSERT INTO site_releases (tenant_id, site_id, assigned_by, assigned_at)
+        SELECT s.tenant_id, s.id, k.id, now() FROM sites s JOIN api_keys k USING (tenant_id);
     INSERT INTO zones (tenant_id, device_id, zone, locked, slots, changed_at)
         SELECT tenant_id, id, 'top', true, '{A1}', now() FROM devices;
     INSERT INTO device_firmware (tenant_id, device_id, slot, version, state, changed_at)

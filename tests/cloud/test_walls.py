@@ -18,6 +18,7 @@ from shared.contract import Rail
 from shared.inventory import Reason
 from tests.cloud.conftest import JSON, World, claim
 from tests.fakes.gateway_client import GatewayClient, Slot
+from tests.fakes.release_key import signed_release
 
 LISTS = ("/v1/orders", "/v1/inventory", "/v1/catalog/products", "/v1/devices", "/v1/releases")
 
@@ -112,6 +113,18 @@ async def test_nobody_looks_after_anothers_device(world: World, rival: Rival) ->
     assert '"instructions":[]' in await text(world, f"{device}/instructions", world.operator)
     put = await world.client.put(f"{device}/settings", json={"settings": {}}, headers=world.operator | JSON)
     assert put.status_code == 404
+
+
+async def test_nobody_withdraws_anothers_release(world: World, rival: Rival) -> None:
+    bundle = signed_release()
+    for headers in (world.operator, rival.headers):
+        answer = await world.client.post("/v1/releases", data=bundle.to_line(), headers=headers | JSON)
+        digest = (await answer.get_json())["digest"]
+    assert (await world.client.delete(f"/v1/releases/{digest}", headers=rival.headers)).status_code == 200
+    kept = await world.client.get(f"/v1/sync/files/{digest}", headers=world.gateway.authorisation())
+    assert (kept.status_code, await kept.get_data()) == (200, bundle.signed.to_line())
+    gone = await world.client.get(f"/v1/sync/files/{digest}", headers=rival.gateway.authorisation())
+    assert gone.status_code == 404
 
 
 async def test_a_gateway_hears_of_its_own_tenant_only(world: World, rival: Rival) -> None:
