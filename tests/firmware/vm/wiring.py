@@ -58,7 +58,7 @@ def shifted(speed: float) -> dict[str, Any]:
     given = plain(speed)
     stepper = {"kind": "stepper", "phases": ["shift:12", "shift:13", "shift:14", "shift:15"]}
     matrix = {"kind": "dc", "row": "shift:0", "column": "shift:23"}
-    given["slots"] = {"A1": _slot(stepper, "switches:3", speed, 8.3), "A2": _slot(matrix, "switches:14", speed)}
+    given["slots"] = {"A1": _slot(stepper, "switches:3", speed, 2.1), "A2": _slot(matrix, "switches:14", speed)}
     given["board"] |= {"expanders": {"shift": SHIFT, "switches": SWITCHES}}
     return given
 
@@ -77,7 +77,7 @@ def shared_phases(speed: float) -> dict[str, Any]:
     given = shifted(speed)
     for slot, column in (("A1", 8), ("A2", 9)):
         stepper = given["slots"]["A1"]["motor"] | {"row": "shift:0", "column": f"shift:{column}"}
-        given["slots"][slot] = _slot(stepper, given["slots"][slot]["home"], speed, 8.3)
+        given["slots"][slot] = _slot(stepper, given["slots"][slot]["home"], speed, 2.1)
     return given
 
 
@@ -97,5 +97,5 @@ def cold(speed: float) -> dict[str, Any]:
 
 
 def _slot(motor: dict[str, Any], home: int | str, speed: float, turn_s: float = 1.5) -> dict[str, Any]:
-    times = {"turn_ms": turn_s, "max_ms": min(4 * turn_s, 18), "settle_ms": 0.7}
+    times = {"turn_ms": turn_s, "max_ms": 4 * turn_s, "settle_ms": 0.7}
     return {"motor": motor, "home": home, **{name: round(1000 * taken / speed) for name, taken in times.items()}}
