@@ -8,7 +8,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from functools import partial
+from inspect import iscoroutinefunction
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -91,6 +95,24 @@ async def lose_the_ledger(folder: Path) -> None:
         await gateway.database.close()
         gateway.watch.touch([LINKS_KEY])
         await asyncio.sleep(0.2)
+
+
+def within(work: Any) -> Iterator[Any]:
+    """The functions that a task of the gateway comes down to."""
+    if isinstance(work, partial):
+        for inner in (work.func, *work.args):
+            yield from within(inner)
+    else:
+        yield work
+
+
+def test_every_part_that_runs_is_run(tmp_path: Path) -> None:
+    gateway = Gateway(settings_for(tmp_path, NO_CLOUD), Clock())
+    parts = [part for name, part in vars(gateway).items() if name != "sync"]
+    runs = [part.run for part in parts if iscoroutinefunction(getattr(part, "run", None))]
+    assert len(runs) > 8
+    tasks = [function for work in gateway._work().values() for function in within(work)]
+    assert [run for run in runs if run not in tasks] == [], "but for sync, which begins with the claim"
 
 
 async def test_a_part_that_dies_ends_the_program(tmp_path: Path) -> None:
