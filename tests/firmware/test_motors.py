@@ -12,6 +12,8 @@ from firmware.vending.settings import Slot
 from firmware.vending.wiring import DC, SERVO, STEPPER, Dc, Line, Servo, Stepper
 from tests.fakes.device_settings import SLOT
 
+pytestmark = pytest.mark.criterion("8.7")
+
 NEUTRAL, RUN = 1500 * FULL // 20_000, 1700 * FULL // 20_000
 
 

@@ -51,7 +51,7 @@ def offered(board: UpdateBoard, new: Contents, **about: Any) -> str:
     return offer[0]
 
 
-@pytest.mark.criterion("8.7")
+@pytest.mark.criterion("8.5")
 async def test_a_release_is_fetched_tried_and_kept(board: UpdateBoard, new: Contents) -> None:
     digest = offered(board, new)
     fetching = await board.boot()
@@ -69,7 +69,7 @@ async def test_a_release_is_fetched_tried_and_kept(board: UpdateBoard, new: Cont
     assert (board.marker["valid"], board.marker["floor"]) == ("b", NEW)
 
 
-@pytest.mark.criterion("8.7")
+@pytest.mark.criterion("8.5")
 @pytest.mark.parametrize(
     ("about", "reason"),
     [
@@ -106,7 +106,7 @@ async def test_a_board_that_nobody_told_the_time_takes_nothing_until_it_is_told(
     assert (await board.boot()).status == RESTARTED
 
 
-@pytest.mark.criterion("8.7")
+@pytest.mark.criterion("8.5")
 async def test_what_is_older_than_any_that_was_proven_is_refused_though_an_older_one_runs(
     board: UpdateBoard, new: Contents
 ) -> None:
@@ -130,7 +130,7 @@ async def test_a_text_that_was_signed_for_settings_is_no_release(board: UpdateBo
     assert judged(await board.boot())[0]["reason"] == "the signature is wrong"
 
 
-@pytest.mark.criterion("8.7")
+@pytest.mark.criterion("8.5")
 async def test_a_file_that_is_not_the_signed_one_is_refused_and_the_right_one_taken_later(
     board: UpdateBoard, new: Contents
 ) -> None:
@@ -151,7 +151,7 @@ async def test_a_gateway_that_lacks_a_file_leaves_the_board_as_it_was(board: Upd
     assert judged(await board.boot())[0]["reason"] == "the gateway lacks a file"
 
 
-@pytest.mark.criterion("8.7")
+@pytest.mark.criterion("8.5")
 async def test_the_next_release_goes_over_the_one_before_the_last(
     board: UpdateBoard, new: Contents, tmp_path: Path
 ) -> None:
@@ -166,7 +166,7 @@ async def test_the_next_release_goes_over_the_one_before_the_last(
     assert (board.marker["valid"], board.marker["floor"]) == ("a", "0.3.0")
 
 
-@pytest.mark.criterion("8.7")
+@pytest.mark.criterion("8.5")
 async def test_what_was_fetched_before_a_power_cut_is_not_fetched_again_but_hashed(
     board: UpdateBoard, new: Contents, tmp_path: Path, old: Contents
 ) -> None:
@@ -187,7 +187,7 @@ async def test_what_was_fetched_before_a_power_cut_is_not_fetched_again_but_hash
     assert version_ran(await board.boot()) == NEW
 
 
-@pytest.mark.criterion("8.7")
+@pytest.mark.criterion("8.5")
 async def test_an_image_is_fetched_tried_and_kept(board: UpdateBoard) -> None:
     digest = offered(board, {"micropython.bin": IMAGE}, kind=ReleaseKind.IMAGE, version="1.28.0")
     assert (await board.boot()).status == RESTARTED
@@ -202,7 +202,7 @@ async def test_an_image_is_fetched_tried_and_kept(board: UpdateBoard) -> None:
     assert judged(await board.boot())[0]["reason"] == "not newer than what runs"
 
 
-@pytest.mark.criterion("8.7")
+@pytest.mark.criterion("8.5")
 async def test_the_first_image_is_newer_than_the_one_that_came_by_cable(board: UpdateBoard) -> None:
     assert (await board.boot()).status != RESTARTED
     assert board.marker["image"] == "0.0.0", "no release has brought one"
@@ -240,7 +240,7 @@ async def test_a_release_of_which_nobody_expected_the_error_is_given_up(board: U
     assert reports(run)[-1].state is FirmwareState.FAILED
 
 
-@pytest.mark.criterion("8.7")
+@pytest.mark.criterion("8.5")
 async def test_an_image_that_does_not_prove_itself_is_gone_at_the_next_boot(board: UpdateBoard) -> None:
     offered(board, {"micropython.bin": IMAGE}, kind=ReleaseKind.IMAGE, version="1.28.0")
     assert (await board.boot()).status == RESTARTED
@@ -277,7 +277,7 @@ def test_a_release_without_room_leaves_the_other_folder_as_it_was(tmp_path: Path
     assert (kept / "old.mpy").exists() == (tmp_path / "b/proven").exists() == signed.exists() == refused
 
 
-@pytest.mark.criterion("8.7")
+@pytest.mark.criterion("8.5")
 async def test_a_folder_that_is_being_filled_is_never_fallen_back_on(
     board: UpdateBoard, new: Contents, tmp_path: Path
 ) -> None:

@@ -6,6 +6,8 @@ from firmware.vending.beam import Breaks
 from firmware.vending.pulses import DEBOUNCE_US, MAX_BURSTS, QUIET_US, Pulses, worth
 from firmware.vending.wiring import Acceptor as Wired
 
+pytestmark = pytest.mark.criterion("8.7")
+
 PERIOD = 2**30
 """Of MicroPython's ticks_us: 18 minutes."""
 MINUTE_US = 60_000_000

@@ -53,7 +53,6 @@ async def vend(site: VmSite) -> None:
 
 
 @pytest.mark.criterion("8.5")
-@pytest.mark.criterion("8.7")
 @pytest.mark.timeout(120)
 async def test_a_device_takes_a_release_from_its_gateway_and_sells_before_and_after(tmp_path: Path) -> None:
     compile_firmware(tmp_path / "app")
