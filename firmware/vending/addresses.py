@@ -3,6 +3,7 @@
 import json
 
 from . import TYPE_CHECKING, const
+from .borrowed import borrow, give_back
 from .log import warn
 
 if TYPE_CHECKING:
@@ -48,9 +49,8 @@ class Addresses:
         knows_another = self._last is not None or self._settings.gateway_host is not None
         if not self._settings.mdns or (knows_another and self._clock.ms() < self._search_due_ms):
             return []
-        from . import discovery
-
-        found = await discovery.find_gateways(self._board, self._clock)
+        found = await borrow("discovery").find_gateways(self._board, self._clock)
+        give_back("discovery", "dns")
         self._search_due_ms = self._clock.ms() + _SEARCH_EVERY_MS
         return found
 

@@ -79,8 +79,8 @@ class Device:
         self.sensors = Sensors(board, journal, settings.slots, self.reports, till, vigil, self.dispenser.refuses)
         self._announcer = None
         if settings.mdns:
-            # What is imported is in RAM: 5 kB that a device does without whose gateway's address is given.
-            from .discovery import Announcer
+            # What is imported is in RAM, and a device does without whose gateway's address is given.
+            from .announcer import Announcer
 
             self._announcer = Announcer(board, clock, settings.device_id)
         residents: dict = {"set_time": clock.set}

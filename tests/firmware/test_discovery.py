@@ -16,7 +16,7 @@ from edge.clock import Clock as GatewayClock
 from edge.discovery import Discovery
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import Habits
-from firmware.vending import discovery, dns
+from firmware.vending import announcer, discovery, dns
 from firmware.vending.clock import Clock
 from firmware.vending.hardware import Hardware
 from tests.fakes.device_settings import SETTINGS
@@ -34,7 +34,7 @@ def board(tmp_path: Path) -> SimulatedBoard:
 
 async def test_gateway_and_device_find_each_other(board: SimulatedBoard) -> None:
     gateway = Discovery(GATEWAY, PORT, ["127.0.0.1"], GatewayClock())
-    device = discovery.Announcer(board, Clock(), str(DEVICE))
+    device = announcer.Announcer(board, Clock(), str(DEVICE))
     tasks = [asyncio.create_task(gateway.run()), asyncio.create_task(device.run())]
     try:
         await until(lambda: gateway.health().advertised)
@@ -79,7 +79,7 @@ async def test_without_a_network_there_is_nothing_to_find(board: SimulatedBoard)
 def test_zeroconf_reads_our_packets() -> None:
     question = DNSIncoming(dns.query(discovery.GATEWAYS)).questions
     assert question == [DNSQuestion("_larder-gw._tcp.local.", dns.PTR, 1)]
-    packet = dns.announcement(discovery.DEVICES, f"x.{discovery.DEVICES}", "h.local", "127.0.0.1", 5353)
+    packet = dns.announcement(announcer.DEVICES, f"x.{announcer.DEVICES}", "h.local", "127.0.0.1", 5353)
     told = DNSIncoming(packet).answers()
     assert [(record.name, record.type) for record in told] == [
         ("_larder-dev._tcp.local.", dns.PTR),

@@ -9,7 +9,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 
 from edge.discovery import DEVICE_TYPE
 from firmware.simulator.coil import Habits
-from firmware.vending.discovery import ANSWER_GAP_MS
+from firmware.vending.announcer import ANSWER_GAP_MS
 from shared.contract import Rail
 from tests.fakes.until import until
 from tests.firmware.vm.device import compile_firmware
