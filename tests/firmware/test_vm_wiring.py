@@ -4,6 +4,7 @@ The chips between the pins and the motors are models of their own (test_vm_chips
 right bits at the right edges, the right pulses or the right phases, and nothing else.
 """
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ async def test_a_stepper_whose_phases_are_swapped_turns_nothing_and_sells_nothin
     async with vm_site(tmp_path, app, FAST, Rail.FREE, shifted) as site:
         slots = dict(site.device.settings["slots"])
         one, two, three, four = slots["A1"]["motor"]["phases"]
-        slots["A1"] |= {"motor": {"kind": "stepper", "phases": [one, three, two, four]}}
+        slots["A1"] |= {"motor": {"kind": "stepper", "phases": [one, three, two, four]}, "max_ms": 1000}
         site.device.configure(**site.device.settings | {"slots": slots})
         await site.device.power_on()
         await site.until_online()
@@ -115,6 +116,29 @@ async def test_a_74hc165_whose_data_line_is_stuck_costs_no_second_product(
             assert told.evidence is not None
             assert (told.evidence.left_home, told.evidence.home_after) == (False, level == LOW)
             assert site.world().motor_starts.total() == site.world().drops.total() == products
+
+
+@pytest.mark.criterion("8.3")
+async def test_a_slot_whose_own_switch_says_empty_is_not_sold_from(tmp_path: Path, app: Path) -> None:
+    async with vm_site(tmp_path, app, FAST, Rail.FREE, shifted) as site:
+        cabinet = site.device.cabinet
+        await site.device.power_on()
+        await site.until_online()
+        assert await states(site, {"ok"}) == {"A1": "ok", "A2": "ok"}
+        cabinet.restock("A1", -cabinet.stock["A1"])
+        assert await states(site, {"ok", "sold_out"}) == {"A1": "sold_out", "A2": "ok"}
+        cabinet.restock("A1", 1)
+        assert (await states(site, {"ok"}))["A1"] == "ok"
+
+
+async def states(site: VmSite, wanted: set[str]) -> dict[str, str]:
+    """What the kiosk shows of the slots, once it is what is wanted or ten seconds have passed."""
+    for _ in range(200):
+        shown = {slot["slot"]: slot["state"] for slot in (await site.catalogue())["slots"]}
+        if set(shown.values()) == wanted:
+            break
+        await asyncio.sleep(0.05)
+    return shown
 
 
 @pytest.mark.criterion("8.3")

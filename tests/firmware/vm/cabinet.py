@@ -50,6 +50,7 @@ class Cabinet:
         self._board = wired["board"]
         self._motors = {slot: motor_of(values["motor"]) for slot, values in wired["slots"].items()}
         self._homes = {slot: str(values["home"]) for slot, values in wired["slots"].items()}
+        self._empties = {slot: str(values["empty"]) for slot, values in wired["slots"].items() if "empty" in values}
         chance = random.Random(habits.seed)
         self._coils = {slot: Coil(slot, self._log, habits, chance) for slot in self._motors}
         self._shown: dict[str, int] = {}
@@ -170,4 +171,6 @@ class Cabinet:
         levels = {str(DOOR_PIN): self._door}
         for slot, coil in self._coils.items():
             levels[self._homes[slot]] = LOW if coil.is_home(self._motors[slot].turned(now)) else HIGH
+        for slot, line in self._empties.items():
+            levels[line] = HIGH if self._coils[slot].stock else LOW
         return levels

@@ -54,11 +54,12 @@ def full(speed: float) -> dict[str, Any]:
 
 
 def shifted(speed: float) -> dict[str, Any]:
-    """A stepper and a DC motor in a matrix on 74HC595s, their home switches on 74HC165s."""
+    """A stepper and a DC motor in a matrix on 74HC595s; their home switches, and one for empty, on 74HC165s."""
     given = plain(speed)
     stepper = {"kind": "stepper", "phases": ["shift:12", "shift:13", "shift:14", "shift:15"]}
     matrix = {"kind": "dc", "row": "shift:0", "column": "shift:23"}
     given["slots"] = {"A1": _slot(stepper, "switches:3", speed, 2.1), "A2": _slot(matrix, "switches:14", speed)}
+    given["slots"]["A1"]["empty"] = "switches:9"
     given["board"] |= {"expanders": {"shift": SHIFT, "switches": SWITCHES}}
     return given
 
