@@ -9,10 +9,10 @@ from .dispenser import Dispenser
 from .errands import Errands, Parts
 from .front import Front
 from .health import Health
-from .ids import new_uuid
 from .journal import Journal
 from .link import Link
 from .log import kept, log, warn
+from .messages import new_uuid
 from .mqtt import MqttClient
 from .nonces import Nonces
 from .reports import Reports

@@ -13,10 +13,9 @@ from collections import namedtuple
 
 from . import TYPE_CHECKING, const, topics
 from .borrowed import borrow, give_back
-from .ids import new_uuid
 from .journal import encode
 from .log import alarm, warn
-from .messages import UNKNOWN_ZONE, pack, request_answer
+from .messages import UNKNOWN_ZONE, new_uuid, pack, request_answer
 
 if TYPE_CHECKING:
     from .clock import Clock

@@ -19,8 +19,8 @@ import json
 
 from . import TYPE_CHECKING, const, rules
 from .borrowed import borrow
-from .ids import new_uuid
 from .log import alarm, warn
+from .messages import new_uuid
 
 if TYPE_CHECKING:
     from .flash import Flash

@@ -1,7 +1,9 @@
 """The nonces a dispense must quote, so that a late copy of it starts nothing."""
 
+import os
+
 from . import TYPE_CHECKING, rules
-from .ids import new_nonce
+from .messages import to_hex
 
 if TYPE_CHECKING:
     from .clock import Clock
@@ -13,11 +15,11 @@ class Nonces:
     def __init__(self, clock: "Clock") -> None:
         self._clock = clock
         self._known: tuple = ()
-        self.current = new_nonce()
+        self.current = _new()
 
     def renew(self) -> None:
         """With each heartbeat."""
-        self.current = new_nonce()
+        self.current = _new()
         self._known = rules.renew_nonce(self._known, self.current, self._clock.ms())
 
     def start_over(self) -> None:
@@ -27,3 +29,8 @@ class Nonces:
 
     def is_fresh(self, nonce: "str | None") -> bool:
         return rules.nonce_is_fresh(self._known, nonce, self._clock.ms())
+
+
+def _new() -> str:
+    """64 random bits as hex."""
+    return to_hex(os.urandom(8))

@@ -3,9 +3,9 @@
 import asyncio
 
 from . import TYPE_CHECKING
-from .ids import new_uuid
 from .journal import MAX_CREDITS
 from .log import log
+from .messages import new_uuid
 from .signals import CREDIT
 from .vigil import SENSORS
 
