@@ -60,6 +60,13 @@ async def test_a_release_by_hand_is_shown_until_the_zone_locks_again(world: Worl
         assert (row["released_at_machine"], row["released_by"]) == (by_hand, None)
 
 
+async def test_a_release_of_a_lock_that_no_gateway_was_there_to_hear_of_is_shown(world: World) -> None:
+    slot = await world.slot()
+    world.gateway.add(released(slot, None, at_machine=True))
+    await world.acknowledged()
+    assert await zones(world, slot) == [("top", False, [], None, None)]
+
+
 async def test_a_lock_and_its_release_in_one_batch_are_one_story(world: World) -> None:
     slot = await world.slot()
     for fact in (locked(slot), released(slot, None), locked(slot, celsius=800), released(slot, "Asha")):
