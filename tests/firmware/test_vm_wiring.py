@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from firmware.simulator.coil import Habits
+from firmware.simulator.coil import TURN_S, Habits
 from shared.contract import Rail
 from shared.orders import VendResolved
 from shared.sync import FACT
@@ -21,7 +21,6 @@ from tests.firmware.vm.site import NotSold, VmSite, vm_site
 from tests.firmware.vm.wiring import HIGH, LOW, PWM, SWITCHES, servos, shared_phases, shared_signal, shifted, two_chutes
 
 FAST = Habits(speed=3)
-"""A busy PC has 150 ms to show the device that a coil is home, before it stops for having gone too far."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +89,7 @@ async def test_a_stepper_whose_phases_are_swapped_turns_nothing_and_sells_nothin
     async with vm_site(tmp_path, app, FAST, Rail.FREE, shifted) as site:
         slots = dict(site.device.settings["slots"])
         one, two, three, four = slots["A1"]["motor"]["phases"]
-        slots["A1"] |= {"motor": {"kind": "stepper", "phases": [one, three, two, four]}, "max_ms": 1000}
+        slots["A1"] |= {"motor": {"kind": "stepper", "phases": [one, three, two, four]}, "max_ms": 1400}
         site.device.configure(**site.device.settings | {"slots": slots})
         await site.device.power_on()
         await site.until_online()
@@ -107,6 +106,9 @@ async def test_a_74hc165_whose_data_line_is_stuck_costs_no_second_product(
     tmp_path: Path, app: Path, level: int
 ) -> None:
     async with vm_site(tmp_path, app, FAST, Rail.FREE, shifted) as site:
+        slots = site.device.settings["slots"]
+        in_time = slots["A2"] | {"turn_ms": round(1000 * TURN_S / FAST.speed)}
+        site.device.configure(**site.device.settings | {"slots": slots | {"A2": in_time}})
         await site.device.power_on()
         await site.until_online()
         site.device.cabinet.short(SWITCHES["data"], level)

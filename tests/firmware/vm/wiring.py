@@ -17,6 +17,9 @@ MOTOR_PINS = {"A1": 18, "A2": 19}
 HOME_PINS = {"A1": 25, "A2": 26}
 ROMS = {"top": "2800000000000140", "low": "28000000000002a2"}
 
+UNHURRIED_S = 4
+"""Told as the time of a turn, of which half may pass between a drop and home: a busy PC turns and shows a coil late."""
+
 
 def plain(speed: float) -> dict[str, Any]:
     """Two DC motors with home switches, a drop beam, and a coin acceptor: all on pins."""
@@ -58,7 +61,10 @@ def shifted(speed: float) -> dict[str, Any]:
     given = plain(speed)
     stepper = {"kind": "stepper", "phases": ["shift:12", "shift:13", "shift:14", "shift:15"]}
     matrix = {"kind": "dc", "row": "shift:0", "column": "shift:23"}
-    given["slots"] = {"A1": _slot(stepper, "switches:3", speed, 2.1), "A2": _slot(matrix, "switches:14", speed)}
+    given["slots"] = {
+        "A1": _slot(stepper, "switches:3", speed, UNHURRIED_S),
+        "A2": _slot(matrix, "switches:14", speed, UNHURRIED_S),
+    }
     given["slots"]["A1"]["empty"] = "switches:9"
     given["board"] |= {"expanders": {"shift": SHIFT, "switches": SWITCHES}}
     return given
@@ -68,7 +74,8 @@ def servos(speed: float) -> dict[str, Any]:
     """A1 a servo on a PCA9685, A2 one on a pin."""
     given = plain(speed)
     for slot, signal in (("A1", "pwm:15"), ("A2", MOTOR_PINS["A2"])):
-        given["slots"][slot]["motor"] = {"kind": "servo", "signal": signal, "run_us": 1700, "neutral_us": 1500}
+        servo = {"kind": "servo", "signal": signal, "run_us": 1700, "neutral_us": 1500}
+        given["slots"][slot] = _slot(servo, HOME_PINS[slot], speed, UNHURRIED_S)
     given["board"] |= {"i2c": {"sda": 21, "scl": 22}, "expanders": {"pwm": PWM}}
     return given
 
@@ -78,7 +85,7 @@ def shared_phases(speed: float) -> dict[str, Any]:
     given = shifted(speed)
     for slot, column in (("A1", 8), ("A2", 9)):
         stepper = given["slots"]["A1"]["motor"] | {"row": "shift:0", "column": f"shift:{column}"}
-        given["slots"][slot] = _slot(stepper, given["slots"][slot]["home"], speed, 2.1)
+        given["slots"][slot] = _slot(stepper, given["slots"][slot]["home"], speed, UNHURRIED_S)
     return given
 
 
