@@ -77,6 +77,7 @@ async def test_a_device_takes_a_release_from_its_gateway_and_sells_before_and_af
         await until(lambda: len(list((device.flash / "b/vending").glob("*.mpy"))) == len(files), 40)
         await asyncio.sleep(3)
         assert device.has_power, "an order waits for its coins"
+        print(f"live heap while a release waits for leave to boot: {await device.own_heap()} bytes")
         await until(lambda: device.cabinet.insert_coin(PRICE_MINOR))
         assert (await site.until_ended(order_id))["state"] == "settled"
         assert await device.ended(60) == RESTARTED
