@@ -229,7 +229,7 @@ class Climate:
                 "zone": name,
                 "condition": condition(self._zones[name]),
                 "centi_celsius": self._celsius.get(name),
-                "slots": self._limits[name].slots,
+                "slots": list(self._limits[name].slots),
                 "released": None if freed_by is None else {"release_id": freed_by[0], "at_machine": freed_by[1]},
             }
         )

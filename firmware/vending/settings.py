@@ -34,8 +34,8 @@ jam (None: only time tells). A motor takes `soft_start_ms` to come to its full s
 most (None: it turns alone), and what it pushes falls through `chute` (None: that of all slots that name none)."""
 
 Limits = namedtuple("Limits", ("limit", "warm_ms", "grace_ms", "slots"))
-"""Of a zone that must stay cold: above `limit` hundredths of a degree for `warm_ms` it locks, and with it `slots`. A
-door that opens, or a defrost that begins, suspends that for `grace_ms`."""
+"""Of a zone that must stay cold: above `limit` hundredths of a degree for `warm_ms` it locks, and with it `slots` (their
+codes; all of them are the settings' own). A door that opens, or a defrost that begins, suspends that for `grace_ms`."""
 
 Wifi = namedtuple("Wifi", ("ssid", "password"))
 
@@ -212,9 +212,11 @@ def _limits(where: str, given: object, slots: dict) -> Limits:
     require(is_int(values["limit"], -4000, 6000), where + ".limit must be -4000 to 6000 hundredths of a degree")
     require(is_int(values["warm_s"], 1, 86_400), where + ".warm_s must be 1 to 86400 s")
     require(is_int(values["grace_s"], 0, 86_400), where + ".grace_s must be 0 to 86400 s")
-    named = list(slots) if values["slots"] is None else values["slots"]
-    require(isinstance(named, list) and all(slot in slots for slot in named), where + ".slots must list slots")
-    return Limits(values["limit"], 1000 * values["warm_s"], 1000 * values["grace_s"], tuple(named))
+    named = values["slots"]
+    if named is not None:
+        require(isinstance(named, list) and all(slot in slots for slot in named), where + ".slots must list slots")
+    limited = slots if named is None else tuple(named)
+    return Limits(values["limit"], 1000 * values["warm_s"], 1000 * values["grace_s"], limited)
 
 
 def _wifi(given: object) -> "Wifi | None":

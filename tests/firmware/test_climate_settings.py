@@ -25,7 +25,7 @@ def limits(climate: dict[str, Any], zones: dict[str, Any] | None = None) -> dict
         "gateway_host": "gateway",
     }
     found: dict[str, Limits] = parse(json.dumps(values).encode()).climate
-    return found
+    return {zone: limits._replace(slots=tuple(limits.slots)) for zone, limits in found.items()}
 
 
 def test_every_zone_with_a_thermometer_must_stay_cold_unless_it_is_said_to_be_free() -> None:

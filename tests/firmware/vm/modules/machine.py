@@ -17,12 +17,17 @@ mem32 = {0x3FF48034: 1}
 
 
 class Pin:
+    """One object a pin, however often it is asked for: on the ESP32 they lie in ROM."""
+
     IN = 1
     OUT = 3
     PULL_DOWN = 1
     PULL_UP = 2
     IRQ_RISING = 1
     IRQ_FALLING = 2
+
+    def __new__(cls, number: int, mode: int = -1, pull: int = -1, value: "int | None" = None) -> "Pin":
+        return _pins[number]
 
     def __init__(self, number: int, mode: int = -1, pull: int = -1, value: "int | None" = None) -> None:
         self._number = number
@@ -38,6 +43,11 @@ class Pin:
     def irq(self, handler, trigger: int) -> None:
         """The handler runs between two steps of asyncio: what an interrupt may meet in mid-step is not shown here."""
         _pc.pin_on_edge(self._number, trigger, lambda: handler(self))
+
+
+_pins = [object.__new__(Pin) for _ in range(40)]
+for _number in range(40):
+    _pins[_number].__init__(_number)
 
 
 class Timer:
