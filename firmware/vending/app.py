@@ -12,9 +12,8 @@ from .health import Health
 from .journal import Journal
 from .link import Link
 from .log import kept, log, warn
-from .messages import new_uuid
 from .mqtt import MqttClient
-from .nonces import Nonces
+from .nonces import Nonces, new_uuid
 from .reports import Reports
 from .sensors import Sensors
 from .session import Session

@@ -15,7 +15,8 @@ from . import TYPE_CHECKING, const, topics
 from .borrowed import borrow, give_back
 from .journal import encode
 from .log import alarm, warn
-from .messages import UNKNOWN_ZONE, new_uuid, pack, request_answer
+from .messages import UNKNOWN_ZONE, pack, request_answer
+from .nonces import new_uuid
 
 if TYPE_CHECKING:
     from .clock import Clock

@@ -20,7 +20,7 @@ import json
 from . import TYPE_CHECKING, const, rules
 from .borrowed import borrow
 from .log import alarm, warn
-from .messages import new_uuid
+from .nonces import new_uuid
 
 if TYPE_CHECKING:
     from .flash import Flash

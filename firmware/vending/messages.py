@@ -3,7 +3,6 @@
 import binascii
 import hashlib
 import json
-import os
 from collections import namedtuple
 
 from . import const, rules
@@ -84,15 +83,6 @@ def is_uuid(value: object) -> bool:
         return False
     groups = value.split("-")
     return [len(group) for group in groups] == [8, 4, 4, 4, 12] and is_hex("".join(groups), 32)
-
-
-def new_uuid() -> str:
-    """A random UUID as canonical text. Without a clock there is no UUIDv7 here; it is version 4 (RFC 9562)."""
-    data = bytearray(os.urandom(16))
-    data[6] = data[6] & 0x0F | 0x40
-    data[8] = data[8] & 0x3F | 0x80
-    digits = to_hex(bytes(data))
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def is_hex(value: object, digits: int) -> bool:

@@ -1,4 +1,4 @@
-"""The nonces a dispense must quote, so that a late copy of it starts nothing."""
+"""Random texts: ids, and the nonces that a dispense must quote, so that a late copy of it starts nothing."""
 
 import os
 
@@ -34,3 +34,12 @@ class Nonces:
 def _new() -> str:
     """64 random bits as hex."""
     return to_hex(os.urandom(8))
+
+
+def new_uuid() -> str:
+    """A random UUID as canonical text. Without a clock there is no UUIDv7 here; it is version 4 (RFC 9562)."""
+    data = bytearray(os.urandom(16))
+    data[6] = data[6] & 0x0F | 0x40
+    data[8] = data[8] & 0x3F | 0x80
+    digits = to_hex(bytes(data))
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

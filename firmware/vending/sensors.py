@@ -5,7 +5,7 @@ import asyncio
 from . import TYPE_CHECKING
 from .journal import MAX_CREDITS
 from .log import log
-from .messages import new_uuid
+from .nonces import new_uuid
 from .signals import CREDIT
 from .vigil import SENSORS
 
