@@ -34,8 +34,8 @@ jam (None: only time tells). A motor takes `soft_start_ms` to come to its full s
 most (None: it turns alone), and what it pushes falls through `chute` (None: that of all slots that name none)."""
 
 Limits = namedtuple("Limits", ("limit", "warm_ms", "grace_ms", "slots"))
-"""Of a zone that must stay cold: above `limit` hundredths of a degree for `warm_ms` it locks, and with it `slots`, by their
-codes. A door that opens, or a defrost that begins, suspends that for `grace_ms`."""
+"""Of a zone that must stay cold: above `limit` hundredths of a degree for `warm_ms` it locks, and with it `slots`, by
+their codes. A door that opens, or a defrost that begins, suspends that for `grace_ms`."""
 
 Wifi = namedtuple("Wifi", ("ssid", "password"))
 
