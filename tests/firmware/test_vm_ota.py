@@ -66,6 +66,7 @@ async def test_a_device_takes_a_release_from_its_gateway_and_sells_before_and_af
         await site.until_online()
         await vend(site)
         await until(lambda: bool(device.said("acknowledge_received") and device.said("credit_acknowledged")))
+        before = await device.own_heap()
         site.cloud.files = {hashlib.sha256(content).hexdigest(): content for content in (document, *files.values())}
         release = AssignedRelease(digest=digest, size=len(document))
         device_id = UUID(device.settings["device_id"])
@@ -77,7 +78,7 @@ async def test_a_device_takes_a_release_from_its_gateway_and_sells_before_and_af
         await until(lambda: len(list((device.flash / "b/vending").glob("*.mpy"))) == len(files), 40)
         await asyncio.sleep(3)
         assert device.has_power, "an order waits for its coins"
-        print(f"live heap while a release waits for leave to boot: {await device.own_heap()} bytes")
+        print(f"live heap while a release waits for leave to boot: {await device.own_heap() - before} bytes more")
         await until(lambda: device.cabinet.insert_coin(PRICE_MINOR))
         assert (await site.until_ended(order_id))["state"] == "settled"
         assert await device.ended(60) == RESTARTED
