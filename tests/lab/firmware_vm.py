@@ -69,6 +69,7 @@ class Run:
         self._device = site.device
         self._chance = chance
         self._told = told
+        self._last_vend: str | None = None
         self._mishaps: dict[str, tuple[int, Callable[[str], Coroutine[None, None, None]]]] = {
             "none": (30, self._nothing),
             "power cut": (20, self._cut_power),
@@ -97,6 +98,7 @@ class Run:
         order = await self._site.until_ended(order_id, RESOLVED_S)
         self._device.cut_at(NEVER, 0)
         self._told.outcomes[str(order["vends"][0]["outcome"])] += 1
+        self._last_vend = order["vends"][0]["vend_id"]
 
     async def settle(self) -> Verdict:
         """What the judge says, once nothing more is under way."""
@@ -137,12 +139,18 @@ class Run:
         cuts = self._chance.random() < 0.2
         if cuts:
             self._told.mishaps["power cut after a coin"] += 1
+            await until(self._is_quiet, RESOLVED_S)
             self._device.cut_at(1, 0)
         paying = asyncio.create_task(self._site.insert(PRICE_MINOR, RESOLVED_S), name="pay")
         if cuts:
             await until(lambda: not self._device.has_power or paying.done(), RESOLVED_S)
             await self._power()
         await paying
+
+    def _is_quiet(self) -> bool:
+        """Whether the next write is the coin's: a coin that lies in no journal yet goes with the power."""
+        acknowledged = [line["vend_id"] for line in self._device.said("acknowledge_received")]
+        return self._last_vend in (None, *acknowledged)
 
     async def _power(self) -> None:
         """Boot a device that lies without power."""
