@@ -42,4 +42,11 @@ async def serve(app: Quart, listener: socket.socket, stop: asyncio.Event) -> Non
     config.keep_alive_timeout = IDLE_S
     config.graceful_timeout = GRACE_S
     config.shutdown_timeout = GRACE_S
-    await hypercorn_serve(app, config, shutdown_trigger=stop.wait)
+    serving = asyncio.create_task(hypercorn_serve(app, config, shutdown_trigger=stop.wait), name="http")
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        # Hypercorn that is cancelled leaves its socket open; asked to stop, it closes it, within seconds.
+        stop.set()
+        await serving
+        raise
