@@ -1,6 +1,6 @@
 """The composition root: builds every part of the device, and is forgotten once they run. `waking.py` calls it."""
 
-from . import TYPE_CHECKING, VERSION, rules
+from . import TYPE_CHECKING, VERSION
 from .boot import run_together
 from .borrowed import borrow, give_back
 from .clock import Clock
@@ -116,6 +116,7 @@ class Device:
 
     def _recover(self) -> None:
         homes = {slot: self._board.home(slot) for slot in self._settings.slots}
-        for record in rules.recover(self.journal.state, homes):
+        for record in borrow("recovery").recover(self.journal.state, homes):
             warn("vend_recovered", kind=record[0], epoch=record[1], seq=record[2])
             self.journal.note(record)
+        give_back("recovery")

@@ -8,7 +8,7 @@ before anything is added to it.
 
 The id tells a gateway that this is still the journal it knows. It is made where no whole file is found, and made anew
 where whole lines are damaged, for what they gave leave to may have happened; with it, what is left is doubted
-(rules.doubt), in the same file, so that no power cut parts the two; until that is written, an empty line behind what is
+(recovery.py), in the same file, so that no power cut parts the two; until that is written, an empty line behind what is
 left says that something is damaged. A line that was cut short gave no leave. A cut can only shorten: littlefs commits a
 file's size with its bytes, so a byte that no line of ours has is not one that was yet to be written, but damage.
 """
@@ -135,7 +135,7 @@ class Journal:
             for record in newest.records:
                 self.state = rules.apply(self.state, record)
             if damaged:
-                self.state = rules.doubt(self.state)
+                self.state = borrow("recovery").doubt(self.state)
             else:
                 self.id = newest.journal_id
             if not newest.torn and not damaged:

@@ -212,44 +212,11 @@ def end(journal: Journal, epoch: int, seq: int, evidence: Evidence) -> tuple:
     vend = find(journal, epoch, seq)
     if vend is None or vend.state != STARTED:
         return ()
-    return (_done(vend, DONE, evidence),)
+    return (done(vend, DONE, evidence),)
 
 
-def doubt(journal: Journal) -> Journal:
-    """What `journal` still proves when records that came after it are damaged.
-
-    What was accepted may have started since, and a coil that is not seen to leave home may have left it: so nothing is
-    said of where it was before, and `recover` reports an interrupted motion of which only what was seen is known.
-    """
-    for vend in journal.vends:
-        if vend.state != ENDED:
-            seen = vend.evidence or Evidence(None, None, None, None, None)
-            known = Evidence(seen.drop, seen.left_home, None, None, None)
-            journal = _change(journal, ("S", vend.epoch, vend.seq), STARTED, None, known)
-    return journal
-
-
-def recover(journal: Journal, homes: dict) -> tuple:
-    """The records of a boot: what was accepted will never start, what was started was interrupted.
-
-    `homes`: slot → home switch closed now, None without a switch. That no drop was journalled proves nothing (the
-    product may have fallen in the dark), so `drop` is True or None; `left_home` False means "not up to the cut", and
-    None that it is not known, as after a `doubt`.
-    """
-    records = []
-    for vend in journal.vends:
-        if vend.state == ACCEPTED:
-            records.append(("X", vend.epoch, vend.seq, vend.vend_id, NOT_STARTED))
-        elif vend.state == STARTED:
-            seen = vend.evidence
-            left_home = seen.left_home if seen.home_before is None else bool(seen.left_home)
-            records.append(
-                _done(vend, INTERRUPTED, Evidence(seen.drop, left_home, seen.home_before, homes.get(vend.slot), None))
-            )
-    return tuple(records)
-
-
-def _done(vend: Vend, result: str, evidence: Evidence) -> tuple:
+def done(vend: Vend, result: str, evidence: Evidence) -> tuple:
+    """The record of a motion's end."""
     return (
         "D",
         vend.epoch,
@@ -278,7 +245,7 @@ def _accepted(journal: Journal, record: tuple) -> Journal:
 
 
 def _started(journal: Journal, record: tuple) -> Journal:
-    return _change(journal, record, STARTED, None, Evidence(None, None, record[3], None, None))
+    return change(journal, record, STARTED, None, Evidence(None, None, record[3], None, None))
 
 
 def _left_home(journal: Journal, record: tuple) -> Journal:
@@ -295,11 +262,11 @@ def _observe(journal: Journal, record: tuple, drop: "bool | None", left_home: "b
         return journal
     seen = vend.evidence
     evidence = Evidence(drop or seen.drop, left_home or seen.left_home, seen.home_before, None, None)
-    return _change(journal, record, STARTED, None, evidence)
+    return change(journal, record, STARTED, None, evidence)
 
 
 def _ended(journal: Journal, record: tuple) -> Journal:
-    return _change(journal, record, ENDED, record[3], Evidence(record[4], record[5], record[6], record[7], record[8]))
+    return change(journal, record, ENDED, record[3], Evidence(record[4], record[5], record[6], record[7], record[8]))
 
 
 def _buried(journal: Journal, record: tuple) -> Journal:
@@ -338,7 +305,8 @@ _APPLY = {
 }
 
 
-def _change(journal: Journal, record: tuple, state: str, result: "str | None", evidence: Evidence) -> Journal:
+def change(journal: Journal, record: tuple, state: str, result: "str | None", evidence: Evidence) -> Journal:
+    """The journal with the vend of `record` in another state; the same without that vend."""
     vend = find(journal, record[1], record[2])
     if vend is None:
         return journal
@@ -374,7 +342,7 @@ def _history(vend: Vend) -> list:
     elif vend.evidence is not None:
         records.append(("S", vend.epoch, vend.seq, vend.evidence.home_before))
         if vend.state == ENDED:
-            records.append(_done(vend, vend.result, vend.evidence))
+            records.append(done(vend, vend.result, vend.evidence))
         else:
             records.extend([(kind, vend.epoch, vend.seq) for kind, seen in _seen(vend.evidence) if seen])
     return records

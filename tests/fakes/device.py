@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from edge.clock import new_id
-from firmware.vending import greeting, messages, rules
+from firmware.vending import greeting, messages, recovery, rules
 from shared.topics import Channel, Topic
 
 Send = Callable[[str, bytes], Awaitable[None]]
@@ -61,7 +61,7 @@ class FakeDevice:
     async def reboot(self, home: bool = True) -> None:
         """Lose power and come back; `home` is where the coil's switch stands then."""
         self.boot_id = str(new_id())
-        self.journal = self._write(rules.recover(self.journal, dict.fromkeys(self._slots, home)))
+        self.journal = self._write(recovery.recover(self.journal, dict.fromkeys(self._slots, home)))
         await self.hello()
         await self.report_open()
 

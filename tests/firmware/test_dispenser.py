@@ -9,7 +9,7 @@ import pytest
 from firmware.simulator.board import SimulatedBoard
 from firmware.simulator.coil import STALLED_MA, Habits
 from firmware.simulator.world import read_world
-from firmware.vending import rules
+from firmware.vending import recovery, rules
 from firmware.vending.boot import run_safely
 from firmware.vending.climate import Climate
 from firmware.vending.clock import Clock
@@ -214,7 +214,7 @@ async def test_whatever_ends_the_program_stops_the_motor(tmp_path: Path, moment:
     assert bench.moves()[-1] == "motor_stop"
     again = Journal(bench.flash)
     assert [vend.state for vend in again.state.vends] == ["started"]
-    record = rules.recover(again.state, {"A1": bench.board.home("A1")})[0]
+    record = recovery.recover(again.state, {"A1": bench.board.home("A1")})[0]
     assert record[3:6] == ("interrupted", True if moment == "drop" else None, moment != "motor_start")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge.dispensing.rules import judge
-from firmware.vending import messages, rules
+from firmware.vending import messages, recovery, rules
 from firmware.vending.flash import Flash
 from firmware.vending.journal import FILES, MAX_BYTES, Journal, JournalFailed, encode
 from firmware.vending.remains import decode
@@ -56,7 +56,7 @@ def test_a_write_that_was_cut_short_leaves_the_same_journal(torn: bytes) -> None
 
 def judged(journal: Journal, home_now: bool) -> list[VendOutcome]:
     """What the gateway makes of the reports of the boot that loaded `journal`."""
-    for record in rules.recover(journal.state, {"A1": home_now}):
+    for record in recovery.recover(journal.state, {"A1": home_now}):
         journal.note(record)
     reports = [VendReport.model_validate_json(messages.report(BOOT_ID, ended)) for ended in journal.state.vends]
     return [judge(report, drop_seen=False) for report in reports]

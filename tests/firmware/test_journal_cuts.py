@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from firmware.vending import rules
+from firmware.vending import recovery, rules
 from firmware.vending.journal import FILES, Journal, encode
 from tests.fakes.memory_flash import MemoryFlash
 
@@ -98,7 +98,7 @@ def test_erased_bytes_at_the_end_are_no_cut(told: Told, filler: bytes) -> None:
             damaged = (kept + data)[:-erased] + filler * erased
             again = load(told.files[number] | {name: damaged})
             assert again.id != told.id, (number, erased)
-            assert again.state == rules.doubt(told.states[number - 1]), (number, erased)
+            assert again.state == recovery.doubt(told.states[number - 1]), (number, erased)
 
 
 def flipped(data: bytes, at: int) -> Iterator[bytes]:
@@ -114,12 +114,12 @@ def test_no_bit_of_the_last_line_flips_unseen(told: Told) -> None:
             for damaged in flipped(kept + data, at):
                 again = load(told.files[number] | {name: damaged})
                 assert again.id != told.id, (number, at)
-                assert again.state == rules.doubt(told.states[number - 1]), (number, at)
+                assert again.state == recovery.doubt(told.states[number - 1]), (number, at)
 
 
 @pytest.mark.parametrize("number", [len(STORY) - 9, len(STORY)])
 def test_no_bit_of_either_file_flips_to_less_of_the_same_journal(told: Told, number: int) -> None:
-    doubted = [rules.doubt(state) for state in told.states[: number + 1]]
+    doubted = [recovery.doubt(state) for state in told.states[: number + 1]]
     for name in FILES:
         for at in range(len(told.files[number][name])):
             for damaged in flipped(told.files[number][name], at):

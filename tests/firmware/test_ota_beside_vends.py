@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from firmware.vending import VERSION, ota, probation, rules, slots
+from firmware.vending import VERSION, ota, probation, recovery, rules, slots
 from firmware.vending.clock import Clock
 from firmware.vending.flash import Flash
 from firmware.vending.journal import Journal
@@ -227,7 +227,7 @@ async def test_a_board_does_not_restart_for_a_release_with_something_to_tell(dev
     state = rules.apply(rules.EMPTY, ("C", VEND, 500))
     if lies == "an outcome":
         accepted = rules.apply(rules.EMPTY, ("A", 1, 1, VEND, "A1"))
-        (ended,) = rules.recover(accepted, {"A1": True})
+        (ended,) = recovery.recover(accepted, {"A1": True})
         state = rules.apply(accepted, ended)
         assert rules.running(state) is None
     device.journal.state = state

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from firmware.vending import rules
+from firmware.vending import recovery, rules
 from firmware.vending.rules import Command, Evidence, Facts, Journal
 from tests.fakes.device_settings import SLOT
 
@@ -134,7 +134,7 @@ def test_a_seq_taken_by_another_vend_is_forgotten_for_this_one() -> None:
 
 
 def test_boot_buries_what_was_accepted() -> None:
-    journal = after(accepted(), *rules.recover(accepted(), {"A1": True}))
+    journal = after(accepted(), *recovery.recover(accepted(), {"A1": True}))
     assert [(vend.result, vend.evidence) for vend in journal.vends] == [("not_started", None)]
 
 
@@ -150,7 +150,7 @@ def test_boot_reports_an_interrupted_motion_with_what_was_journalled(
     seen: tuple[tuple[object, ...], ...], home_now: bool, evidence: Evidence
 ) -> None:
     journal = after(started(), *seen)
-    journal = after(journal, *rules.recover(journal, {"A1": home_now}))
+    journal = after(journal, *recovery.recover(journal, {"A1": home_now}))
     assert [(vend.result, vend.evidence) for vend in journal.vends] == [("interrupted", evidence)]
 
 
@@ -260,7 +260,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(homes=st.dictionaries(st.sampled_from(sorted(SLOTS)), st.booleans()))
     def crash_and_boot(self, homes: dict[str, bool]) -> None:
         self.journal = after(rules.EMPTY, *rules.snapshot(self.journal))
-        self.journal = after(self.journal, *rules.recover(self.journal, homes))
+        self.journal = after(self.journal, *recovery.recover(self.journal, homes))
         assert rules.running(self.journal) is None
 
     @invariant()

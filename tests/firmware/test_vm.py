@@ -22,7 +22,7 @@ MAX_SLOT_BYTES = 80
 """Of each slot more than the two that the cabinet has."""
 NOT_NEEDED = {"board", "checks", "drivers", "hardware", "pins", "settings", "wiring"}
 NOT_NEEDED |= {"app", "waking", "addresses", "connecting", "greeting", "handshake", "radio", "sockets"}
-NOT_NEEDED |= {"claim", "credentials", "announcer", "discovery", "dns", "remains"}
+NOT_NEEDED |= {"claim", "credentials", "announcer", "discovery", "dns", "recovery", "remains"}
 NOT_NEEDED |= {"panel", "pca9685", "servo", "shift", "stepper", "thermometers"}
 """Of a device that has read its settings, knows its gateway's address and has motors, a beam and a coin acceptor."""
 FAST = Habits(speed=5)

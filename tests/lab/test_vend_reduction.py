@@ -116,7 +116,7 @@ def sure_of_interruptions(report: VendReport, *, drop_seen: bool) -> VendOutcome
         pytest.param(WIPED, product_with("gateway", is_lost=lambda *_: False), id="a lost journal is not noticed"),
         pytest.param(CALM, product_with("device", decide=heedless_of_nonces), id="an old nonce is taken"),
         pytest.param(CALM, product_with("device", decide=forgetful_of_the_highest), id="an old seq is taken again"),
-        pytest.param(CRASHED, product_with("device", recover=sure_of_the_dark), id="interrupted is not started"),
+        pytest.param(CRASHED, product_with("recovery", recover=sure_of_the_dark), id="interrupted is not started"),
         pytest.param(CRASHED, product_with("gateway", judge=sure_of_interruptions), id="not known is no drop"),
     ],
 )

@@ -16,6 +16,7 @@ from uuid import UUID
 from edge.devices import rules as journals
 from edge.dispensing import rules as gateway
 from edge.dispensing.rules import Answer, OpenVend, Step
+from firmware.vending import recovery
 from firmware.vending import rules as device
 from shared.devices import Evidence, Refusal, VendAnswer, VendReport, VendResult, VendState
 from shared.orders import VendOutcome
@@ -289,7 +290,7 @@ def _power_goes(state: State) -> Iterator[World]:
 
 def _reboot(state: State) -> State:
     homes = dict(zip(CODES, state.world.homes, strict=False))
-    after = age(write(state, device.recover(state.device.journal, homes)), keep_previous=False)
+    after = age(write(state, recovery.recover(state.device.journal, homes)), keep_previous=False)
     still = after.device._replace(motions=("",) * len(after.device.motions))
     return after._replace(device=still, gateway=after.gateway._replace(nonce=None))
 
