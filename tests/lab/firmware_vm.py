@@ -32,6 +32,7 @@ from tests.lab.crash_shop import order_seen
 
 VENDS, FULL_VENDS = 40, 500
 SPEED = 5.0
+POLL_S = 0.01
 STOCK = 450
 DROP_RATE, SLIP_RATE = 0.9, 0.05
 RESOLVED_S = 60.0
@@ -94,6 +95,7 @@ class Run:
         await self._power()
         if order_id is None:
             self._told.mishaps["no order taken"] += 1
+            self._device.cut_at(NEVER, 0)
             return
         order = await self._site.until_ended(order_id, RESOLVED_S)
         self._device.cut_at(NEVER, 0)
@@ -102,8 +104,7 @@ class Run:
 
     async def settle(self) -> Verdict:
         """What the judge says, once nothing more is under way."""
-        await self._power()
-        await self._site.until_online()
+        await self._until_online()
         deadline = time.monotonic() + RESOLVED_S
         verdict = await self._judge()
         while not verdict.held and time.monotonic() < deadline:
@@ -124,8 +125,7 @@ class Run:
 
     async def _open_slot(self) -> str:
         """A slot that sells; a person sees to those that are out of service."""
-        await self._power()
-        await self._site.until_online()
+        await self._until_online()
         slots = (await self._site.catalogue())["slots"]
         for slot in slots:
             if slot["state"] == "suspect":
@@ -142,15 +142,22 @@ class Run:
             await until(self._is_quiet, RESOLVED_S)
             self._device.cut_at(1, 0)
         paying = asyncio.create_task(self._site.insert(PRICE_MINOR, RESOLVED_S), name="pay")
-        if cuts:
-            await until(lambda: not self._device.has_power or paying.done(), RESOLVED_S)
+        while not paying.done():
             await self._power()
+            await asyncio.sleep(POLL_S)
         await paying
 
     def _is_quiet(self) -> bool:
         """Whether the next write is the coin's: a coin that lies in no journal yet goes with the power."""
         acknowledged = [line["vend_id"] for line in self._device.said("acknowledge_received")]
         return self._last_vend in (None, *acknowledged)
+
+    async def _until_online(self) -> None:
+        """Raises TimeoutError. That the power is gone may be noticed late: whoever waits looks again and again."""
+        async with asyncio.timeout(RESOLVED_S):
+            while not self._site.is_online:
+                await self._power()
+                await asyncio.sleep(POLL_S)
 
     async def _power(self) -> None:
         """Boot a device that lies without power."""

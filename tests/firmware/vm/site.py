@@ -50,9 +50,13 @@ class VmSite:
         self._vends: dict[str, str] = {}
 
     async def until_online(self, seconds: float = 20) -> None:
-        """The gateway hears the device."""
-        device_id = self._device_id
-        await until(lambda: self._gateway.links.online(device_id), seconds)
+        """Return once it is. Raises AssertionError."""
+        await until(lambda: self.is_online, seconds)
+
+    @property
+    def is_online(self) -> bool:
+        """Whether the gateway hears the device."""
+        return self._gateway.links.online(self._device_id)
 
     @property
     def _device_id(self) -> UUID:
