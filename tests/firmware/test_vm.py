@@ -46,7 +46,7 @@ async def buy(site: VmSite, slot: str = "A1") -> str:
 
 @pytest.mark.criterion("8.1")
 @pytest.mark.criterion("8.2")
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.7")
 async def test_it_claims_itself_takes_coins_once_and_turns_its_motor_once(tmp_path: Path, app: Path) -> None:
     async with vm_site(tmp_path, app, FAST) as site:
         device = site.device
@@ -90,7 +90,7 @@ async def test_sixty_slots_in_a_matrix_on_shift_registers_leave_room(tmp_path: P
         assert heaps[1] - heaps[0] <= 58 * MAX_SLOT_BYTES
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.7")
 async def test_shift_registers_pwm_notes_door_current_and_panel_run_in_the_vm(tmp_path: Path, app: Path) -> None:
     async with vm_site(tmp_path, app, FAST, wiring=full) as site:
         device = site.device

@@ -32,7 +32,7 @@ def blinks(cabinet: Cabinet, since: float) -> int:
     return len([on for at, line, on in cabinet.lamps if line == str(LED_PIN) and on and at > since])
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.7")
 async def test_light_and_sound_tell_a_customer_and_a_technician_how_it_is(tmp_path: Path) -> None:
     compile_firmware(tmp_path / "app")
     async with vm_site(tmp_path, tmp_path / "app", Habits(speed=1.5), wiring=full) as site:

@@ -45,7 +45,7 @@ def resolved(site: VmSite) -> dict[str, VendResolved]:
 
 
 @pytest.mark.criterion("8.1")
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.7")
 @pytest.mark.parametrize("wiring", [shifted, shared_phases, servos, shared_signal])
 async def test_every_motor_vends_once_and_its_home_switch_tells_of_it(
     tmp_path: Path, app: Path, wiring: Callable[[float], dict[str, Any]]
@@ -66,7 +66,7 @@ async def test_every_motor_vends_once_and_its_home_switch_tells_of_it(
 
 
 @pytest.mark.criterion("8.2")
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.7")
 async def test_two_motors_turn_together_and_each_chute_tells_of_its_own(tmp_path: Path, app: Path) -> None:
     async with vm_site(tmp_path, app, Habits(speed=1), Rail.FREE, two_chutes) as site:
         device = site.device
@@ -84,7 +84,7 @@ async def test_two_motors_turn_together_and_each_chute_tells_of_its_own(tmp_path
         assert site.world().drops.total() == 1
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.7")
 async def test_a_stepper_whose_phases_are_swapped_turns_nothing_and_sells_nothing(tmp_path: Path, app: Path) -> None:
     async with vm_site(tmp_path, app, FAST, Rail.FREE, shifted) as site:
         slots = dict(site.device.settings["slots"])
@@ -100,7 +100,7 @@ async def test_a_stepper_whose_phases_are_swapped_turns_nothing_and_sells_nothin
         assert site.world().drops.total() == 0
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.7")
 @pytest.mark.parametrize("level", [LOW, HIGH])
 async def test_a_74hc165_whose_data_line_is_stuck_costs_no_second_product(
     tmp_path: Path, app: Path, level: int
@@ -143,7 +143,7 @@ async def states(site: VmSite, wanted: set[str]) -> dict[str, str]:
     return shown
 
 
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.7")
 async def test_a_board_whose_pwm_chip_is_silent_says_so_and_asks_for_no_orders(tmp_path: Path, app: Path) -> None:
     async with vm_site(tmp_path, app, FAST, Rail.FREE, servos) as site:
         device, board = site.device, site.device.settings["board"]
@@ -157,7 +157,7 @@ async def test_a_board_whose_pwm_chip_is_silent_says_so_and_asks_for_no_orders(t
 
 
 @pytest.mark.criterion("8.2")
-@pytest.mark.criterion("8.3")
+@pytest.mark.criterion("8.7")
 async def test_a_pwm_chip_that_falls_silent_ends_the_program_and_the_vend_is_paid_back(
     tmp_path: Path, app: Path
 ) -> None:
