@@ -24,6 +24,8 @@ from pathlib import Path
 import structlog
 
 from firmware.simulator.coil import Habits
+from firmware.vending import remains, rules
+from firmware.vending.journal import FILES
 from tests.fakes.until import until
 from tests.firmware.vm.device import CUT, compile_firmware
 from tests.firmware.vm.site import PRICE_MINOR, NotSold, VmSite, vm_site
@@ -70,7 +72,6 @@ class Run:
         self._device = site.device
         self._chance = chance
         self._told = told
-        self._last_vend: str | None = None
         self._mishaps: dict[str, tuple[int, Callable[[str], Coroutine[None, None, None]]]] = {
             "none": (30, self._nothing),
             "power cut": (20, self._cut_power),
@@ -100,7 +101,6 @@ class Run:
         order = await self._site.until_ended(order_id, RESOLVED_S)
         self._device.cut_at(NEVER, 0)
         self._told.outcomes[str(order["vends"][0]["outcome"])] += 1
-        self._last_vend = order["vends"][0]["vend_id"]
 
     async def settle(self) -> Verdict:
         """What the judge says, once nothing more is under way."""
@@ -149,8 +149,12 @@ class Run:
 
     def _is_quiet(self) -> bool:
         """Whether the next write is the coin's: a coin that lies in no journal yet goes with the power."""
-        acknowledged = [line["vend_id"] for line in self._device.said("acknowledge_received")]
-        return self._last_vend in (None, *acknowledged)
+        files = [self._device.flash / name for name in FILES]
+        newest, _ = remains.read([file.read_bytes() if file.exists() else b"" for file in files])
+        state = rules.EMPTY
+        for record in newest.records if newest is not None else ():
+            state = rules.apply(state, record)
+        return not state.vends and not state.credits
 
     async def _until_online(self) -> None:
         """Raises TimeoutError. That the power is gone may be noticed late: whoever waits looks again and again."""
