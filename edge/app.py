@@ -128,7 +128,7 @@ class Gateway:
         self.upkeep_sweep = UpkeepSweep(database, self.upkeep, self.orders, self.parcels, links, clock, watch)
         keys = keys_by_id(self.settings.release_keys)
         self.releases = ReleaseService(database, self.parcels, self.shelf, outbox, clock, keys)
-        offering = (self.releases, self.orders, self.dispenses, self.parcels)
+        offering = (self.releases, self.orders, self.dispenses, self.payments, self.parcels)
         self.release_sweep = ReleaseSweep(database, *offering, links, clock, watch)
         heard_by = (self.devices, self.dispenses, self.inventory, self.payments, self.orders, self.parcels)
         self.routes = MqttRoutes(self.mqtt, *heard_by, self.upkeep, self.releases, self.climate, self.links)

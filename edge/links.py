@@ -120,6 +120,10 @@ class Links:
         link = self._links.get(device_id)
         return link is not None and self._clock.monotonic() < link.leaves_until
 
+    def can_begin(self, device_id: UUID) -> bool:
+        """Whether something may be begun with the device: it can be commanded now, and is not about to boot."""
+        return self.online(device_id) and not self.leaves(device_id)
+
     def since(self, device_id: UUID) -> float | None:
         """When the device's newest link came up (monotonic seconds); None if it has had none."""
         link = self._links.get(device_id)

@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 
 def link_key(machine_id: UUID) -> str:
-    """Touched when a device of this machine comes or goes (watch.py)."""
+    """Touched when a device of this machine comes, goes or has leave to boot (watch.py)."""
     return f"link:{machine_id}"
 
 
@@ -151,7 +151,7 @@ class DeviceService:
 
     def online(self, device_id: UUID) -> bool:
         """Whether the device can be commanded now, and is not about to boot."""
-        return self._links.online(device_id) and not self._links.leaves(device_id)
+        return self._links.can_begin(device_id)
 
     def next_number(self, tx: Transaction, device_id: UUID) -> tuple[int, int]:
         """Take the device's next (epoch, seq): strictly rising, never twice."""

@@ -9,6 +9,7 @@ import structlog
 from edge.catalog.rules import Machine
 from edge.catalog.service import MACHINES_KEY, CatalogService, machine_key
 from edge.database import Database, Transaction
+from edge.devices.service import link_key
 from edge.inventory.service import InventoryService, state_of, stock_key
 from edge.links import LINKS_KEY, UNSIGNED, Links
 from edge.payments import store
@@ -75,15 +76,18 @@ class CashSweep:
     def _sells(self, tx: Transaction, machine_id: UUID) -> bool:
         levels = self._inventory.levels(tx, machine_id)
         offered = self._catalog.offer(tx, machine_id).slots.values()
-        states = (state_of(levels.get(slot.slot), online=self._links.online(slot.device_id)) for slot in offered)
+        states = (state_of(levels.get(slot.slot), online=self._links.can_begin(slot.device_id)) for slot in offered)
         return SlotState.OK in states
 
     def _tell(self, machines: Mapping[UUID, str | None]) -> None:
-        """Whoever is not there takes nothing by itself. A refusal that is lost comes again with the next sweep."""
+        """Whoever is not there takes nothing by itself. A refusal that is lost comes again with the next sweep.
+
+        A device that has leave to boot takes nothing either, whatever the machine's others sell.
+        """
         allowed = set()
         for machine_id, device_id, nonce in self._links.reachable():
             currency = machines.get(machine_id)
-            if currency is not None:
+            if currency is not None and self._links.can_begin(device_id):
                 allowed.add(device_id)
                 self._links.send(machine_id, device_id, AcceptMoney(currency=currency, nonce=nonce, mac=UNSIGNED))
             else:
@@ -94,5 +98,5 @@ class CashSweep:
 
 
 def _keys(machine_ids: Iterable[UUID]) -> list[str]:
-    """What tells that one of the machines has another offer, other stock, or another order that waits for money."""
-    return [key(machine_id) for machine_id in machine_ids for key in (machine_key, stock_key, credit_key)]
+    """What tells that a machine has another offer, stock or order that waits for money, or a device about to boot."""
+    return [key(machine_id) for machine_id in machine_ids for key in (machine_key, stock_key, credit_key, link_key)]

@@ -15,8 +15,10 @@ from edge.database import Database, Transaction
 from edge.devices.service import link_key
 from edge.dispensing.service import DispenseService
 from edge.links import LINKS_KEY, UNSIGNED, Links
+from edge.orders.rules import CUSTOMER_WINDOW_S
 from edge.orders.service import OrderService
 from edge.parcels.service import ParcelService
+from edge.payments.service import PaymentService
 from edge.releases.service import RELEASES_KEY, ReleaseService
 from edge.watch import Watch
 from shared.releases import LEAVE_S, FirmwareState, Leave
@@ -42,6 +44,7 @@ class ReleaseSweep:
         releases: ReleaseService,
         orders: OrderService,
         dispenses: DispenseService,
+        payments: PaymentService,
         parcels: ParcelService,
         links: Links,
         clock: Clock,
@@ -53,6 +56,7 @@ class ReleaseSweep:
         self._releases = releases
         self._orders = orders
         self._dispenses = dispenses
+        self._payments = payments
         self._parcels = parcels
         self._links = links
         self._clock = clock
@@ -63,6 +67,8 @@ class ReleaseSweep:
         """What each device was offered last: the assignment, in which boot, and when."""
         self._let_go: dict[UUID, tuple[str, float]] = {}
         """In which boot each device was last given leave to boot, and when."""
+        self._credits: dict[UUID, tuple[int, float]] = {}
+        """The credit of each machine for which leave was held back, and since when it is just so much."""
 
     async def run(self) -> None:
         """Sweep for ever."""
@@ -134,17 +140,30 @@ class ReleaseSweep:
         return boot_id != wish["boot_id"] or self._clock.monotonic() - at >= LEAVE_AGAIN_S
 
     def _may_leave(self, tx: Transaction, wish: sqlite3.Row) -> bool:
-        """Whether nothing is open at the device; then nothing is begun there for a while."""
-        device_id = UUID(wish["device_id"])
-        rests = self._rests(tx, device_id)
+        """Whether nothing is open at the device, nor about to be; then nothing is begun there for a while."""
+        device_id, machine_id = UUID(wish["device_id"]), UUID(wish["machine_id"])
+        rests = not self._has_customer(tx, machine_id) and self._rests(tx, device_id)
         if rests:
             self._links.let_go(device_id, LEAVE_S)
-            tx.touch(link_key(UUID(wish["machine_id"])))
+            tx.touch(link_key(machine_id))
         return rests
+
+    def _has_customer(self, tx: Transaction, machine_id: UUID) -> bool:
+        """Whether there is money in the machine that somebody may still be about to spend: left over, it holds up none.
+
+        How fresh it is counts from when it was first seen here.
+        """
+        amount_minor, now = self._payments.credit(tx, machine_id), self._clock.monotonic()
+        seen_minor, since = self._credits.get(machine_id, (0, now))
+        if amount_minor != seen_minor:
+            since = now
+        self._credits[machine_id] = amount_minor, since
+        return amount_minor > 0 and now - since < CUSTOMER_WINDOW_S
 
     def _give_leave(self, wish: sqlite3.Row) -> None:
         device_id, machine_id = UUID(wish["device_id"]), UUID(wish["machine_id"])
         self._let_go[device_id] = wish["boot_id"], self._clock.monotonic()
+        self._credits.pop(machine_id, None)
         if (nonce := self._links.nonce(device_id)) is not None:
             self._links.send(machine_id, device_id, Leave(digest=wish["digest"], nonce=nonce, mac=UNSIGNED))
             log.info("release_may_boot", device_id=str(device_id), digest=wish["digest"])

@@ -119,7 +119,7 @@ class Site:
         )
         keys = keys_by_id([release_key.PUBLIC])
         self.releases = ReleaseService(database, self.parcels, self.shelf, self.outbox, clock, keys)
-        offering = (self.releases, self.orders, self.dispenses, self.parcels)
+        offering = (self.releases, self.orders, self.dispenses, self.payments, self.parcels)
         self.release_sweep = ReleaseSweep(database, *offering, self.links, clock, watch, sweep_s=0.05)
         services = (self.devices, self.dispenses, self.inventory, self.payments, self.orders)
         heard_by = (*services, self.parcels, self.upkeep, self.releases, self.climate)

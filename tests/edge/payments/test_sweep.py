@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 import pytest
 
 from edge.access import Identity, IdentityKind
 from edge.clock import new_id
 from edge.database import Database, Transaction
+from edge.devices.service import link_key
 from edge.links import LINKS_KEY
 from edge.payments.rules import takes_cash
 from edge.payments.sweep import RENEW_S, CashSweep
@@ -21,6 +23,7 @@ from shared.contract import Rail
 from shared.devices import HEARTBEAT_S, MONEY_LEASE_S, AcceptMoney, RefuseMoney
 from shared.inventory import Reason
 from shared.orders import OrderState
+from shared.releases import LEAVE_S
 from shared.topics import Channel, Topic
 from tests.fakes.site import PRICE_MINOR, SLOTS, Site, running_site
 from tests.fakes.until import until
@@ -161,16 +164,44 @@ async def test_a_free_machine_takes_nothing(tmp_path: Path) -> None:
         assert all(isinstance(command, RefuseMoney) for command in told(site))
 
 
-async def test_one_open_machine_opens_no_other(site: Site) -> None:
-    other = Identity(IdentityKind.DEVICE, new_id(), new_id())
+def join(site: Site, machine_id: UUID) -> UUID:
+    """Another device, without any product, stands in this machine, and can be commanded."""
+    other = Identity(IdentityKind.DEVICE, machine_id, new_id())
     site.links.connected(other, lambda reason: None)
-    link = site.links.of(Topic(other.machine_id, other.device_id, Channel.HELLO))
+    link = site.links.of(Topic(machine_id, other.device_id, Channel.HELLO))
     link.nonce, link.key = "1" * 16, bytes(32)
     site.watch.touch([LINKS_KEY])
-    topic = str(Topic(other.machine_id, other.device_id, Channel.COMMAND))
-    await until(lambda: any(to == topic for to, _ in site.money_words))
-    assert {type(COMMAND.validate_json(payload)) for to, payload in site.money_words if to == topic} == {RefuseMoney}
+    return other.device_id
+
+
+async def until_told(site: Site, machine_id: UUID, device_id: UUID, word: type[AcceptMoney | RefuseMoney]) -> None:
+    """Wait until the newest word to the device is this one."""
+    topic = str(Topic(machine_id, device_id, Channel.COMMAND))
+
+    def is_told() -> bool:
+        words = [payload for to, payload in site.money_words if to == topic]
+        return bool(words) and isinstance(COMMAND.validate_json(words[-1]), word)
+
+    await until(is_told, RENEW_S / 2)
+
+
+async def test_one_open_machine_opens_no_other(site: Site) -> None:
+    machine_id = new_id()
+    await until_told(site, machine_id, join(site, machine_id), RefuseMoney)
     assert site.device.takes_money
+
+
+@pytest.mark.criterion("8.2")
+@pytest.mark.parametrize("leaver", ["what sells", "what takes the coins"])
+async def test_no_device_takes_money_while_what_it_takes_it_for_or_it_itself_is_about_to_boot(
+    site: Site, leaver: str
+) -> None:
+    till = join(site, site.machine_id)
+    await until_told(site, site.machine_id, till, AcceptMoney)
+    site.links.let_go(site.device_id if leaver == "what sells" else till, LEAVE_S)
+    site.watch.touch([link_key(site.machine_id)])
+    await until_told(site, site.machine_id, till, RefuseMoney)
+    assert site.device.takes_money is (leaver != "what sells")
 
 
 async def test_a_refusal_that_was_lost_comes_again(site: Site) -> None:

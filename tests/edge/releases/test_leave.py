@@ -1,5 +1,6 @@
 """A device boots by its release when its gateway says so: no order is open there, and none comes while it is away."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,13 +9,17 @@ import pytest
 
 from edge.clock import new_id
 from edge.errors import Unavailable
+from edge.links import LINKS_KEY
+from edge.orders.rules import CUSTOMER_WINDOW_S
+from edge.payments.service import CREDITS_KEY
+from edge.payments.sweep import RENEW_S
 from edge.releases.sweep import LEAVE_AGAIN_S
 from shared.contract import Rail
 from shared.orders import OrderState
 from shared.releases import LEAVE_S
 from shared.releases import FirmwareState as State
 from tests.fakes.release_site import BUNDLE, DIGEST, arrive, assign, quiet, tell
-from tests.fakes.site import Site, running_site
+from tests.fakes.site import PRICE_MINOR, Site, running_site
 from tests.fakes.until import until
 
 
@@ -65,6 +70,50 @@ async def test_a_device_that_does_not_go_sells_again_and_has_no_leave_for_a_whil
     assert leaves(site) == 1
     site.clock.step(LEAVE_AGAIN_S)
     await until(lambda: leaves(site) == 2)
+
+
+@pytest.mark.criterion("8.2")
+async def test_a_device_that_has_leave_takes_no_money_until_it_sells_again(tmp_path: Path) -> None:
+    async with running_site(tmp_path, Rail.CASH) as site:
+        await until(lambda: site.device.takes_money)
+        await assign(site)
+        await arrive(site)
+        await ready(site)
+        await until(lambda: leaves(site) == 1)
+        await until(lambda: not site.device.takes_money, RENEW_S / 2)
+        site.watch.touch([LINKS_KEY])
+        await quiet(site)
+        assert not site.device.takes_money
+        site.clock.step(LEAVE_S)
+        site.watch.touch([LINKS_KEY])
+        await until(lambda: site.device.takes_money)
+
+
+@pytest.mark.criterion("8.5")
+async def test_whoever_has_just_inserted_a_coin_can_still_order_and_change_that_is_left_holds_up_nothing(
+    tmp_path: Path,
+) -> None:
+    async with running_site(tmp_path, Rail.CASH) as site:
+        await assign(site)
+        await arrive(site)
+        for coins in (1, 2):
+            await site.device.insert_coin(PRICE_MINOR)
+            await until_credit(site, coins * PRICE_MINOR)
+            await ready(site)
+            await quiet(site)
+            site.clock.step(CUSTOMER_WINDOW_S - 5)
+            await quiet(site)
+        assert leaves(site) == 0
+        site.clock.step(5)
+        await until(lambda: leaves(site) == 1)
+
+
+async def until_credit(site: Site, amount_minor: int) -> None:
+    """Wait until so much was counted."""
+    with site.watch.on(CREDITS_KEY) as changed:
+        while await site.credit() != amount_minor:
+            await asyncio.wait_for(changed.wait(), 5)
+            changed.clear()
 
 
 @pytest.mark.criterion("8.5")

@@ -323,7 +323,7 @@ async def test_a_disk_that_is_nearly_full_is_left_to_the_sales(site: Site) -> No
     await arrive(site)
     for database, count in ((FullDisk(site.database), 0), (site.database, 1)):
         releases = releases_over(database, site)
-        parts = (releases, site.orders, site.dispenses, site.parcels)
+        parts = (releases, site.orders, site.dispenses, site.payments, site.parcels)
         sweep = ReleaseSweep(database, *parts, site.links, site.clock, site.watch, sweep_s=0.05)
         sweeping = asyncio.create_task(sweep.run(), name="releases")
         await quiet(site)
