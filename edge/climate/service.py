@@ -46,16 +46,16 @@ class ClimateService:
         await self._database.unit("climate.report", work)
 
     async def hear_zones(self, topic: Topic, heartbeat: Heartbeat) -> None:
-        """Forget zones that the device has no thermometer for any more: nothing would ever release them.
+        """Let go of zones that the device has no thermometer for any more: nothing would ever release them.
 
-        One that says nothing of thermometers forgets none.
+        One that says nothing of thermometers lets go of none.
         """
         names = frozenset(heartbeat.centi_celsius)
         if "centi_celsius" not in heartbeat.model_fields_set or self._zones.get(topic.device_id) == names:
             return
 
         def work(tx: Transaction) -> None:
-            self._drop_others(tx, topic.machine_id, topic.device_id, names)
+            self._unlock_others(tx, topic.machine_id, topic.device_id, names)
 
         await self._database.unit("climate.hear_zones", work)
         self._zones[topic.device_id] = names
@@ -66,7 +66,7 @@ class ClimateService:
 
     def forget(self, tx: Transaction, machine_id: UUID, device_id: UUID) -> None:
         """The device is there no more: none of its zones is watched by anybody."""
-        self._drop_others(tx, machine_id, device_id, frozenset())
+        self._unlock_others(tx, machine_id, device_id, frozenset())
         self._zones.pop(device_id, None)
 
     def release(self, tx: Transaction, request_id: UUID, asked_by: str) -> None:
@@ -79,16 +79,17 @@ class ClimateService:
     def has_no_zone(self, tx: Transaction, topic: Topic, zone: str, asked_by: str) -> None:
         """The device that was asked knows of no such zone (any more): nothing else would ever release it."""
         before = store.zone(tx, topic.device_id, zone)
-        if before is not None:
-            store.drop(tx, topic.device_id, zone)
-            if before["condition"] == ZoneCondition.LOCKED:
-                self._released(tx, topic.machine_id, topic.device_id, zone, asked_by)
-                self._inventory.lock(tx, topic.machine_id, store.locked_slots(tx, topic.machine_id))
+        if before is not None and before["condition"] == ZoneCondition.LOCKED:
+            self._unlock(tx, topic.machine_id, topic.device_id, zone, asked_by)
 
-    def _drop_others(self, tx: Transaction, machine_id: UUID, device_id: UUID, names: frozenset[str]) -> None:
-        for row in store.drop_others(tx, device_id, names):
-            self._released(tx, machine_id, device_id, row["zone"], None)
-            self._inventory.lock(tx, machine_id, store.locked_slots(tx, machine_id))
+    def _unlock_others(self, tx: Transaction, machine_id: UUID, device_id: UUID, names: frozenset[str]) -> None:
+        for zone in store.locked_others(tx, device_id, names):
+            self._unlock(tx, machine_id, device_id, zone, None)
+
+    def _unlock(self, tx: Transaction, machine_id: UUID, device_id: UUID, zone: str, asked_by: str | None) -> None:
+        store.unlock(tx, device_id, zone)
+        self._released(tx, machine_id, device_id, zone, asked_by)
+        self._inventory.lock(tx, machine_id, store.locked_slots(tx, machine_id))
 
     def _locked(self, tx: Transaction, topic: Topic, report: ZoneReport) -> None:
         log.error("zone_locked", device_id=str(topic.device_id), zone=report.zone, centi_celsius=report.centi_celsius)

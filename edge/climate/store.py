@@ -5,7 +5,7 @@ import sqlite3
 from uuid import UUID
 
 from edge.database import Transaction
-from shared.climate import ZoneCondition, ZoneReport
+from shared.climate import ZoneReport
 from shared.topics import Topic
 
 KEPT_REQUESTS = 1000
@@ -31,18 +31,15 @@ def put(tx: Transaction, topic: Topic, report: ZoneReport) -> None:
     )
 
 
-def drop_others(tx: Transaction, device_id: UUID, names: frozenset[str]) -> list[sqlite3.Row]:
-    """Forget the device's zones that bear none of these names; those that were locked."""
-    rows = tx.all("SELECT * FROM zones WHERE device_id = ?", str(device_id))
-    gone = [row for row in rows if row["zone"] not in names]
-    for row in gone:
-        tx.run("DELETE FROM zones WHERE device_id = ? AND zone = ?", row["device_id"], row["zone"])
-    return [row for row in gone if row["condition"] == ZoneCondition.LOCKED]
+def locked_others(tx: Transaction, device_id: UUID, names: frozenset[str]) -> list[str]:
+    """The device's locked zones that bear none of these names."""
+    rows = tx.all("SELECT zone FROM zones WHERE device_id = ? AND condition = 'locked'", str(device_id))
+    return [row["zone"] for row in rows if row["zone"] not in names]
 
 
-def drop(tx: Transaction, device_id: UUID, name: str) -> None:
-    """Forget the zone."""
-    tx.run("DELETE FROM zones WHERE device_id = ? AND zone = ?", str(device_id), name)
+def unlock(tx: Transaction, device_id: UUID, name: str) -> None:
+    """Nobody watches the zone any more. Its last release stays: should its device come back, it tells it again."""
+    tx.run("UPDATE zones SET condition = 'cold' WHERE device_id = ? AND zone = ?", str(device_id), name)
 
 
 def add_request(tx: Transaction, request_id: UUID, asked_by: str) -> None:

@@ -259,6 +259,29 @@ async def test_a_device_that_was_replaced_leaves_no_lock_behind(site: Site) -> N
     assert (await states(site))["A1"] is SlotState.LOCKED, "it has come back, and says so"
 
 
+@pytest.mark.criterion("8.6")
+@pytest.mark.parametrize("why", ["the device was replaced", "its thermometer is gone", "its settings name it no more"])
+async def test_an_old_release_is_not_told_as_new_when_a_forgotten_zone_is_back(site: Site, why: str) -> None:
+    by_hand = Release(release_id=new_id(), at_machine=True)
+    await tell(site, LOCKED)
+    await tell(site, COLD, released=by_hand)
+    await tell(site, LOCKED, released=by_hand)
+    if why == "the device was replaced":
+        forget = partial(site.climate.forget, machine_id=site.machine_id, device_id=site.device_id)
+        await site.database.unit("test.forget", forget)
+    elif why == "its thermometer is gone":
+        beat = Heartbeat(boot_id=BOOT, nonce="0" * 16, uptime_s=1, centi_celsius={})
+        await site.climate.hear_zones(topic(site), beat)
+    else:
+        no_zone = partial(site.climate.has_no_zone, topic=topic(site), zone="top", asked_by="Asha")
+        await site.database.unit("test.no_zone", no_zone)
+    assert (await states(site))["A1"] is SlotState.OK
+    before = await facts(site)
+    await tell(site, LOCKED, released=by_hand)
+    assert (await facts(site))[len(before) :] == [("zone_locked", "top", ("A1", "A2"))]
+    assert (await states(site))["A1"] is SlotState.LOCKED
+
+
 @pytest.mark.parametrize("is_there", [True, False])
 async def test_a_device_that_is_there_or_turns_any_slot_still_watches_its_zones(site: Site, is_there: bool) -> None:
     await tell(site, LOCKED)
