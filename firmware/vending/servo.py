@@ -6,7 +6,7 @@ from .lines import FULL, ramp
 class ServoMotor:
     """A continuous servo: the farther its pulses from the neutral ones, the faster it turns."""
 
-    TICK_MS = 10
+    tick_ms = 10
 
     def __init__(self, line, gates: tuple, run_us: int, neutral_us: int, soft_start_ms: int) -> None:
         self._line = line

@@ -6,7 +6,7 @@ from .lines import FULL, ramp
 class StepperMotor:
     """Four phases in half steps, of which each changes one phase. Without current when it stands."""
 
-    TICK_MS = 2
+    tick_ms = 2
 
     def __init__(self, phases: tuple, gates: tuple, half_steps_per_s: int, soft_start_ms: int) -> None:
         self._phases = phases
@@ -27,7 +27,7 @@ class StepperMotor:
 
     def tick(self, ms: int) -> None:
         """At most one half step: a timer that comes late makes it slower, and never lets it lose its rotor."""
-        self._due = min(self._due + ramp(self._rate // 4, self._rate, ms, self._soft_start_ms) * self.TICK_MS, 1999)
+        self._due = min(self._due + ramp(self._rate // 4, self._rate, ms, self._soft_start_ms) * self.tick_ms, 1999)
         if self._due < 1000:
             return
         self._due -= 1000

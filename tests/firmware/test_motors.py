@@ -203,13 +203,13 @@ def test_a_motor_that_the_program_forgets_stops_by_itself(slot: Slot) -> None:
 
 
 def test_the_timer_is_as_fast_as_the_motors_that_turn() -> None:
-    bench = Bench({"A1": stepper(), "A2": direct(9)})
-    bench.drive.start("A2")
-    assert bench.timer.period == 10
-    bench.drive.start("A1")
-    assert bench.timer.period == 2
-    bench.drive.stop("A1")
-    assert bench.timer.period == 10
+    bench = Bench({"A1": stepper(), "A2": direct(9), "A3": direct(10, soft_start_ms=300)})
+    for code, period in (("A2", 250), ("A3", 10), ("A1", 2)):
+        bench.drive.start(code)
+        assert bench.timer.period == period
+    for code, period in (("A1", 10), ("A3", 250)):
+        bench.drive.stop(code)
+        assert bench.timer.period == period
 
 
 def test_a_slot_without_a_motor_is_for_simulators_only() -> None:
@@ -228,3 +228,17 @@ def test_a_tick_in_the_midst_of_a_stop_starts_nothing_again(slot: Slot) -> None:
     bench.ticks_at_each_write = True
     bench.drive.stop("A1")
     assert bench.on() == [9]
+
+
+def test_an_expander_that_falls_silent_keeps_no_other_motor_on() -> None:
+    class Silent(Bench):
+        def write(self, number: int, level: int) -> None:
+            if number == 1 and self.now > 0:
+                raise OSError(19, "no such device")
+            super().write(number, level)
+
+    bench = Silent({"A1": direct(1, max_ms=500), "B1": direct(9, max_ms=500)})
+    bench.drive.start("A1")
+    bench.drive.start("B1")
+    bench.wait(500 + GRACE_MS + 250)
+    assert bench.on() == [1]
