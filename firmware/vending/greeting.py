@@ -40,18 +40,19 @@ def hello(boot_id: str, firmware: str, nonce: str, journal_id: str, journal: "ru
         {"v": _VERSION, "epoch": vend.epoch, "seq": vend.seq, "vend_id": vend.vend_id, "state": vend.state}
         for vend in journal.vends
     ]
-    return pack(
-        {
-            "boot_id": boot_id,
-            "firmware": firmware,
-            "journal_id": journal_id,
-            "epoch": journal.highest[0],
-            "seq": journal.highest[1],
-            "nonce": nonce,
-            "at_once": at_once,
-            "open": vends,
-        }
-    )
+    told = {
+        "boot_id": boot_id,
+        "firmware": firmware,
+        "journal_id": journal_id,
+        "epoch": journal.highest[0],
+        "seq": journal.highest[1],
+        "nonce": nonce,
+        "open": vends,
+    }
+    if at_once > 1:
+        # An older gateway knows nothing of it, and needs nothing of it where motors turn one at a time.
+        told["at_once"] = at_once
+    return pack(told)
 
 
 def settings_report(boot_id: str, running: bytes, told: "dict | None" = None) -> bytes:

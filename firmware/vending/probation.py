@@ -7,6 +7,8 @@ from .borrowed import borrow, give_back
 from .log import alarm, log, warn
 
 LIVED_MS = 60_000
+STEADY_MS = 25_000
+"""A link that has lasted for so long has carried two heartbeats."""
 GIVEN_MS = 600_000
 """What has not proven itself by then boots again: another try, or back to what ran before."""
 LOOK_S = 1
@@ -14,7 +16,7 @@ LOOK_S = 1
 
 async def prove(parts, link, vigil) -> None:
     """Keep what is on trial once it lives: the settings were read, the board was made, no part is silent, the gateway
-    was greeted, a minute has passed, and in the end the journal was written and read back."""
+    was greeted and heard it, a minute has passed, and in the end the journal was written and read back."""
     while not _lives(parts, link, vigil) or not _writes(parts.journal):
         if parts.clock.ms() > GIVEN_MS:
             warn("release_not_proven")
@@ -53,9 +55,12 @@ def keep(flash) -> None:
 
 
 def _lives(parts, link, vigil) -> bool:
-    lived = parts.clock.ms() >= LIVED_MS and not vigil.silent()
+    now = parts.clock.ms()
+    lived = now >= LIVED_MS and not vigil.silent()
+    # A gateway that does not understand what this program says lets it log in, and hangs up at its next heartbeat.
+    is_heard = link.state == "online" and now - parts.reports.connected_ms >= STEADY_MS
     # While a motor turns, nothing may keep anybody from looking at it.
-    return lived and link.state == "online" and parts.journal.room() and rules.running(parts.journal.state) is None
+    return lived and is_heard and parts.journal.room() and rules.running(parts.journal.state) is None
 
 
 def _writes(journal) -> bool:

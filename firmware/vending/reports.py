@@ -29,6 +29,7 @@ class Reports:
         self._news: list = []
         self._client: "MqttClient | None" = None
         self.connects = 0
+        self.connected_ms = 0
 
     def connected(self, client: "MqttClient") -> None:
         """A connection stands: everything unacknowledged is due at once, and `client` is woken for what is new."""
@@ -36,6 +37,7 @@ class Reports:
         self._news = []
         self._client = client
         self.connects += 1
+        self.connected_ms = self._clock.ms()
 
     def disconnected(self) -> None:
         self._client = None

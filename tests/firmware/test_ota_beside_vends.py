@@ -60,6 +60,7 @@ class Device:
         self.held = 0
         self.residents: dict[str, Any] = {}
         self.connects = 0
+        self.connected_ms = 0
         self.leave: str | None = DIGEST
         """For which release the gateway gives leave to boot."""
         self.vigilant: list[str] = []
@@ -134,7 +135,9 @@ async def test_a_program_that_lives_is_kept(device: Device) -> None:
 
 
 @pytest.mark.criterion("8.5")
-@pytest.mark.parametrize("lacks", ["time", "link", "journal", "room for a vend", "motor that rests", "part"])
+@pytest.mark.parametrize(
+    "lacks", ["time", "link", "journal", "room for a vend", "motor that rests", "part", "a link that lasts"]
+)
 async def test_a_program_that_does_not_live_proves_nothing(device: Device, lacks: str) -> None:
     if lacks == "time":
         device.clock.time_ms = probation.LIVED_MS - 1
@@ -146,6 +149,8 @@ async def test_a_program_that_does_not_live_proves_nothing(device: Device, lacks
         device.journal_flash.free = 18_000
     elif lacks == "motor that rests":
         device.journal.append(("A", 1, 1, VEND, "A1"))
+    elif lacks == "a link that lasts":
+        device.connected_ms = device.clock.time_ms - probation.STEADY_MS + 1
     else:
         device.vigilant = ["sensors"]
     assert not await proves(device)
