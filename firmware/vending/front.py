@@ -16,6 +16,8 @@ _THINK_BETTER_MS = const(7_000)
 _HELD_MS = const(10_000)
 _SPENT = const(-1)
 # As `since`: the button must be let go before it counts. So it is at boot, lest a short circuit resets for ever.
+_BLIND_MS = const(500)
+"""What the button did between two looks that are further apart, nobody knows."""
 _SHOWN_S = const(5)
 
 
@@ -61,12 +63,18 @@ class Front:
         """For ever."""
         board, climate = self._parts.board, self.climate
         since = _SPENT
+        looked_ms, offered = 0, False
         while True:
             now = self._parts.clock.ms()
+            if now - looked_ms > _BLIND_MS:
+                since = _SPENT
+            looked_ms = now
             pressed = board.button_is_pressed()
             releases = climate is not None and may_let_go(since, now) and climate.offers_release(board)
-            if climate is not None and releases and not pressed:
+            if climate is not None and releases and offered and not pressed:
                 await self._show(RELEASED if climate.unlock_by_hand() else FAULT)
+            # Only who has heard that letting go releases can have meant it.
+            offered = releases
             since = press(since, pressed, now)
             if since in (None, _SPENT):
                 board.signal(kind(self._parts.journal, self.link, climate))

@@ -114,7 +114,7 @@ class NoHurry:
 
 class HurryingClock(SetClock):
     def ms(self) -> int:
-        self.time_ms += 2_000
+        self.time_ms += 450
         return self.time_ms
 
 
@@ -198,4 +198,72 @@ async def test_the_lamp_tells_of_the_reset_before_it_happens() -> None:
 async def test_the_lamp_tells_that_a_reset_failed() -> None:
     device = await pressed(Worn(FILES))
     assert device.board.signals == [IDLE, RESET, FAULT]
+    assert device.board.restarts == 0
+
+
+class Button(Pressed):
+    """`story`: at each look, how long after the one before (ms), and whether it is pressed. The door is open."""
+
+    def __init__(self, clock: SetClock, *story: tuple[int, bool]) -> None:
+        super().__init__()
+        self._clock, self._story = clock, list(story)
+
+    def button_is_pressed(self) -> bool:
+        if not self._story:
+            raise asyncio.CancelledError
+        pressed = self._story[0][1]
+        self._story.pop(0)
+        if self._story:
+            self._clock.time_ms += self._story[0][0]
+        return pressed
+
+
+class Zones:
+    """One is locked, until it is released by hand."""
+
+    releases = 0
+
+    def offers_release(self, board: Hardware) -> bool:
+        return True
+
+    def is_locked(self) -> bool:
+        return not self.releases
+
+    def unlock_by_hand(self) -> bool:
+        self.releases += 1
+        return True
+
+
+def steps(count: int, pressed: bool) -> list[tuple[int, bool]]:
+    return count * [(400, pressed)]
+
+
+@pytest.mark.criterion("8.6")
+@pytest.mark.parametrize(
+    ("story", "releases"),
+    [
+        ([*steps(2, False), *steps(9, True), (100, False)], 1),
+        ([*steps(2, False), *steps(7, True), (100, False)], 0),
+        ([*steps(2, False), *steps(20, True), (100, False)], 0),
+        ([*steps(2, False), *steps(1, True), (4_000, False)], 0),
+        ([*steps(2, False), *steps(1, True), (3_500, True), (100, False)], 0),
+        ([*steps(2, False), *steps(8, True), (100, False)], 0),
+    ],
+    ids=["3.2 s", "2.4 s", "7.6 s", "a tap before a block", "held over a block", "let go before it was offered"],
+)
+async def test_only_who_was_seen_to_hold_the_button_releases(story: list[tuple[int, bool]], releases: int) -> None:
+    device, zones = parts(MemoryFlash(FILES)), Zones()
+    device.clock = SetClock()
+    device.board = Button(device.clock, *story, (100, False))
+    with pytest.raises(asyncio.CancelledError):
+        await Front(device, ONLINE, zones).run()
+    assert zones.releases == releases
+
+
+async def test_two_taps_around_a_block_make_no_device_forget() -> None:
+    device = parts(MemoryFlash(FILES))
+    device.clock = SetClock()
+    device.board = Button(device.clock, *steps(2, False), *steps(1, True), (12_000, True), *steps(2, True))
+    with pytest.raises(asyncio.CancelledError):
+        await Front(device, ONLINE, None).run()
     assert device.board.restarts == 0
