@@ -40,7 +40,10 @@ Zone = namedtuple("Zone", ("locked", "is_warm", "warm_ms", "grace_ms", "rested")
 
 Saved = namedtuple("Saved", ("locked", "warm_ms", "request_id", "freed_by"))
 """What is on flash of a zone. `request_id`: of the last release that was asked for. `freed_by`: what let it go when it
-was locked last, as (id, whether by hand at the machine); None if it never was."""
+was locked last, as (id, whether by hand at the machine); None if it never was.
+
+Of a locked zone that only other settings know, `warm_ms` is PASSED_ON once its lock has gone for all zones of these."""
+PASSED_ON = -1
 
 
 def step(zone: Zone, limits, ms: int, is_warm: bool, disturbed: bool) -> Zone:
@@ -79,13 +82,15 @@ class Climate:
         give_back("climate_memory")
         saved_too = {name: Saved(*past) for name, past in (saved or {}).items()}
         self._others = {name: past for name, past in saved_too.items() if name not in limits}
-        # Which slots a zone of other settings had is not known here: its lock goes for all.
-        locks_all = saved is None or any(past.locked for past in self._others.values())
         nothing = Saved(saved is None, 0, "", None)
         self._saved = {name: saved_too.get(name, nothing) for name in limits}
-        self._zones = {
-            name: Zone(past.locked or locks_all, True, past.warm_ms, 0, False) for name, past in self._saved.items()
-        }
+        self._zones = {}
+        for name, past in self._saved.items():
+            locked = past.locked or self._is_passed_to(name not in saved_too)
+            self._zones[name] = Zone(locked, True, max(0, past.warm_ms), 0, False)
+        for name, past in self._others.items():
+            if past.locked:
+                self._others[name] = Saved(True, PASSED_ON, past.request_id, past.freed_by)
         self._celsius: dict = {}
         self._told: dict = {}
         self._told_ms = -_TELL_MS
@@ -93,6 +98,10 @@ class Climate:
         self._save_failed = False
         self._looked_ms = clock.ms()
         self._was_open = False
+
+    def _is_passed_to(self, is_new: bool) -> bool:
+        """Which slots a zone of other settings had is not known here: its lock goes for all zones, and once for each."""
+        return any(past.locked and (is_new or past.warm_ms != PASSED_ON) for past in self._others.values())
 
     def refuses(self, slot: str) -> bool:
         """Whether a zone of this slot is locked."""

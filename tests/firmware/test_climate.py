@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from firmware.vending import climate
 from firmware.vending.climate import FILES, FIRST_LOOK_MS, SAVE_MS, Zone, step
 from firmware.vending.journal import encode
-from shared.climate import ZoneCondition
+from shared.climate import ZoneCondition, ZoneReport
 from tests.fakes.cold_cabinet import BOOT, COLD, GRACE_S, HOT, LIMITS, REQUEST, SILENT, WARM_S, Cabinet
 
 
@@ -370,3 +370,30 @@ def test_a_lock_of_a_zone_that_is_no_more_ends_when_all_are_released() -> None:
     cabinet.boot()
     cabinet.live(2)
     assert not cabinet.is_locked
+
+
+@pytest.mark.criterion("8.6")
+def test_a_zone_that_was_released_stays_so_though_a_lock_of_other_settings_is_left() -> None:
+    cabinet = Cabinet("top", "bottom", "old")
+    cabinet.live(1)
+    cabinet.celsius["old"] = HOT
+    cabinet.live(WARM_S + 1)
+    del cabinet.limits["old"]
+    cabinet.boot()
+    cabinet.live(1)
+    assert cabinet.release("top")["state"] == "done"
+    cabinet.limits["new"] = LIMITS
+    cabinet.celsius["new"] = COLD
+    cabinet.boot()
+    cabinet.live(1)
+    assert locked(cabinet) == {"top": False, "bottom": True, "new": True}, "it goes for a zone that is new as well"
+    cabinet.limits["old"] = LIMITS
+    cabinet.celsius["old"] = COLD
+    cabinet.boot()
+    cabinet.live(1)
+    assert locked(cabinet) == {"top": False, "bottom": True, "new": True, "old": True}, "nobody has released it"
+
+
+def locked(cabinet: Cabinet) -> dict[str, bool]:
+    told = [ZoneReport.model_validate_json(payload) for _, payload in cabinet.climate.greet()]
+    return {report.zone: report.condition is ZoneCondition.LOCKED for report in told}
