@@ -179,7 +179,7 @@ class Conductor:
         step = rules.next_step(
             vend,
             connected=self._links.online(UUID(row["device_id"])),
-            overdue=min(self._clock.age(requested), now - progress.put_off_at) >= rules.ANSWER_WITHIN_S,
+            overdue=rules.is_overdue(self._clock.age(requested), now - progress.put_off_at, now - progress.since),
             lapsed=progress.look(now),
         )
         if step in rules.ENDINGS:

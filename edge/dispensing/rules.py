@@ -98,6 +98,14 @@ def next_step(vend: OpenVend, *, connected: bool, overdue: bool, lapsed: bool) -
     return Step.DISPENSE if vend.answer is Answer.NONE else Step.QUERY
 
 
+def is_overdue(age_s: float, since_put_off_s: float, known_s: float) -> bool:
+    """Whether a device has had its time to accept a vend: since the request, and since it last put it off for another.
+
+    No other vend takes longer than LAPSE_S; `known_s` says for how long this process knows of the vend.
+    """
+    return min(age_s, since_put_off_s) >= ANSWER_WITHIN_S or known_s >= LAPSE_S
+
+
 def heard(answer: VendAnswer, before: Answer) -> Answer:
     """What an answer on channel `state` adds to what was known.
 

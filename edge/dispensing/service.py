@@ -134,6 +134,10 @@ class DispenseService:
         answers = [self._conductor.answer_to(vend_id) for vend_id in store.open_vends(tx, device_id)]
         return rules.has_room(answers, self._links.at_once(device_id))
 
+    def open_slots(self, tx: Transaction, device_id: UUID) -> set[str]:
+        """The slots of the device's open vends: none of them takes another one meanwhile."""
+        return {str(row["slot"]) for row in store.open_dispenses_of(tx, device_id)}
+
     def is_idle(self, tx: Transaction, device_id: UUID) -> bool:
         """Whether the device has no open vend."""
         return not store.open_vends(tx, device_id)

@@ -232,7 +232,8 @@ class OrderService:
             return
         if not self._devices.online(device_id):
             return
-        vend = store.next_waiting(tx, device_id)
+        turning = self._dispenses.open_slots(tx, device_id)
+        vend = next((vend for vend in store.waiting(tx, device_id) if vend["slot"] not in turning), None)
         if vend is None:
             return
         order_id, vend_id = UUID(vend["order_id"]), UUID(vend["vend_id"])

@@ -112,12 +112,12 @@ def vend(tx: Transaction, vend_id: UUID) -> sqlite3.Row | None:
     return tx.one("SELECT * FROM vends WHERE vend_id = ?", str(vend_id))
 
 
-def next_waiting(tx: Transaction, device_id: UUID) -> sqlite3.Row | None:
-    """The device's next vend of an authorised order: oldest order first."""
-    return tx.one(
+def waiting(tx: Transaction, device_id: UUID) -> list[sqlite3.Row]:
+    """The device's vends of authorised orders that are yet to be asked for: oldest order first."""
+    return tx.all(
         "SELECT vends.* FROM vends JOIN orders USING (order_id) "
         "WHERE device_id = ? AND vends.state = 'waiting' AND orders.state IN ('authorised', 'dispensing') "
-        "AND NOT recalled ORDER BY order_id, position LIMIT 1",
+        "AND NOT recalled ORDER BY order_id, position",
         str(device_id),
     )
 

@@ -218,6 +218,7 @@ def test_the_readme_shows_settings_that_work() -> None:
         (1000, {"A1": {"draw_ma": 500}, "A2": {"draw_ma": 100}}, 1),
         (1000, {"A1": {"draw_ma": 500}, "B1": {"chute": "left", "draw_ma": 501}}, 1),
         (1000, {"A1": {"draw_ma": 500}, "B1": {"chute": "left", "draw_ma": 500}}, 2),
+        (1000, {"A1": {"draw_ma": 500}, "A2": {"draw_ma": 900}, "B1": {"chute": "left", "draw_ma": 500}}, 2),
         (1000, {f"A{number}": {"chute": chute, "draw_ma": 100} for number, chute in enumerate(CHUTES)}, 4),
         (1000, {f"A{number}": {"chute": chute, "draw_ma": 1} for number, chute in enumerate((*CHUTES, None))}, 4),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from edge.database import Transaction
 from edge.dispensing import store
-from edge.dispensing.rules import ANSWER_WITHIN_S, RESEND_S
+from edge.dispensing.rules import ANSWER_WITHIN_S, LAPSE_S, RESEND_S
 from shared.commands import COMMAND
 from shared.devices import Dispense
 from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
@@ -56,7 +56,7 @@ async def test_two_vends_of_an_order_run_side_by_side_and_each_counts_once(site:
 
 
 async def test_no_more_is_asked_for_than_the_device_takes_together(site: Site) -> None:
-    first, second = await site.order("A1", "A2"), await site.order("A1")
+    first, second = await site.order("A1", "A2"), await site.order("A3")
     await site.until(first.order_id, lambda view: under_way(view) == 2)
     await site.settle()
     assert len(dispenses(site)) == 2
@@ -94,6 +94,30 @@ async def test_a_vend_that_has_to_wait_for_another_is_not_given_up(site: Site) -
     view = await site.until_state(view.order_id, OrderState.SETTLED)
     assert [vend.outcome for vend in view.vends] == [VendOutcome.DISPENSED] * 2
     assert "cancel" not in site.device.heard
+
+
+async def test_a_vend_that_is_put_off_for_ever_is_given_up_before_it_may_start_unasked(site: Site) -> None:
+    site.device.at_once = 1
+    view = await site.order("A1", "A2")
+    await until(lambda: len(dispenses(site)) == 2)
+    for _ in range(5):
+        site.clock.step(LAPSE_S / 5)
+        site.watch.touch(["open_vends"])
+        await site.settle()
+    await until(lambda: "cancel" in site.device.heard)
+    await turn_all(site, 1)
+    view = await site.until_state(view.order_id, OrderState.SETTLED)
+    assert [vend.outcome for vend in view.vends] == [VendOutcome.DISPENSED, VendOutcome.CANCELLED]
+
+
+async def test_a_slot_that_turns_keeps_no_other_one_waiting(site: Site) -> None:
+    first, second = await site.order("A1"), await site.order("A1")
+    third = await site.order("A2")
+    for order in (first, third):
+        await site.until(order.order_id, lambda view: under_way(view) == 1)
+    assert under_way(await site.orders.view(second.order_id)) == 0
+    await turn_all(site, 2)
+    await site.until(second.order_id, lambda view: under_way(view) == 1)
 
 
 async def test_a_device_that_is_busy_with_nothing_of_ours_is_given_up_in_time(site: Site) -> None:
