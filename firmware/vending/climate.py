@@ -100,7 +100,7 @@ class Climate:
         self._was_open = False
 
     def _is_passed_to(self, is_new: bool) -> bool:
-        """Which slots a zone of other settings had is not known here: its lock goes for all zones, and once for each."""
+        """Which slots a zone of other settings had is not known here: its lock goes for each zone, once."""
         return any(past.locked and (is_new or past.warm_ms != PASSED_ON) for past in self._others.values())
 
     def refuses(self, slot: str) -> bool:
