@@ -64,3 +64,5 @@ class ZoneReleased(Message):
     """Who asked for it from afar. None: nobody did."""
     at_machine: bool = False
     """Somebody did it by hand, before the open machine. Else, if nobody asked, device or settings are others now."""
+    release_id: UUID | None = None
+    """Which release it was, as the device says. A gateway that has lost its ledger tells an old one once more."""

@@ -1,11 +1,23 @@
 """What a run of facts makes of zones. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
+from shared.climate import ZoneReleased
 from shared.sync import Fact
+
+
+class ToldRelease(NamedTuple):
+    """A release of a zone, and when it was told first."""
+
+    release_id: UUID | None
+    at: datetime | None
+
+
+NEVER = ToldRelease(None, None)
 
 
 @dataclass(frozen=True)
@@ -19,11 +31,16 @@ class ZoneStep:
     released_by: str | None
     released_at_machine: bool
     changed_at: datetime
+    release: ToldRelease
+    """The newest that is known."""
 
 
-def zone_steps(facts: Sequence[Fact]) -> dict[tuple[UUID, str], ZoneStep]:
-    """By device and zone."""
+def zone_steps(
+    facts: Sequence[Fact], known: Mapping[tuple[UUID, str], ToldRelease]
+) -> dict[tuple[UUID, str], ZoneStep]:
+    """By device and zone. A release that is known says nothing when another fact tells it again."""
     steps: dict[tuple[UUID, str], ZoneStep] = {}
+    releases = dict(known)
     for fact in facts:
         body = fact.body
         if body.event == "zone_locked":
@@ -35,10 +52,16 @@ def zone_steps(facts: Sequence[Fact]) -> dict[tuple[UUID, str], ZoneStep]:
                 released_by=None,
                 released_at_machine=False,
                 changed_at=fact.at,
+                release=releases.get((body.device_id, body.zone), NEVER),
             )
         elif body.event == "zone_released":
-            before = steps.get((body.device_id, body.zone))
-            steps[body.device_id, body.zone] = ZoneStep(
+            zone = body.device_id, body.zone
+            before, release = steps.get(zone), releases.get(zone, NEVER)
+            if _is_repeated(body, fact.at, release):
+                continue
+            if body.release_id is not None:
+                releases[zone] = release = ToldRelease(body.release_id, fact.at)
+            steps[zone] = ZoneStep(
                 machine_id=body.machine_id,
                 locked=False,
                 slots=before.slots if before else (),
@@ -46,5 +69,11 @@ def zone_steps(facts: Sequence[Fact]) -> dict[tuple[UUID, str], ZoneStep]:
                 released_by=body.released_by,
                 released_at_machine=body.at_machine,
                 changed_at=fact.at,
+                release=release,
             )
     return steps
+
+
+def _is_repeated(body: ZoneReleased, at: datetime, known: ToldRelease) -> bool:
+    """The very fact that told it first, taken up anew, repeats nothing."""
+    return body.release_id is not None and body.release_id == known.release_id and at != known.at

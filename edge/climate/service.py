@@ -9,7 +9,7 @@ from edge.climate.rules import Known
 from edge.database import Database, Transaction
 from edge.inventory.service import InventoryService
 from edge.outbox import Outbox
-from shared.climate import ZoneCondition, ZoneLocked, ZoneReleased, ZoneReport
+from shared.climate import Release, ZoneCondition, ZoneLocked, ZoneReleased, ZoneReport
 from shared.devices import Heartbeat
 from shared.topics import Topic
 
@@ -35,9 +35,8 @@ class ClimateService:
             news = rules.news(known, report)
             store.put(tx, topic, report)
             if news.released:
-                by_hand = news.release is not None and news.release.at_machine
                 asked_by = None if news.release is None else store.asked_by(tx, news.release.release_id)
-                self._released(tx, topic.machine_id, topic.device_id, report.zone, asked_by, at_machine=by_hand)
+                self._released(tx, topic.machine_id, topic.device_id, report.zone, asked_by, news.release)
             if news.locked:
                 self._locked(tx, topic, report)
             if known.locked or report.condition is ZoneCondition.LOCKED:
@@ -109,11 +108,16 @@ class ClimateService:
         device_id: UUID,
         zone: str,
         asked_by: str | None,
-        *,
-        at_machine: bool = False,
+        release: Release | None = None,
     ) -> None:
+        at_machine = release is not None and release.at_machine
         log.info("zone_released", device_id=str(device_id), zone=zone, released_by=asked_by, at_machine=at_machine)
         fact = ZoneReleased(
-            device_id=device_id, machine_id=machine_id, zone=zone, released_by=asked_by, at_machine=at_machine
+            device_id=device_id,
+            machine_id=machine_id,
+            zone=zone,
+            released_by=asked_by,
+            at_machine=at_machine,
+            release_id=None if release is None else release.release_id,
         )
         self._outbox.append(tx, fact)

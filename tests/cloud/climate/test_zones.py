@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -17,9 +18,9 @@ def locked(slot: Slot, zone: str = "top", celsius: int | None = 900) -> ZoneLock
     )
 
 
-def released(slot: Slot, by: str | None, at_machine: bool = False) -> ZoneReleased:
+def released(slot: Slot, by: str | None, at_machine: bool = False, release_id: UUID | None = None) -> ZoneReleased:
     about: dict[str, Any] = {"device_id": slot.device_id, "machine_id": slot.machine_id, "zone": "top"}
-    return ZoneReleased(**about, released_by=by, at_machine=at_machine)
+    return ZoneReleased(**about, released_by=by, at_machine=at_machine, release_id=release_id)
 
 
 async def device(world: World, slot: Slot) -> dict[str, Any]:
@@ -73,6 +74,24 @@ async def test_a_lock_and_its_release_in_one_batch_are_one_story(world: World) -
         world.gateway.add(fact)
     await world.acknowledged()
     assert await zones(world, slot) == [("top", False, ["A1", "A2"], 800, "Asha")]
+
+
+@pytest.mark.criterion("8.6")
+@pytest.mark.parametrize("in_one_batch", [True, False])
+async def test_a_release_that_is_told_once_more_releases_nothing(world: World, in_one_batch: bool) -> None:
+    """By a gateway that has lost its ledger: the device tells its last release for ever."""
+    slot, first, second = await world.slot(), new_id(), new_id()
+    told = (locked(slot), released(slot, "Asha", release_id=first), locked(slot), released(slot, "Asha", False, first))
+    for fact in told:
+        world.gateway.add(fact)
+        if not in_one_batch:
+            await world.acknowledged()
+    if in_one_batch:
+        await world.acknowledged()
+    assert await zones(world, slot) == [("top", True, ["A1", "A2"], 900, None)]
+    world.gateway.add(released(slot, "Ben", release_id=second))
+    await world.acknowledged()
+    assert await zones(world, slot) == [("top", False, ["A1", "A2"], 900, "Ben")]
 
 
 async def test_a_zone_of_a_device_nobody_knows_is_a_dead_letter(world: World) -> None:

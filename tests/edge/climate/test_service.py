@@ -116,6 +116,9 @@ async def test_who_asked_for_a_release_is_told_with_it(site: Site) -> None:
     for condition in (COLD, WARM, COLD):
         await tell(site, condition, released=release)
     assert (await facts(site))[1:] == [("zone_released", "top", "Asha")]
+    told = (await site.facts())[-1].body
+    assert isinstance(told, ZoneReleased)
+    assert told.release_id == release.release_id
 
 
 async def test_of_many_who_asked_the_one_whose_request_did_it_is_named(site: Site) -> None:
