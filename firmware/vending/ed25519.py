@@ -35,11 +35,10 @@ def verifying(public_key: bytes, message: bytes, signature: bytes):
         return
     yield None
     k = 0
-    for digest in borrow("sha512").digest((signature[:32], public_key, message)):
+    for digest in _digest((signature[:32], public_key, message)):
         if digest is not None:
             k = int.from_bytes(digest, "little") % ORDER
         yield None
-    give_back("sha512")
     table = _sums(_extended(*BASE), _extended(PRIME - key[0], key[1]))
     total = (0, 1, 1, 0)
     for shift in range(252, -1, -WINDOW):
@@ -50,6 +49,13 @@ def verifying(public_key: bytes, message: bytes, signature: bytes):
             total = _added(total, table[place])
         yield None
     yield _encoded(total) == signature[:32]
+
+
+def _digest(parts: "tuple[bytes, ...]"):
+    """Of sha512.py, given back at once: whoever verifies in steps may never come to the last one."""
+    steps = borrow("sha512").digest(parts)
+    give_back("sha512")
+    return steps
 
 
 def _point(data: bytes) -> "tuple | None":

@@ -179,10 +179,12 @@ class Taking:
         """What a key that trust.json names for releases has signed. Raises Refused, Unanswered."""
         key, message, signature = self._document(path)
         verdict = None
-        for found in borrow("ed25519").verifying(key, message, signature):
-            verdict = found
-            await self.rest()
-        give_back("ed25519")
+        try:
+            for found in borrow("ed25519").verifying(key, message, signature):
+                verdict = found
+                await self.rest()
+        finally:
+            give_back("ed25519")
         if not verdict:
             raise Refused("the signature is wrong")
         return str(message[len(PURPOSE) :], "utf-8")

@@ -48,8 +48,10 @@ def verify(signed: SignedText, purpose: str, keys: dict) -> None:
     if signed.key not in keys:
         raise NotTrusted("%s has signed it, whom this board does not know" % signed.key)
     message = ("larder-%s\n%s" % (purpose, signed.text)).encode()
-    vouched = borrow("ed25519").verify(keys[signed.key], message, binascii.unhexlify(signed.signature))
-    give_back("ed25519")
+    try:
+        vouched = borrow("ed25519").verify(keys[signed.key], message, binascii.unhexlify(signed.signature))
+    finally:
+        give_back("ed25519")
     if not vouched:
         raise NotTrusted("the signature is wrong")
 
