@@ -41,6 +41,7 @@ class World:
     state = "online"
     held = 0
     connects = 0
+    connected_ms = 0
     passed_ms = 0
 
     def __init__(self, time_s):
