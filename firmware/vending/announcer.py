@@ -1,89 +1,79 @@
-"""Being found by multicast DNS. What a question and an announcement look like (dns.py) is in RAM only for each."""
+"""Being found by multicast DNS: only a hint, for which nothing else waits. dns.py is in RAM only for a telling."""
 
 import asyncio
 
-from . import TYPE_CHECKING, const
+from . import TYPE_CHECKING, const, rules
 from .borrowed import borrow, give_back
 from .log import log
 
 if TYPE_CHECKING:
     import socket
 
-    from .clock import Clock
-    from .hardware import Hardware
+    from .errands import Parts
 
-DEVICES = "_larder-dev._tcp.local"
 _LABEL = const(b"_larder-dev")
 """A datagram without it asks for no device."""
-GROUP = "224.0.0.251"
+_ANSWER = const(0x80)
+"""Of a message's third byte: it asks nothing."""
 PORT = 5353
 _LOOK_S = const(0.1)
 _ANNOUNCE_EVERY_MS = const(60_000)
 ANSWER_GAP_MS = 1_000
+"""So long after dns.py was last needed no question is looked at, whoever asks."""
 _RETRY_S = const(60)
 _MAX_DATAGRAM = const(1_500)
 
 
-class Announcer:
-    """Tells the network now and then, and whoever asks, that this device is there."""
+async def announce(parts: "Parts", retry_s: int = _RETRY_S) -> None:
+    """Tell the network now and then, and whoever asks, that this device is there: for ever, in each network it joins.
 
-    def __init__(self, board: "Hardware", clock: "Clock", device_id: str) -> None:
-        self._board = board
-        self._clock = clock
-        self._device_id = device_id
-        self._told_ms: "int | None" = None
-
-    async def run(self) -> None:
-        """For ever. Where the port for multicast DNS cannot be had, it is tried again later: it is only a hint."""
-        while True:
+    A module comes from flash slowly, and a coil that turns is looked at every 5 ms: what is asked meanwhile is dropped.
+    """
+    while True:
+        if parts.board.address() is not None and not _motor_may_turn(parts):
             try:
-                wire = self._board.open_udp(PORT)
-            except OSError as error:
-                log("announcer_unavailable", error=str(error))
-                await asyncio.sleep(_RETRY_S)
-            else:
-                await self._listen(wire)
-
-    async def _listen(self, wire: "socket.socket") -> None:
-        try:
-            while True:
-                self._tend(wire)
-                await asyncio.sleep(_LOOK_S)
-        finally:
-            wire.close()
-
-    def _tend(self, wire: "socket.socket") -> None:
-        data = receive(wire)
-        silent_ms = _ANNOUNCE_EVERY_MS if self._told_ms is None else self._clock.ms() - self._told_ms
-        address = self._board.address()
-        if address is None or silent_ms < (ANSWER_GAP_MS if _is_asked(data) else _ANNOUNCE_EVERY_MS):
-            return
-        self._told_ms = self._clock.ms()
-        host = "larder-" + self._device_id + ".local"
-        instance = self._device_id + "." + DEVICES
-        announcement = borrow("dns").announcement(DEVICES, instance, host, address, PORT)
-        give_back("dns")
-        try:
-            wire.sendto(announcement, (GROUP, PORT))
-        except OSError as error:
-            log("announcement_failed", error=str(error))
+                await _listen(parts)
+            except Exception as error:  # noqa: BLE001 - whatever it lacks, RAM too: vends must not die of a hint
+                log("announcer_unavailable", error=repr(error))
+                await asyncio.sleep(retry_s)
+        await asyncio.sleep(_LOOK_S)
 
 
-def receive(wire: "socket.socket") -> "bytes | None":
-    """The next datagram, if there is one."""
+def _motor_may_turn(parts: "Parts") -> bool:
+    return parts.errands.held > 0 or rules.running(parts.journal.state) is not None
+
+
+async def _listen(parts: "Parts") -> None:
     try:
-        return wire.recvfrom(_MAX_DATAGRAM)[0]
+        wire = parts.board.open_udp(PORT)
+    finally:
+        # Should the link connect just now, it keeps what it uses of them, and borrows them anew.
+        give_back("radio", "sockets")
+    due_ms = deaf_until_ms = 0
+    try:
+        while True:
+            address = parts.board.address()
+            if address is None:
+                return
+            question, now = _question(wire), parts.clock.ms()
+            due = now >= due_ms
+            if (due or (question is not None and now >= deaf_until_ms)) and not _motor_may_turn(parts):
+                deaf_until_ms = now + ANSWER_GAP_MS
+                if due:
+                    due_ms, question = now + _ANNOUNCE_EVERY_MS, None
+                try:
+                    borrow("dns").announce(wire, question, parts.settings.device_id, address, PORT)
+                finally:
+                    give_back("dns")
+            await asyncio.sleep(_LOOK_S)
+    finally:
+        wire.close()
+
+
+def _question(wire: "socket.socket") -> "bytes | None":
+    """The next datagram, if it may ask for devices."""
+    try:
+        data = wire.recvfrom(_MAX_DATAGRAM)[0]
     except OSError:
         return None
-
-
-def _is_asked(data: "bytes | None") -> bool:
-    if data is None or _LABEL not in data.lower():
-        return False
-    dns = borrow("dns")
-    try:
-        return dns.asks_for(data, DEVICES)
-    except dns.Malformed:
-        return False
-    finally:
-        give_back("dns")
+    return data if len(data) > 2 and not data[2] & _ANSWER and _LABEL in data.lower() else None

@@ -76,12 +76,6 @@ class Device:
         self.dispenser = Dispenser(board, journal, settings.slots, *known)
         till = Till(clock, journal, settings.currency)
         self.sensors = Sensors(board, journal, settings.slots, self.reports, till, vigil, self.dispenser.refuses)
-        self._announcer = None
-        if settings.mdns:
-            # What is imported is in RAM, and a device does without whose gateway's address is given.
-            from .announcer import Announcer
-
-            self._announcer = Announcer(board, clock, settings.device_id)
         residents: dict = {"set_time": clock.set}
         greetings: list = []
         if climate is not None:
@@ -105,8 +99,9 @@ class Device:
         parts = [self.dispenser.run() for _ in range(self._settings.at_once)]
         parts.extend([self.link.run(), self.sensors.run(), self.journal.run(), self.vigil.run()])
         parts.extend([self.errands.run(self._parts), self.health.run(), self._front.run()])
-        if self._announcer is not None:
-            parts.append(self._announcer.run())
+        if self._settings.mdns:
+            # What is imported is in RAM, and a device does without whose gateway's address is given.
+            parts.append(borrow("announcer").announce(self._parts))
         if borrow("standing").is_due(self._flash):
             parts.append(borrow("probation").prove(self._parts, self.link, self.vigil))
         if self._on_trial:

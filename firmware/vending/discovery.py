@@ -3,7 +3,7 @@
 import asyncio
 
 from . import TYPE_CHECKING, const, dns
-from .announcer import GROUP, PORT, receive
+from .announcer import PORT
 from .log import log
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ _GIVE_UP_MS = const(1_500)
 _LINGER_MS = const(150)
 _POLL_S = const(0.05)
 _MAX_FOUND = const(4)
+_MAX_DATAGRAM = const(1_500)
 
 
 async def find_gateways(board: "Hardware", clock: "Clock") -> list:
@@ -43,15 +44,23 @@ async def _ask(wire: "socket.socket", clock: "Clock") -> list:
     found: list = []
     while clock.ms() < until and len(found) < _MAX_FOUND:
         if asked < len(_QUERY_AT_MS) and clock.ms() - began >= _QUERY_AT_MS[asked]:
-            wire.sendto(dns.query(GATEWAYS), (GROUP, PORT))
+            wire.sendto(dns.query(GATEWAYS), (dns.GROUP, PORT))
             asked += 1
-        for gateway in _gateways_in(receive(wire)):
+        for gateway in _gateways_in(_receive(wire)):
             if not found:
                 until = min(until, clock.ms() + _LINGER_MS)
             if gateway not in found:
                 found.append(gateway)
         await asyncio.sleep(_POLL_S)
     return found
+
+
+def _receive(wire: "socket.socket") -> "bytes | None":
+    """The next datagram, if there is one."""
+    try:
+        return wire.recvfrom(_MAX_DATAGRAM)[0]
+    except OSError:
+        return None
 
 
 def _gateways_in(data: "bytes | None") -> list:

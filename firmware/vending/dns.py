@@ -1,7 +1,12 @@
 """The little of DNS that multicast service discovery needs, as bytes (RFC 1035 section 4, RFC 6763)."""
 
-from . import const
+from . import TYPE_CHECKING, const
 
+if TYPE_CHECKING:
+    import socket
+
+DEVICES = "_larder-dev._tcp.local"
+GROUP = "224.0.0.251"
 A = 1
 PTR = 12
 SRV = 33
@@ -21,6 +26,17 @@ class Malformed(Exception):
 def query(name: str) -> bytes:
     """A question for the PTR records of `name`, to be answered by unicast."""
     return _header(0, 1, 0) + _name(name) + _number(PTR) + _number(_UNICAST_QUESTION)
+
+
+def announce(wire: "socket.socket", question: "bytes | None", device_id: str, address: str, port: int) -> None:
+    """Tell the network that this device is there; to a question only if it asks for devices. Raises OSError."""
+    try:
+        wanted = question is None or asks_for(question, DEVICES)
+    except Malformed:
+        return
+    if wanted:
+        host = "larder-" + device_id + ".local"
+        wire.sendto(announcement(DEVICES, device_id + "." + DEVICES, host, address, port), (GROUP, port))
 
 
 def announcement(service: str, instance: str, host: str, address: str, port: int) -> bytes:

@@ -59,3 +59,19 @@ async def test_a_device_without_an_address_finds_its_gateway_and_answers_who_ask
         order = await site.until_ended(await site.place("A1"))
         assert order["vends"][0]["outcome"] == "dispensed"
         print(f"live heap with multicast DNS: {await device.own_heap()} bytes")
+
+
+async def test_a_device_is_found_soon_though_its_network_comes_late_and_keeps_nothing_for_it(tmp_path: Path) -> None:
+    compile_firmware(tmp_path / "app")
+    async with vm_site(
+        tmp_path, tmp_path / "app", Habits(speed=5), Rail.FREE, plain, mdns_interfaces=[LOOPBACK]
+    ) as site:
+        device = site.device
+        device.configure(**device.settings | {"mdns": True})
+        await device.power_on()
+        await site.until_online()
+        await until(lambda: site.devices_found > 0, 20)
+        await device.own_heap()
+        modules = set(device.said("heap")[-1]["modules"])
+        assert "announcer" in modules
+        assert not modules & {"radio", "sockets", "dns", "discovery"}
