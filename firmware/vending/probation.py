@@ -7,8 +7,8 @@ from .borrowed import borrow, give_back
 from .log import alarm, log, warn
 
 LIVED_MS = 60_000
-STEADY_MS = 25_000
-"""A link that has lasted for so long has carried two heartbeats."""
+STEADY_MS = LIVED_MS // 2
+"""A link that has lasted for so long has carried three heartbeats, or two."""
 GIVEN_MS = 600_000
 """What has not proven itself by then boots again: another try, or back to what ran before."""
 LOOK_S = 1

@@ -15,7 +15,7 @@ from tests.fakes.set_clock import SetClock
 from tests.fakes.until import until
 
 AWAY = SimpleNamespace(state="offline", refused=False)
-LOOK_MS = 2_000
+LOOK_MS = 500
 
 
 @pytest.fixture
