@@ -9,7 +9,7 @@ import pytest
 
 from edge.database import Transaction
 from edge.dispensing import store
-from edge.dispensing.rules import ANSWER_WITHIN_S, LAPSE_S, RESEND_S
+from edge.dispensing.rules import ANSWER_WITHIN_S, LAPSE_S, RESEND_S, Answer
 from shared.commands import COMMAND
 from shared.devices import Dispense
 from shared.orders import OrderState, OrderView, VendOutcome, VendProgress
@@ -176,3 +176,18 @@ def dispenses(site: Site) -> list[Dispense]:
     commands = [COMMAND.validate_json(payload) for _, payload in site.sent]
     told = [command for command in commands if isinstance(command, Dispense)]
     return list({command.seq: command for command in reversed(told)}.values())[::-1]
+
+
+async def test_what_a_device_is_at_puts_off_vends_of_its_own_only(site: Site) -> None:
+    mine, another, vend_id, next_id = (UUID(int=number) for number in range(1, 5))
+
+    def open_dispense(tx: Transaction) -> sqlite3.Row | None:
+        zeros = ", ".join(f"0 AS {side}_{part}" for side in ("lost", "seen") for part in ("epoch", "seq"))
+        return tx.one(f"SELECT ? AS vend_id, ? AS device_id, 1 AS epoch, 1 AS seq, {zeros}", str(vend_id), str(mine))
+
+    row = await site.database.read(open_dispense)
+    assert row is not None
+    site.conductor.progress_of(row).answer = Answer.RUNNING
+    assert site.conductor.is_at_another(mine, next_id)
+    assert not site.conductor.is_at_another(mine, vend_id)
+    assert not site.conductor.is_at_another(another, next_id)
