@@ -22,11 +22,10 @@ from shared.topics import Topic
 
 ANOTHER_BOOT = UUID(int=0)
 
-log = structlog.get_logger()
-
-
 ROOM_KEY = "room"
 """Touched when a device that takes several vends together has taken one (watch.py)."""
+
+log = structlog.get_logger()
 
 
 def vend_key(vend_id: UUID) -> str:
@@ -131,12 +130,13 @@ class DispenseService:
 
     def is_free(self, tx: Transaction, device_id: UUID) -> bool:
         """Whether the device may be asked for one more vend."""
-        answers = [self._conductor.answer_to(vend_id) for vend_id in store.open_vends(tx, device_id)]
-        return rules.has_room(answers, self._links.at_once(device_id))
+        return self.turning(tx, device_id) is not None
 
-    def open_slots(self, tx: Transaction, device_id: UUID) -> set[str]:
-        """The slots of the device's open vends: none of them takes another one meanwhile."""
-        return {str(row["slot"]) for row in store.open_dispenses_of(tx, device_id)}
+    def turning(self, tx: Transaction, device_id: UUID) -> frozenset[str] | None:
+        """The slots of the device's open vends, none of which takes another meanwhile; None if it takes no more."""
+        vends = store.open_vends(tx, device_id)
+        answers = [self._conductor.answer_to(vend_id) for vend_id in vends]
+        return frozenset(vends.values()) if rules.has_room(answers, self._links.at_once(device_id)) else None
 
     def is_idle(self, tx: Transaction, device_id: UUID) -> bool:
         """Whether the device has no open vend."""

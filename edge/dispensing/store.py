@@ -54,10 +54,10 @@ def open_dispenses_of(tx: Transaction, device_id: UUID) -> list[sqlite3.Row]:
     return tx.all(f"{_OPEN_DISPENSES} AND d.device_id = ? ORDER BY d.epoch, d.seq", str(device_id))
 
 
-def open_vends(tx: Transaction, device_id: UUID) -> list[UUID]:
-    """The vends of the device's dispenses without an outcome."""
-    rows = tx.all("SELECT vend_id FROM dispenses WHERE device_id = ? AND state != 'ended'", str(device_id))
-    return [UUID(row["vend_id"]) for row in rows]
+def open_vends(tx: Transaction, device_id: UUID) -> dict[UUID, str]:
+    """The vends of the device's dispenses without an outcome, and their slots."""
+    rows = tx.all("SELECT vend_id, slot FROM dispenses WHERE device_id = ? AND state != 'ended'", str(device_id))
+    return {UUID(row["vend_id"]): row["slot"] for row in rows}
 
 
 def set_cancelling(tx: Transaction, vend_id: UUID) -> bool:

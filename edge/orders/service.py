@@ -228,11 +228,11 @@ class OrderService:
 
     def request_next(self, tx: Transaction, device_id: UUID) -> None:
         """Ask the device for its next waiting vend, if it is there and has room (G3); first, for what it did of old."""
-        if not self._dispenses.is_free(tx, device_id) or self._dispenses.resume(tx, device_id):
+        turning = self._dispenses.turning(tx, device_id)
+        if turning is None or self._dispenses.resume(tx, device_id):
             return
         if not self._devices.online(device_id):
             return
-        turning = self._dispenses.open_slots(tx, device_id)
         vend = next((vend for vend in store.waiting(tx, device_id) if vend["slot"] not in turning), None)
         if vend is None:
             return
