@@ -14,6 +14,7 @@ import structlog
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.context import TortoiseContext
 
+from cloud.callers import Caller
 from cloud.errors import LarderError, Unavailable
 from cloud.failpoints import Failpoints
 
@@ -216,9 +217,19 @@ class Database:
         self._context.run(self._tortoise.__exit__, None, None, None)
 
     async def unit(
-        self, name: str, work: Work[T], *, tenant_id: UUID | None = None, secret_sha256: str | None = None
+        self,
+        name: str,
+        work: Work[T],
+        *,
+        caller: Caller | None = None,
+        tenant_id: UUID | None = None,
+        user_id: UUID | None = None,
+        secret_sha256: str | None = None,
     ) -> T:
-        """Run `work` in one transaction for one tenant (none: it sees only the rows that `secret_sha256` opens).
+        """Run `work` in one transaction, for a `caller` and the part of a tenant that they see.
+
+        Where nobody of a tenant calls it is for all of `tenant_id`; with neither it sees only the rows that are
+        `user_id`'s own or that `secret_sha256` opens.
 
         The caller may be cancelled; the work goes on to its commit or rollback. It is repeated when Postgres asks for
         that (serialisation failure, deadlock), so it must change nothing but the database. Raises Unavailable when the
@@ -226,7 +237,12 @@ class Database:
         """
         if _IN_UNIT.get():
             raise RuntimeError(f"unit {name!r} inside another unit")
-        settings = {"app.tenant": str(tenant_id or ""), "app.secret_sha256": secret_sha256 or ""}
+        settings = {
+            "app.tenant": str(tenant_id or (caller.tenant_id if caller else "")),
+            "app.scope": caller.scope.setting() if caller else "",
+            "app.user": str(user_id or ""),
+            "app.secret_sha256": secret_sha256 or "",
+        }
         context = self._context.copy()
         context.run(structlog.contextvars.bind_contextvars, **structlog.contextvars.get_contextvars())
         task = asyncio.get_running_loop().create_task(

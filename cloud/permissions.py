@@ -1,0 +1,74 @@
+"""Who may do what: one table, from permission to the roles that have it. Default deny. Pure."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person is in a tenant. `platform_admin` is none of them: it stands outside tenants."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    TECHNICIAN = "technician"
+    FINANCE = "finance"
+    VIEWER = "viewer"
+
+
+class Permission(StrEnum):
+    """What an operation asks for. An API key's scopes are some of these."""
+
+    ORDERS_READ = "orders:read"
+    INVENTORY_READ = "inventory:read"
+    CATALOG_READ = "catalog:read"
+    DEVICES_READ = "devices:read"
+    DEVICES_INSTRUCT = "devices:instruct"
+    DEVICES_CONFIGURE = "devices:configure"
+    GATEWAYS_READ = "gateways:read"
+    FIRMWARE_READ = "firmware:read"
+    FIRMWARE_WRITE = "firmware:write"
+    USERS_READ = "users:read"
+    USERS_WRITE = "users:write"
+    KEYS_READ = "keys:read"
+    KEYS_WRITE = "keys:write"
+    AUDIT_READ = "audit:read"
+
+
+_EVERYBODY = frozenset(Role)
+_OFFICE = frozenset({Role.OWNER, Role.ADMIN})
+_FLEET = _OFFICE | {Role.OPERATOR}
+_HANDS = _FLEET | {Role.TECHNICIAN}
+
+ROLES: dict[Permission, frozenset[Role]] = {
+    Permission.ORDERS_READ: _EVERYBODY,
+    Permission.INVENTORY_READ: _EVERYBODY,
+    Permission.CATALOG_READ: _EVERYBODY,
+    Permission.DEVICES_READ: _EVERYBODY,
+    Permission.DEVICES_INSTRUCT: _HANDS,
+    Permission.DEVICES_CONFIGURE: _FLEET,
+    Permission.GATEWAYS_READ: _EVERYBODY,
+    Permission.FIRMWARE_READ: _HANDS,
+    Permission.FIRMWARE_WRITE: _OFFICE,
+    Permission.USERS_READ: _OFFICE,
+    Permission.USERS_WRITE: _OFFICE,
+    Permission.KEYS_READ: _OFFICE,
+    Permission.KEYS_WRITE: _OFFICE,
+    Permission.AUDIT_READ: _OFFICE | {Role.FINANCE},
+}
+
+SECOND_FACTOR = frozenset({Permission.FIRMWARE_WRITE})
+"""A person must have shown the second factor for these lately; a key may have them only from one who had."""
+
+SECOND_FACTOR_ROLES = frozenset({Role.OWNER})
+"""These may do nothing at all without a second factor."""
+
+
+def permissions_of(role: Role) -> frozenset[Permission]:
+    """All that a role may do."""
+    return frozenset(permission for permission, roles in ROLES.items() if role in roles)
+
+
+def grantable(by: Role) -> frozenset[Role]:
+    """The roles that one of this role may give to others: nobody makes somebody mightier than themselves."""
+    if by is Role.OWNER:
+        return frozenset(Role)
+    return frozenset(Role) - {Role.OWNER} if by is Role.ADMIN else frozenset()
