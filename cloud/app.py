@@ -12,6 +12,7 @@ from quart.typing import ResponseTypes
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from cloud import api, schema
+from cloud.auth.gate import Gate
 from cloud.auth.service import AuthService
 from cloud.clock import Clock, new_id
 from cloud.configuration.service import SettingsSigner
@@ -19,6 +20,7 @@ from cloud.dashboard import routes as dashboard
 from cloud.database import Database
 from cloud.errors import LarderError, Refused, Unavailable
 from cloud.failpoints import Failpoints
+from cloud.operations import Access, operation, require_declared
 from cloud.rollouts.rules import keys_by_id
 from cloud.short_websocket import ShortWebsocket
 from cloud.watch import Watch
@@ -68,13 +70,15 @@ def create_app(
     app.asgi_websocket_class = ShortWebsocket
     app.config["BACKGROUND_TASK_SHUTDOWN_TIMEOUT"] = 0.1  # those only throw messages away
     app.config["MAX_CONTENT_LENGTH"] = MAX_BATCH_BYTES
+    _stamp_requests(app, clock)
     parts = (database, auth, watch, clock, failpoints, draining)
+    app.before_request(Gate(auth).admit)
     app.register_blueprint(api.blueprint(*parts, keys_by_id(release_keys), signer))
     app.register_blueprint(dashboard.blueprint(database, auth, watch, clock, draining))
     _serve_health(app, database)
     _answer_errors(app, clock)
-    _stamp_requests(app, clock)
     _run_parts(app, database, watch, draining)
+    require_declared(app)
     return app
 
 
@@ -104,11 +108,13 @@ def _run_parts(app: Quart, database: Database, watch: Watch, draining: asyncio.E
 
 def _serve_health(app: Quart, database: Database) -> None:
     @app.get("/health/live")
+    @operation(Access.PUBLIC)
     async def live() -> dict[str, str]:
         """The process answers."""
         return {"status": "live"}
 
     @app.get("/health/ready")
+    @operation(Access.PUBLIC)
     async def ready() -> dict[str, str]:
         """The database answers and has this version's schema."""
         if not await database.unit("health.ready", schema.is_current):

@@ -4,10 +4,12 @@ from uuid import UUID
 
 from quart import Blueprint, Response
 
-from cloud.auth.service import AuthService, Position, positions
+from cloud.auth.service import Position, positions
 from cloud.database import Database, Transaction
 from cloud.errors import NotFound
-from cloud.web import answer, bearer
+from cloud.operations import current_operator, operation
+from cloud.permissions import Permission
+from cloud.web import answer
 from shared.contract import Digest, Instant, Message
 
 
@@ -27,18 +29,19 @@ class GatewaySync(Message):
     conflicts: int
 
 
-def blueprint(database: Database, auth: AuthService) -> Blueprint:
+def blueprint(database: Database) -> Blueprint:
     """The gateway route."""
     routes = Blueprint("gateways", __name__, url_prefix="/gateways")
 
     @routes.get("/<uuid:gateway_id>/sync")
+    @operation(Permission.GATEWAYS_READ)
     async def show_sync(gateway_id: UUID) -> Response:
-        operator = await auth.operator(bearer())
+        operator = current_operator()
 
         async def work(transaction: Transaction) -> list[Position]:
             return await positions(transaction, gateway_id)
 
-        found = await database.unit("gateways.sync", work, tenant_id=operator.tenant_id)
+        found = await database.unit("gateways.sync", work, caller=operator)
         if not found:
             raise NotFound
         at = found[0]

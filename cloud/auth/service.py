@@ -9,9 +9,11 @@ import structlog
 
 from cloud.auth import rules, tokens
 from cloud.auth.models import ApiKey, Gateway, Session
+from cloud.callers import Actor, ActorKind, Operator
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Unauthenticated
+from cloud.permissions import Permission
 from shared.errors import Code
 
 log = structlog.get_logger()
@@ -38,14 +40,6 @@ class GatewayCaller:
     tenant_id: UUID
     site_id: UUID
     public_key: str
-
-
-@dataclass(frozen=True)
-class Operator:
-    """A person or program of a tenant that showed a valid key."""
-
-    tenant_id: UUID
-    api_key_id: UUID
 
 
 @dataclass(frozen=True)
@@ -155,7 +149,7 @@ class AuthService:
         key = await self._database.unit("auth.api_key", work, secret_sha256=secret)
         if key is None or key.revoked_at is not None or key.expires_at <= now:
             raise Unauthenticated("This API key is not valid.")
-        return Operator(key.tenant_id, key.id)
+        return _operator_of(key)
 
     async def log_in(self, api_key: str) -> str:
         """A session's secret for a valid API key. Raises Unauthenticated."""
@@ -164,12 +158,12 @@ class AuthService:
         expires = self._clock.now() + rules.SESSION_LIFE
 
         async def work(_: Transaction) -> None:
-            session = Session(id=new_id(), tenant_id=operator.tenant_id, api_key_id=operator.api_key_id)
+            session = Session(id=new_id(), tenant_id=operator.tenant_id, api_key_id=operator.actor.id)
             session.secret_sha256, session.expires_at = rules.sha256_hex(secret), expires
             await session.save()
 
         await self._database.unit("auth.log_in", work, tenant_id=operator.tenant_id)
-        log.info("operator_logged_in", tenant_id=str(operator.tenant_id), api_key_id=str(operator.api_key_id))
+        log.info("operator_logged_in", tenant_id=str(operator.tenant_id), api_key_id=str(operator.actor.id))
         return secret
 
     async def session(self, secret: str, *, is_seen: bool = True) -> Operator:
@@ -190,7 +184,7 @@ class AuthService:
                 return None
             if is_seen and now - session.last_seen_at > timedelta(minutes=1):
                 await Session.filter(id=session.id).update(last_seen_at=now)
-            return Operator(session.tenant_id, session.api_key_id)
+            return _operator_of(key)
 
         operator = await self._database.unit("auth.session", work, secret_sha256=hashed)
         if operator is None:
@@ -204,6 +198,10 @@ class AuthService:
             await Session.filter(secret_sha256=rules.sha256_hex(secret)).delete()
 
         await self._database.unit("auth.log_out", work, tenant_id=operator.tenant_id)
+
+
+def _operator_of(key: ApiKey) -> Operator:
+    return Operator(key.tenant_id, Actor(ActorKind.API_KEY, key.id, key.name), frozenset(Permission))
 
 
 async def create_api_key(tenant_id: UUID, name: str, now: datetime, life: timedelta) -> str:

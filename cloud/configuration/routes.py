@@ -5,13 +5,14 @@ from uuid import UUID
 from pydantic import JsonValue
 from quart import Blueprint, Response
 
-from cloud.auth.service import AuthService
 from cloud.clock import Clock
 from cloud.configuration import rules
 from cloud.configuration.service import DeviceSettings, SettingsSigner, assign_settings, settings_of
 from cloud.database import Database, Transaction
 from cloud.errors import Refused
-from cloud.web import answer, bearer, read_message
+from cloud.operations import current_operator, operation
+from cloud.permissions import Permission
+from cloud.web import answer, read_message
 from shared.contract import Message
 from shared.errors import Code
 
@@ -25,9 +26,8 @@ class PutSettings(Message):
 class ConfigurationRoutes:
     """What operators do with settings of devices. Without a `signer` none are assigned."""
 
-    def __init__(self, database: Database, auth: AuthService, clock: Clock, signer: SettingsSigner | None) -> None:
+    def __init__(self, database: Database, clock: Clock, signer: SettingsSigner | None) -> None:
         self._database = database
-        self._auth = auth
         self._clock = clock
         self._signer = signer
 
@@ -39,9 +39,10 @@ class ConfigurationRoutes:
         routes.add_url_rule(path, view_func=self.show_settings, methods=["GET"])
         return routes
 
+    @operation(Permission.DEVICES_CONFIGURE)
     async def put_settings(self, device_id: UUID) -> Response:
         """PUT a PutSettings; 201, or 200 if the device shall run on just these already."""
-        operator = await self._auth.operator(bearer())
+        operator = current_operator()
         signer = self._signer
         if signer is None:
             raise Refused(
@@ -55,14 +56,15 @@ class ConfigurationRoutes:
             is_new = await assign_settings(transaction, operator, device_id, text, signer, self._clock.now())
             return is_new, await settings_of(transaction, device_id)
 
-        is_new, shown = await self._database.unit("configuration.assign", work, tenant_id=operator.tenant_id)
+        is_new, shown = await self._database.unit("configuration.assign", work, caller=operator)
         return answer(shown, 201 if is_new else 200)
 
+    @operation(Permission.DEVICES_READ)
     async def show_settings(self, device_id: UUID) -> Response:
         """GET what the device shall run on, and what it says it does."""
-        operator = await self._auth.operator(bearer())
+        operator = current_operator()
 
         async def work(transaction: Transaction) -> DeviceSettings:
             return await settings_of(transaction, device_id)
 
-        return answer(await self._database.unit("configuration.show", work, tenant_id=operator.tenant_id))
+        return answer(await self._database.unit("configuration.show", work, caller=operator))

@@ -11,7 +11,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from cloud.auth.service import Operator
+from cloud.callers import Operator
 from cloud.configuration import rules
 from cloud.database import Row, Transaction, columns
 from cloud.devices.service import locked_device
@@ -123,7 +123,7 @@ async def assign_settings(
     The same again that came to nothing are a new version: the device shall try them anew.
     Raises NotFound, Refused with the setting that is wrong.
     """
-    device = await locked_device(transaction, operator, device_id)
+    device = await locked_device(transaction, device_id)
     wrong = rules.wrong_setting(text, device["machine_id"], device_id)
     if wrong is not None:
         raise Refused(
@@ -136,7 +136,7 @@ async def assign_settings(
     if newest is not None and newest["digest"] == digest and not await _came_to_nothing(transaction, device_id, digest):
         return False
     version = 1 if newest is None else newest["version"] + 1
-    what = (device_id, version, line.decode(), digest, operator.api_key_id, now)
+    what = (device_id, version, line.decode(), digest, operator.actor.id, now)
     await transaction.execute(_ASSIGN, operator.tenant_id, *what)
     machine_id = device["machine_id"]
     change = SettingsAssigned(device_id=device_id, machine_id=machine_id, version=version, signed=signed)

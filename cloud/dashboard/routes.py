@@ -10,12 +10,14 @@ from quart import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as PlainResponse
 
 from cloud.auth.rules import SESSION_LIFE
-from cloud.auth.service import AuthService, Operator, Position, positions
+from cloud.auth.service import AuthService, Position, positions
+from cloud.callers import Operator
 from cloud.clock import Clock
 from cloud.dashboard.streams import Streams
 from cloud.dashboard.wording import install_filters
 from cloud.database import Database, Transaction
 from cloud.errors import Refused, Unauthenticated
+from cloud.operations import Access, operation
 from cloud.orders.service import OrderPage, order_page, read_cursor
 from cloud.watch import Watch
 from shared.errors import Code
@@ -46,14 +48,17 @@ class Dashboard:
         self._streams = Streams(watch, draining)
         self._clock = clock
 
+    @operation(Access.SIGNED_IN)
     async def home(self) -> PlainResponse:
         """GET /: the one page there is."""
         return redirect("/orders")
 
+    @operation(Access.PUBLIC)
     async def login_page(self) -> str:
         """GET /login."""
         return await render_template("login.html", refused=False)
 
+    @operation(Access.PUBLIC)
     async def log_in(self) -> PlainResponse | Response:
         """POST /login: an API key for a session."""
         _refuse_other_origins()
@@ -68,6 +73,7 @@ class Dashboard:
         )
         return answer
 
+    @operation(Access.PUBLIC)
     async def log_out(self) -> PlainResponse:
         """POST /logout."""
         _refuse_other_origins()
@@ -77,6 +83,7 @@ class Dashboard:
         answer.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Strict")
         return answer
 
+    @operation(Access.SIGNED_IN)
     async def orders(self) -> str | PlainResponse:
         """GET /orders: the newest orders, and how far each gateway has been heard."""
         try:
@@ -88,11 +95,12 @@ class Dashboard:
         async def work(transaction: Transaction) -> OrdersView:
             return OrdersView(await order_page(transaction, before, None, PAGE_ROWS), await positions(transaction))
 
-        view = await self._database.unit("dashboard.orders", work, tenant_id=operator.tenant_id)
+        view = await self._database.unit("dashboard.orders", work, caller=operator)
         return await render_template(
             "orders.html", view=view, now=self._clock.now(), first_page="cursor" not in request.args
         )
 
+    @operation(Access.SIGNED_IN)
     async def events(self) -> Response:
         """GET /orders/events: one server-sent event whenever the tenant's orders have moved."""
         operator = await self._operator()

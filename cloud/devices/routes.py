@@ -4,10 +4,11 @@ from uuid import UUID
 
 from quart import Blueprint, Response, request
 
-from cloud.auth.service import AuthService
 from cloud.database import Database, Transaction
 from cloud.devices.service import DeviceRow, devices
-from cloud.web import answer, as_id, bearer, decode_cursor, encode_cursor, page_size
+from cloud.operations import current_operator, operation
+from cloud.permissions import Permission
+from cloud.web import answer, as_id, decode_cursor, encode_cursor, page_size
 from shared.contract import Message
 
 
@@ -18,13 +19,14 @@ class DevicePage(Message):
     next_cursor: str | None
 
 
-def blueprint(database: Database, auth: AuthService) -> Blueprint:
+def blueprint(database: Database) -> Blueprint:
     """The device route."""
     routes = Blueprint("devices", __name__, url_prefix="/devices")
 
     @routes.get("")
+    @operation(Permission.DEVICES_READ)
     async def list_devices() -> Response:
-        operator = await auth.operator(bearer())
+        operator = current_operator()
         limit, after = page_size(), UUID(int=0)
         if "cursor" in request.args:
             after = as_id("cursor", decode_cursor(request.args["cursor"], 1)[0])
@@ -32,7 +34,7 @@ def blueprint(database: Database, auth: AuthService) -> Blueprint:
         async def work(transaction: Transaction) -> list[DeviceRow]:
             return await devices(transaction, after, limit + 1)
 
-        rows = await database.unit("devices.list", work, tenant_id=operator.tenant_id)
+        rows = await database.unit("devices.list", work, caller=operator)
         shown = rows[:limit]
         more = encode_cursor([str(shown[-1].device_id)]) if len(rows) > limit else None
         return answer(DevicePage(devices=tuple(shown), next_cursor=more))

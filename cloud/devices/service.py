@@ -9,7 +9,6 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from cloud.auth.rules import sha256_hex
-from cloud.auth.service import Operator
 from cloud.clock import new_id
 from cloud.database import Row, Transaction, columns, values
 from cloud.devices.models import Device
@@ -94,7 +93,7 @@ class ZoneRow(Message):
 
 
 _LOCKED = """
-    SELECT d.id, d.machine_id, m.site_id, (SELECT name FROM api_keys WHERE id = $2) AS asked_by FROM devices d
+    SELECT d.id, d.machine_id, m.site_id FROM devices d
     JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id WHERE d.id = $1 FOR UPDATE OF d
 """
 
@@ -163,9 +162,9 @@ async def renew_claim_code(transaction: Transaction, site_id: UUID, device_id: U
     return code
 
 
-async def locked_device(transaction: Transaction, operator: Operator, device_id: UUID) -> Row:
-    """Its row, locked, with its machine, its site and the operator's name (`asked_by`). Raises NotFound."""
-    row = await transaction.fetch_one(_LOCKED, device_id, operator.api_key_id)
+async def locked_device(transaction: Transaction, device_id: UUID) -> Row:
+    """Its row, locked, with its machine and its site. Raises NotFound."""
+    row = await transaction.fetch_one(_LOCKED, device_id)
     if row is None:
         raise NotFound
     return row

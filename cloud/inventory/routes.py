@@ -4,10 +4,11 @@ from uuid import UUID
 
 from quart import Blueprint, Response, request
 
-from cloud.auth.service import AuthService
 from cloud.database import Database, Transaction
 from cloud.inventory.service import StockLevel, levels
-from cloud.web import answer, as_id, bearer, decode_cursor, encode_cursor, page_size, query_id
+from cloud.operations import current_operator, operation
+from cloud.permissions import Permission
+from cloud.web import answer, as_id, decode_cursor, encode_cursor, page_size, query_id
 from shared.contract import Message
 
 
@@ -18,13 +19,14 @@ class StockPage(Message):
     next_cursor: str | None
 
 
-def blueprint(database: Database, auth: AuthService) -> Blueprint:
+def blueprint(database: Database) -> Blueprint:
     """The stock route."""
     routes = Blueprint("inventory", __name__, url_prefix="/inventory")
 
     @routes.get("")
+    @operation(Permission.INVENTORY_READ)
     async def list_stock() -> Response:
-        operator = await auth.operator(bearer())
+        operator = current_operator()
         limit, machine_id, after = page_size(), query_id("machine_id"), (UUID(int=0), "")
         if "cursor" in request.args:
             last_machine, slot = decode_cursor(request.args["cursor"], 2)
@@ -33,7 +35,7 @@ def blueprint(database: Database, auth: AuthService) -> Blueprint:
         async def work(transaction: Transaction) -> list[StockLevel]:
             return await levels(transaction, after, machine_id, limit + 1)
 
-        rows = await database.unit("inventory.list", work, tenant_id=operator.tenant_id)
+        rows = await database.unit("inventory.list", work, caller=operator)
         shown = rows[:limit]
         more = encode_cursor([str(shown[-1].machine_id), shown[-1].slot]) if len(rows) > limit else None
         return answer(StockPage(stock=tuple(shown), next_cursor=more))

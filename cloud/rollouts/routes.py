@@ -7,15 +7,16 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from quart import Blueprint, Response, request
 
-from cloud.auth.service import AuthService, Operator
+from cloud.callers import Operator
 from cloud.clock import Clock
 from cloud.database import Database, Transaction
 from cloud.errors import Refused
+from cloud.operations import current_operator, operation
+from cloud.permissions import Permission
 from cloud.rollouts.rules import ReleaseRefused, read_release
 from cloud.rollouts.service import ReleaseRow, assign, publish, releases, withdraw
 from cloud.web import (
     answer,
-    bearer,
     body_chunks,
     decode_cursor,
     encode_cursor,
@@ -68,9 +69,8 @@ class Withdrawn(Message):
 class RolloutRoutes:
     """What operators do with firmware. `keys` may sign releases."""
 
-    def __init__(self, database: Database, auth: AuthService, clock: Clock, keys: dict[str, Ed25519PublicKey]) -> None:
+    def __init__(self, database: Database, clock: Clock, keys: dict[str, Ed25519PublicKey]) -> None:
         self._database = database
-        self._auth = auth
         self._clock = clock
         self._keys = keys
 
@@ -84,9 +84,10 @@ class RolloutRoutes:
         routes.add_url_rule("/sites/<uuid:site_id>/release", view_func=self.assign_site, methods=["PUT"])
         return routes
 
+    @operation(Permission.FIRMWARE_WRITE)
     async def publish(self) -> Response:
         """POST: a ReleaseBundle; 201, or 200 if it was published before."""
-        operator = await self._auth.operator(bearer())
+        operator = current_operator()
         if request.mimetype != "application/json":
             raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send application/json.", status=415)
         bundle = parse(ReleaseBundle, b"".join([chunk async for chunk in body_chunks(MAX_BUNDLE_BYTES)]))
@@ -98,14 +99,15 @@ class RolloutRoutes:
         async def work(transaction: Transaction) -> bool:
             return await publish(transaction, operator.tenant_id, release)
 
-        is_new = await self._database.unit("rollouts.publish", work, tenant_id=operator.tenant_id)
+        is_new = await self._database.unit("rollouts.publish", work, caller=operator)
         if is_new:
             log.info("release_published", digest=release.digest, version=release.manifest.version)
         return answer(Published(digest=release.digest), 201 if is_new else 200)
 
+    @operation(Permission.FIRMWARE_READ)
     async def list_releases(self) -> Response:
         """GET ?limit=&cursor=."""
-        operator = await self._auth.operator(bearer())
+        operator = current_operator()
         limit, before = page_size(), (datetime(9999, 1, 1, tzinfo=UTC), "")
         if "cursor" in request.args:
             before = _position(*decode_cursor(request.args["cursor"], 2))
@@ -113,30 +115,33 @@ class RolloutRoutes:
         async def work(transaction: Transaction) -> list[ReleaseRow]:
             return await releases(transaction, before, limit + 1)
 
-        rows = await self._database.unit("rollouts.releases", work, tenant_id=operator.tenant_id)
+        rows = await self._database.unit("rollouts.releases", work, caller=operator)
         shown = rows[:limit]
         more = encode_cursor([shown[-1].published_at.isoformat(), shown[-1].digest]) if len(rows) > limit else None
         return answer(ReleasePage(releases=tuple(shown), next_cursor=more))
 
+    @operation(Permission.FIRMWARE_WRITE)
     async def withdraw(self, digest: str) -> Response:
         """DELETE: nobody shall run this release any more."""
-        operator, now = await self._auth.operator(bearer()), self._clock.now()
+        operator, now = current_operator(), self._clock.now()
 
         async def work(transaction: Transaction) -> list[UUID]:
             return await withdraw(transaction, operator, digest, now)
 
-        concerned = await self._database.unit("rollouts.withdraw", work, tenant_id=operator.tenant_id)
+        concerned = await self._database.unit("rollouts.withdraw", work, caller=operator)
         log.info("release_withdrawn", digest=digest, device_ids=[str(device_id) for device_id in concerned])
         return answer(Withdrawn(device_ids=tuple(concerned)))
 
+    @operation(Permission.FIRMWARE_WRITE)
     async def assign_device(self, device_id: UUID) -> Response:
         """PUT: have this device run a release."""
-        operator = await self._auth.operator(bearer())
+        operator = current_operator()
         return await self._assign(operator, device_id=device_id)
 
+    @operation(Permission.FIRMWARE_WRITE)
     async def assign_site(self, site_id: UUID) -> Response:
         """PUT: have all devices of the site run a release, also those that are claimed there later."""
-        operator = await self._auth.operator(bearer())
+        operator = current_operator()
         return await self._assign(operator, site_id=site_id)
 
     async def _assign(
@@ -147,7 +152,7 @@ class RolloutRoutes:
         async def work(transaction: Transaction) -> list[UUID]:
             return await assign(transaction, operator, digest, now, device_id=device_id, site_id=site_id)
 
-        concerned = await self._database.unit("rollouts.assign", work, tenant_id=operator.tenant_id)
+        concerned = await self._database.unit("rollouts.assign", work, caller=operator)
         log.info("release_assigned", digest=digest, device_ids=[str(device_id) for device_id in concerned])
         return answer(Assigned(device_ids=tuple(concerned)))
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from cloud.auth.service import Operator
+from cloud.callers import Operator
 from cloud.clock import new_id
 from cloud.database import Row, Transaction, columns
 from cloud.errors import FactRefused, NotFound, Refused
@@ -163,14 +163,14 @@ async def assign(
     withdrawn.
     """
     release = None if digest is None else await _assignable(transaction, digest, now)
-    wish = (digest, operator.api_key_id, now)
+    wish = (digest, operator.actor.id, now)
     if site_id is not None and not await transaction.execute(_OF_SITE, operator.tenant_id, site_id, *wish):
         raise NotFound
     devices = await transaction.fetch(_DEVICES, device_id, site_id)
     if not devices and site_id is None:
         raise NotFound
     for row in devices:
-        await _assign(transaction, operator.tenant_id, row, release, operator.api_key_id, now)
+        await _assign(transaction, operator.tenant_id, row, release, operator.actor.id, now)
     return [row["id"] for row in devices]
 
 
@@ -182,12 +182,12 @@ async def withdraw(transaction: Transaction, operator: Operator, digest: str, no
     await _lock_files(transaction, operator.tenant_id)
     if await _release(transaction, digest) is None:
         raise NotFound
-    if not await transaction.execute(_WITHDRAW, digest, now, operator.api_key_id):
+    if not await transaction.execute(_WITHDRAW, digest, now, operator.actor.id):
         return []
-    await transaction.execute(_NO_SITE, digest, operator.api_key_id, now)
+    await transaction.execute(_NO_SITE, digest, operator.actor.id, now)
     devices = await transaction.fetch(_HOLDERS, digest)
     for row in devices:
-        await _assign(transaction, operator.tenant_id, row, None, operator.api_key_id, now)
+        await _assign(transaction, operator.tenant_id, row, None, operator.actor.id, now)
     await transaction.execute(_REMOVE_FILES)
     return [row["id"] for row in devices]
 

@@ -14,6 +14,7 @@ from cloud.database import Database, Transaction
 from cloud.devices import service as devices
 from cloud.errors import NotFound, Refused, Unauthenticated
 from cloud.failpoints import Failpoints
+from cloud.operations import Access, operation
 from cloud.rollouts import service as rollouts
 from cloud.sync.changes import ChangeFeed
 from cloud.sync.ingest import Ingest
@@ -58,6 +59,7 @@ class SyncRoutes:
         routes.add_websocket("/doorbell", view_func=self.doorbell)
         return routes
 
+    @operation(Access.GATEWAY)
     async def facts(self) -> Response:
         """POST: a batch of facts, acknowledged once they have taken effect."""
         caller = await self._auth.gateway_by_known_token(bearer())
@@ -68,6 +70,7 @@ class SyncRoutes:
         self._failpoints.hit("sync.facts.before_reply")
         return answer(ack)
 
+    @operation(Access.GATEWAY)
     async def told(self) -> Response:
         """GET ?epoch=&after=&before_epoch=&limit=: the caller's own facts, for a ledger that has lost them."""
         caller = await self._auth.gateway(bearer())
@@ -77,6 +80,7 @@ class SyncRoutes:
         packed = await asyncio.to_thread(gzip.compress, text, 6)
         return Response(packed, content_type="application/x-ndjson", headers={"Content-Encoding": "gzip"})
 
+    @operation(Access.GATEWAY)
     async def telemetry(self) -> Response:
         """POST: the newest health samples; nothing is promised about them."""
         caller = await self._auth.gateway(bearer())
@@ -89,12 +93,14 @@ class SyncRoutes:
         self._failpoints.hit("sync.telemetry.before_reply")
         return Response(status=204)
 
+    @operation(Access.GATEWAY)
     async def changes(self) -> Response:
         """GET ?cursor=&limit=: what moved since the cursor."""
         caller = await self._auth.gateway(bearer())
         cursor = _number("cursor") if "cursor" in request.args else None
         return answer(await self._feed.since(caller, cursor, page_size(200, 500)))
 
+    @operation(Access.GATEWAY)
     async def file(self, sha256: str) -> Response:
         """GET: a file of a release, with `Range: bytes=N-` its rest from byte N on."""
         caller = await self._auth.gateway(bearer())
@@ -117,6 +123,7 @@ class SyncRoutes:
         headers = {"Content-Range": f"bytes {offset}-{size - 1}/{size}"} if "Range" in request.headers else {}
         return Response(rest, status=206 if headers else 200, content_type="application/octet-stream", headers=headers)
 
+    @operation(Access.GATEWAY)
     async def doorbell(self) -> None:
         """WebSocket: "pull" now and whenever something of the site has changed. A gateway has one, the newest.
 

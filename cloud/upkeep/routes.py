@@ -6,13 +6,14 @@ from uuid import UUID
 import structlog
 from quart import Blueprint, Response, request
 
-from cloud.auth.service import AuthService
 from cloud.clock import Clock
 from cloud.database import Database, Transaction
 from cloud.errors import Refused
+from cloud.operations import current_operator, operation
+from cloud.permissions import Permission
 from cloud.upkeep import rules
 from cloud.upkeep.service import InstructionRow, InstructionWish, instruct, instructions
-from cloud.web import answer, as_id, bearer, decode_cursor, encode_cursor, invalid, page_size, read_message
+from cloud.web import answer, as_id, decode_cursor, encode_cursor, invalid, page_size, read_message
 from shared.contract import Message
 from shared.errors import Code
 
@@ -29,9 +30,8 @@ class InstructionPage(Message):
 class UpkeepRoutes:
     """What operators ask of single devices."""
 
-    def __init__(self, database: Database, auth: AuthService, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
-        self._auth = auth
         self._clock = clock
 
     def blueprint(self) -> Blueprint:
@@ -41,9 +41,10 @@ class UpkeepRoutes:
         routes.add_url_rule("/instructions", view_func=self.list_instructions, methods=["GET"])
         return routes
 
+    @operation(Permission.DEVICES_INSTRUCT)
     async def instruct(self, device_id: UUID) -> Response:
         """POST an InstructionWish with an Idempotency-Key; 201, or 200 if this key has asked for it before."""
-        operator = await self._auth.operator(bearer())
+        operator = current_operator()
         key = _idempotency_key()
         wish = await read_message(InstructionWish)
         wrong = rules.wrong_fields(wish.action, {"slot": wish.slot, "pin": wish.pin, "zone": wish.zone})
@@ -53,13 +54,14 @@ class UpkeepRoutes:
         async def work(transaction: Transaction) -> tuple[InstructionRow, bool]:
             return await instruct(transaction, operator, device_id, key, wish, self._clock.now())
 
-        row, is_new = await self._database.unit("upkeep.instruct", work, tenant_id=operator.tenant_id)
+        row, is_new = await self._database.unit("upkeep.instruct", work, caller=operator)
         log.info("device_instructed", request_id=str(row.request_id), device_id=str(device_id), action=row.action)
         return answer(row, 201 if is_new else 200)
 
+    @operation(Permission.DEVICES_READ)
     async def list_instructions(self, device_id: UUID) -> Response:
         """GET ?limit=&cursor=."""
-        operator = await self._auth.operator(bearer())
+        operator = current_operator()
         limit, before = page_size(), (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=0))
         if "cursor" in request.args:
             asked_at, request_id = decode_cursor(request.args["cursor"], 2)
@@ -68,7 +70,7 @@ class UpkeepRoutes:
         async def work(transaction: Transaction) -> list[InstructionRow]:
             return await instructions(transaction, device_id, before, limit + 1)
 
-        rows = await self._database.unit("upkeep.instructions", work, tenant_id=operator.tenant_id)
+        rows = await self._database.unit("upkeep.instructions", work, caller=operator)
         shown = rows[:limit]
         last = shown[-1] if len(rows) > limit else None
         more = None if last is None else encode_cursor([last.asked_at.isoformat(), str(last.request_id)])

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from cloud.auth.service import Operator
+from cloud.callers import Operator
 from cloud.clock import new_id
 from cloud.database import Row, Transaction
 from cloud.devices.service import locked_device
@@ -85,10 +85,10 @@ async def instruct(
 
     Raises NotFound, Refused (idempotency_key_reused).
     """
-    device = await locked_device(transaction, operator, device_id)
+    device = await locked_device(transaction, device_id)
     await transaction.execute(_FORGET_PINS)
     expires = now + timedelta(seconds=wish.expires_in_s)
-    what = (new_id(), device_id, key, wish.action, wish.slot, wish.zone, wish.pin, operator.api_key_id, now, expires)
+    what = (new_id(), device_id, key, wish.action, wish.slot, wish.zone, wish.pin, operator.actor.id, now, expires)
     is_new = await transaction.execute(_ADD, operator.tenant_id, *what) > 0
     row = await transaction.fetch_one(_BY_KEY, key)
     assert row is not None  # noqa: S101 - it was there, or has just been added
@@ -102,7 +102,7 @@ async def instruct(
             action=wish.action,
             slot=wish.slot,
             zone=wish.zone,
-            asked_by=row["asked_by"],
+            asked_by=operator.actor.name,
             expires_at=expires,
         )
         # Without its PIN, which lies in one place only: `with_pins` adds it on the way down.
