@@ -8,6 +8,7 @@ from cloud.catalog import service as catalog
 from cloud.configuration import service as configuration
 from cloud.database import Database, Transaction
 from cloud.devices import service as devices
+from cloud.encryption.keyring import Keyring
 from cloud.inventory import service as inventory
 from cloud.onboarding.service import change_bounds, changes_since
 from cloud.rollouts import service as rollouts
@@ -22,8 +23,9 @@ _BODY: TypeAdapter[ChangeBody] = TypeAdapter(ChangeBody)
 class ChangeFeed:
     """Answers "what moved?"."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
+        self._keyring = keyring
 
     async def since(self, caller: GatewayCaller, cursor: int | None, limit: int) -> Changes:
         """At most `limit` changes after `cursor`; the full state when there is no cursor or it is out of bounds."""
@@ -32,24 +34,23 @@ class ChangeFeed:
             # Read first: what commits after this line comes again with the next pull, which does no harm.
             bounds = await change_bounds(transaction, caller.site_id)
             if cursor is None or not bounds.oldest <= cursor <= bounds.newest:
-                return await _full(transaction, caller, bounds.newest)
+                return await self._full(transaction, caller, bounds.newest)
             rows = await changes_since(transaction, caller.site_id, cursor, limit)
             last = rows[-1][0] if rows else cursor
-            bodies = await upkeep.with_pins(transaction, [_BODY.validate_json(body) for _, body in rows])
+            bodies = await upkeep.with_pins(transaction, self._keyring, [_BODY.validate_json(body) for _, body in rows])
             return Changes(cursor=last, full=False, more=last < bounds.newest, changes=bodies)
 
         return await self._database.unit("sync.changes", work, tenant_id=caller.tenant_id)
 
-
-async def _full(transaction: Transaction, caller: GatewayCaller, newest: int) -> Changes:
-    """Everything a gateway needs to know that knows nothing."""
-    log.info("full_state_sent", gateway_id=str(caller.gateway_id), cursor=newest)
-    state: list[ChangeBody] = [
-        *await catalog.current(transaction, caller.site_id),
-        *await devices.expected(transaction, caller.site_id),
-        *await inventory.pending(transaction, caller.site_id),
-        *await rollouts.assignments(transaction, caller.site_id),
-        *await configuration.settings_for(transaction, caller.site_id),
-        *await upkeep.pending(transaction, caller.site_id),
-    ]
-    return Changes(cursor=newest, full=True, more=False, changes=tuple(state))
+    async def _full(self, transaction: Transaction, caller: GatewayCaller, newest: int) -> Changes:
+        """Everything a gateway needs to know that knows nothing."""
+        log.info("full_state_sent", gateway_id=str(caller.gateway_id), cursor=newest)
+        state: list[ChangeBody] = [
+            *await catalog.current(transaction, caller.site_id),
+            *await devices.expected(transaction, caller.site_id),
+            *await inventory.pending(transaction, caller.site_id),
+            *await rollouts.assignments(transaction, caller.site_id),
+            *await configuration.settings_for(transaction, caller.site_id),
+            *await upkeep.pending(transaction, self._keyring, caller.site_id),
+        ]
+        return Changes(cursor=newest, full=True, more=False, changes=tuple(state))

@@ -8,12 +8,13 @@ from quart import Blueprint, Response, request
 
 from cloud.clock import Clock
 from cloud.database import Database, Transaction
+from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
 from cloud.upkeep import rules
 from cloud.upkeep.service import InstructionRow, InstructionWish, instruct, instructions
-from cloud.web import answer, as_id, decode_cursor, encode_cursor, invalid, page_size, read_message
+from cloud.web import answer, as_id, cursor_instant, decode_cursor, encode_cursor, page_size, read_message
 from shared.contract import Message
 from shared.errors import Code
 
@@ -30,9 +31,10 @@ class InstructionPage(Message):
 class UpkeepRoutes:
     """What operators ask of single devices."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, keyring: Keyring) -> None:
         self._database = database
         self._clock = clock
+        self._keyring = keyring
 
     def blueprint(self) -> Blueprint:
         """All routes."""
@@ -52,7 +54,7 @@ class UpkeepRoutes:
             raise Refused(Code.VALIDATION_FAILED, "Some fields are wrong.", errors=wrong)
 
         async def work(transaction: Transaction) -> tuple[InstructionRow, bool]:
-            return await instruct(transaction, operator, device_id, key, wish, self._clock.now())
+            return await instruct(transaction, operator, device_id, key, wish, self._keyring, self._clock.now())
 
         row, is_new = await self._database.unit("upkeep.instruct", work, caller=operator)
         log.info("device_instructed", request_id=str(row.request_id), device_id=str(device_id), action=row.action)
@@ -65,7 +67,7 @@ class UpkeepRoutes:
         limit, before = page_size(), (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=0))
         if "cursor" in request.args:
             asked_at, request_id = decode_cursor(request.args["cursor"], 2)
-            before = (_instant(asked_at), as_id("cursor", request_id))
+            before = (cursor_instant(asked_at), as_id("cursor", request_id))
 
         async def work(transaction: Transaction) -> list[InstructionRow]:
             return await instructions(transaction, device_id, before, limit + 1)
@@ -83,13 +85,3 @@ def _idempotency_key() -> UUID:
         return UUID(given)
     except ValueError:
         raise Refused(Code.IDEMPOTENCY_KEY_MISSING, "Send an Idempotency-Key header with a UUID.", status=400) from None
-
-
-def _instant(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise invalid("cursor", "is not one of ours") from error
-    if at.tzinfo is None or not 1 < at.year < 9999:
-        raise invalid("cursor", "is not one of ours")
-    return at

@@ -5,19 +5,24 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
+import structlog
 from pydantic import Field
 
 from cloud.callers import Operator
 from cloud.clock import new_id
 from cloud.database import Row, Transaction
 from cloud.devices.service import locked_device
-from cloud.errors import Refused
+from cloud.encryption.columns import INSTRUCTION_PIN
+from cloud.encryption.keyring import Keyring
+from cloud.errors import Refused, Undecipherable
 from cloud.onboarding.service import append_changes
 from shared.contract import Instant, Message, Name, SlotCode, Zone
 from shared.devices import Evidence
 from shared.errors import Code
 from shared.sync import ChangeBody, Fact
 from shared.upkeep import Action, DeviceInstruction, Pin, RequestState
+
+log = structlog.get_logger()
 
 _ADD = """
     INSERT INTO device_instructions
@@ -28,22 +33,25 @@ _ADD = """
 _ROWS = """
     SELECT i.id AS request_id, i.device_id, i.action, i.slot, i.zone, k.name AS asked_by, i.asked_at, i.expires_at,
            i.state, i.reason, i.evidence, i.ended_at, i.idempotency_key
-    FROM device_instructions i JOIN api_keys k ON k.tenant_id = i.tenant_id AND k.id = i.asked_by
+    FROM device_instructions i JOIN actors k ON k.tenant_id = i.tenant_id AND k.id = i.asked_by
 """
 _BY_KEY = _ROWS + " WHERE i.idempotency_key = $1"
 _OF_DEVICE = (
     _ROWS + " WHERE i.device_id = $1 AND (i.asked_at, i.id) < ($2, $3) ORDER BY i.asked_at DESC, i.id DESC LIMIT $4"
 )
 _PENDING = """
-    SELECT i.id AS request_id, i.device_id, d.machine_id, i.action, i.slot, i.zone,
+    SELECT i.tenant_id, i.id AS request_id, i.device_id, d.machine_id, i.action, i.slot, i.zone,
            CASE WHEN i.expires_at > now() THEN i.pin END AS pin, k.name AS asked_by, i.expires_at
     FROM device_instructions i
     JOIN devices d ON d.tenant_id = i.tenant_id AND d.id = i.device_id
     JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
-    JOIN api_keys k ON k.tenant_id = i.tenant_id AND k.id = i.asked_by
+    JOIN actors k ON k.tenant_id = i.tenant_id AND k.id = i.asked_by
     WHERE m.site_id = $1 AND i.ended_at IS NULL ORDER BY i.asked_at, i.id
 """
-_PINS = "SELECT id, pin FROM device_instructions WHERE id = ANY($1) AND pin IS NOT NULL AND expires_at > now()"
+_PINS = """
+    SELECT tenant_id, id AS request_id, pin FROM device_instructions
+    WHERE id = ANY($1) AND pin IS NOT NULL AND expires_at > now()
+"""
 _FORGET_PINS = "UPDATE device_instructions SET pin = NULL WHERE pin IS NOT NULL AND expires_at <= now()"
 _END = """
     UPDATE device_instructions SET state = $3, reason = $4, evidence = $5, ended_at = $6, pin = NULL
@@ -79,7 +87,13 @@ class InstructionWish(Message):
 
 
 async def instruct(
-    transaction: Transaction, operator: Operator, device_id: UUID, key: UUID, wish: InstructionWish, now: datetime
+    transaction: Transaction,
+    operator: Operator,
+    device_id: UUID,
+    key: UUID,
+    wish: InstructionWish,
+    keyring: Keyring,
+    now: datetime,
 ) -> tuple[InstructionRow, bool]:
     """Inside a unit of the tenant: ask something of a device; whether this is new, or was asked by the same key.
 
@@ -88,7 +102,9 @@ async def instruct(
     device = await locked_device(transaction, device_id)
     await transaction.execute(_FORGET_PINS)
     expires = now + timedelta(seconds=wish.expires_in_s)
-    what = (new_id(), device_id, key, wish.action, wish.slot, wish.zone, wish.pin, operator.actor.id, now, expires)
+    request_id = new_id()
+    pin = None if wish.pin is None else INSTRUCTION_PIN.seal(keyring, (operator.tenant_id, request_id), wish.pin)
+    what = (request_id, device_id, key, wish.action, wish.slot, wish.zone, pin, operator.actor.id, now, expires)
     is_new = await transaction.execute(_ADD, operator.tenant_id, *what) > 0
     row = await transaction.fetch_one(_BY_KEY, key)
     assert row is not None  # noqa: S101 - it was there, or has just been added
@@ -117,23 +133,33 @@ async def instructions(
     return [_instruction(row) for row in await transaction.fetch(_OF_DEVICE, device_id, *before, limit)]
 
 
-async def pending(transaction: Transaction, site_id: UUID) -> list[DeviceInstruction]:
+async def pending(transaction: Transaction, keyring: Keyring, site_id: UUID) -> list[DeviceInstruction]:
     """What the devices of a site are asked for and have not answered.
 
     Also what has expired: only its gateway can say that it was not done before, and so ends it.
     """
     return [
-        DeviceInstruction(**{**row, "action": Action(row["action"])})
+        DeviceInstruction(
+            request_id=row["request_id"],
+            device_id=row["device_id"],
+            machine_id=row["machine_id"],
+            action=Action(row["action"]),
+            slot=row["slot"],
+            zone=row["zone"],
+            pin=_pin(keyring, row),
+            asked_by=row["asked_by"],
+            expires_at=row["expires_at"],
+        )
         for row in await transaction.fetch(_PENDING, site_id)
     ]
 
 
-async def with_pins(transaction: Transaction, bodies: Sequence[ChangeBody]) -> tuple[ChangeBody, ...]:
+async def with_pins(transaction: Transaction, keyring: Keyring, bodies: Sequence[ChangeBody]) -> tuple[ChangeBody, ...]:
     """The changes as a gateway is told them: those that need a PIN with it, as long as they can be carried out."""
     jogs = [body.request_id for body in bodies if body.kind == "device_instruction" and body.action is Action.JOG]
     if not jogs:
         return tuple(bodies)
-    pins = {row["id"]: row["pin"] for row in await transaction.fetch(_PINS, jogs)}
+    pins = {row["request_id"]: _pin(keyring, row) for row in await transaction.fetch(_PINS, jogs)}
     return tuple(
         body.model_copy(update={"pin": pins.get(body.request_id)}) if body.kind == "device_instruction" else body
         for body in bodies
@@ -147,6 +173,17 @@ async def record_ended(transaction: Transaction, tenant_id: UUID, facts: Sequenc
         if body.event == "device_instruction_ended":
             evidence = None if body.evidence is None else body.evidence.model_dump_json()
             await transaction.execute(_END, body.request_id, body.device_id, body.state, body.reason, evidence, fact.at)
+
+
+def _pin(keyring: Keyring, row: Row) -> str | None:
+    """The PIN of an instruction. One that cannot be read goes down as none: it is refused there, and stops no other."""
+    if row["pin"] is None:
+        return None
+    try:
+        return INSTRUCTION_PIN.open(keyring, (row["tenant_id"], row["request_id"]), row["pin"])
+    except Undecipherable as error:
+        log.error("pin_unreadable", instruction_id=str(row["request_id"]), reason=str(error))
+        return None
 
 
 def _instruction(row: Row) -> InstructionRow:

@@ -1,0 +1,148 @@
+"""Adding to the audit log and reading it. An entry is committed with what it tells of, or not at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from cloud.audit.rules import (
+    PLATFORM,
+    AuditAction,
+    Entry,
+    Subject,
+    after_last,
+    changed,
+    hash_of,
+    wanted_words,
+    words_of,
+)
+from cloud.callers import Actor
+from cloud.database import Row, Transaction, values
+from cloud.origin import current_origin
+
+COLUMNS = ", ".join(Entry.__dataclass_fields__)
+_TENANT = "SELECT coalesce(current_setting('app.tenant', true), '') AS tenant"
+_BECOME = "SELECT set_config('app.tenant', $1, true)"
+_HEAD = "SELECT number, hash, clock_timestamp() AS at FROM audit_chains WHERE tenant_id = $1 FOR UPDATE"
+_APPEND = f"""
+    WITH added AS (
+        INSERT INTO audit_entries ({COLUMNS}, hash)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    ), found_by AS (
+        INSERT INTO audit_words (tenant_id, word, number) SELECT $1, word, $2 FROM unnest($15::text[]) AS w (word)
+    )
+    UPDATE audit_chains SET number = $2, hash = $14 WHERE tenant_id = $1
+"""  # noqa: S608  names of our own columns
+_ENTRIES = f"SELECT {COLUMNS}, hash FROM audit_entries e WHERE e.number < $1"  # noqa: S608  as above
+_FOUND_BY = " AND e.number IN (SELECT w.number FROM audit_words w WHERE w.word >= {} AND w.word < {})"
+"""In a table of their own, tenant first: under row-level security Postgres uses no full-text index, since `@@` is not
+leakproof, while comparisons of texts are."""
+_FILTERS = {
+    "actor_id": "e.actor_id = {}",
+    "action": "e.action = {}",
+    "subject_kind": "e.subject_kind = {}",
+    "subject_id": "e.subject_id = {}",
+    "request_id": "e.request_id = {}",
+    "since": "e.at >= {}",
+    "until": "e.at < {}",
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which entries to show; None: whichever. `q`: beginnings of words, all of which must be there."""
+
+    actor_id: UUID | None = None
+    action: AuditAction | None = None
+    subject_kind: str | None = None
+    subject_id: str | None = None
+    request_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    q: str = ""
+
+
+async def record(
+    transaction: Transaction,
+    actor: Actor,
+    tenant_id: UUID | None,
+    action: AuditAction,
+    subject: Subject,
+    *,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> None:
+    """Inside a unit of the tenant: what has been done in it. Without a tenant (in any unit) it is the platform's.
+
+    `before` and `after` are the fields it was done to; of those only what differs is kept. Never hand over secrets or
+    personal data: fields named like secrets raise ValueError. Call it last: until the commit nobody else adds to the
+    chain of this tenant.
+    """
+    if tenant_id is not None:
+        await _append(transaction, actor, tenant_id, action, subject, changed(before, after))
+        return
+    row = await transaction.fetch_one(_TENANT)
+    assert row is not None  # noqa: S101  it has no FROM
+    await transaction.become(PLATFORM)
+    await _append(transaction, actor, PLATFORM, action, subject, changed(before, after))
+    await transaction.execute(_BECOME, row["tenant"])
+
+
+async def _append(
+    transaction: Transaction,
+    actor: Actor,
+    chain: UUID,
+    action: AuditAction,
+    subject: Subject,
+    sides: tuple[str | None, str | None],
+) -> None:
+    head = await transaction.fetch_one(_HEAD, chain)
+    if head is None:
+        raise LookupError(f"no audit chain {chain}")
+    origin = current_origin()
+    entry = Entry(
+        tenant_id=chain,
+        number=head["number"] + 1,
+        at=head["at"],
+        actor_kind=actor.kind.value,
+        actor_id=actor.id,
+        actor_name=actor.name,
+        action=action.value,
+        subject_kind=subject.kind.value,
+        subject_id=str(subject.id),
+        before=sides[0],
+        after=sides[1],
+        request_id=origin.request_id,
+        address=origin.address,
+    )
+    await transaction.execute(_APPEND, *values(entry), hash_of(head["hash"], entry), words_of(entry))
+
+
+async def entries(transaction: Transaction, wanted: Wanted, before: int, limit: int) -> list[Row]:
+    """Inside a unit of the tenant: its entries below a number, the newest first."""
+    sql, arguments = query(wanted, before, limit)
+    return list(await transaction.fetch(sql, *arguments))
+
+
+def query(wanted: Wanted, before: int, limit: int) -> tuple[str, list[Any]]:
+    """The statement for `entries`, and its arguments."""
+    arguments: list[Any] = [before]
+
+    def argument(value: object) -> str:
+        arguments.append(value)
+        return f"${len(arguments)}"
+
+    sql = _ENTRIES
+    for name, condition in _FILTERS.items():
+        value = getattr(wanted, name)
+        if value is not None:
+            sql += " AND " + condition.format(argument(value))
+    for word in wanted_words(wanted.q):
+        sql += _FOUND_BY.format(argument(word), argument(after_last(word)))
+    return f"{sql} ORDER BY e.number DESC LIMIT {argument(limit)}", arguments
+
+
+def entry_of(row: Row) -> Entry:
+    """The entry that a row holds."""
+    return Entry(**{name: row[name] for name in Entry.__dataclass_fields__})

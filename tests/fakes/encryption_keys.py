@@ -1,0 +1,29 @@
+"""Keys that encrypt nothing but what tests make up."""
+
+import base64
+import hashlib
+
+from cloud.encryption.keyring import Keyring, NamedKey
+
+
+def secret(name: str) -> bytes:
+    """Always the same for a name."""
+    return hashlib.sha256(f"tests only: {name}".encode()).digest()
+
+
+def written(name: str) -> str:
+    """As the settings take it."""
+    return base64.urlsafe_b64encode(secret(name)).decode()
+
+
+def keyring(*names: str) -> Keyring:
+    """With keys of these names, the newest first."""
+    return Keyring([NamedKey(name, secret(name)) for name in names or ("test",)], secret("blind index"))
+
+
+def settings(*names: str) -> dict[str, str]:
+    """The same by the environment."""
+    return {
+        "LARDER_CLOUD_ENCRYPTION_KEYS": ",".join(f"{name}:{written(name)}" for name in names or ("test",)),
+        "LARDER_CLOUD_BLIND_INDEX_KEY": written("blind index"),
+    }
