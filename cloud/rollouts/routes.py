@@ -7,6 +7,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from quart import Blueprint, Response, request
 
+from cloud.bounded_app import deadline
 from cloud.callers import Operator
 from cloud.clock import Clock
 from cloud.database import Database, Transaction
@@ -33,6 +34,9 @@ MAX_BUNDLE_BYTES = 3 * 1024 * 1024
 """The largest image in base64, and its signed text."""
 
 log = structlog.get_logger()
+
+UPLOAD_SECONDS = 90.0
+"""For a whole release: the body has a shorter deadline of its own."""
 
 
 class Published(Message):
@@ -85,6 +89,7 @@ class RolloutRoutes:
         return routes
 
     @operation(Permission.FIRMWARE_WRITE)
+    @deadline(UPLOAD_SECONDS)
     async def publish(self) -> Response:
         """POST: a ReleaseBundle; 201, or 200 if it was published before."""
         operator = current_operator()

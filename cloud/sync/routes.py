@@ -10,8 +10,10 @@ from uuid import UUID
 from quart import Blueprint, Response, request, websocket
 
 from cloud.auth.service import AuthService, GatewayCaller
+from cloud.bounded_app import deadline
 from cloud.database import Database, Transaction
 from cloud.devices import service as devices
+from cloud.encryption.keyring import Keyring
 from cloud.errors import NotFound, Refused, Unauthenticated
 from cloud.failpoints import Failpoints
 from cloud.operations import Access, operation
@@ -20,6 +22,7 @@ from cloud.sync.changes import ChangeFeed
 from cloud.sync.ingest import Ingest
 from cloud.sync.recall import Recall, Wanted
 from cloud.sync.rules import BatchMalformed, BatchTooLarge, gunzip, read_batch
+from cloud.throttle import Throttle
 from cloud.watch import Watch, first_of
 from cloud.web import answer, bearer, body_chunks, invalid, page_size, parse
 from shared.errors import Code
@@ -28,6 +31,8 @@ from shared.sync import DOORBELL, MAX_BATCH_BYTES, MAX_BATCH_FACTS, Telemetry
 DIGEST = re.compile(r"[0-9a-f]{64}")
 RANGE = re.compile(r"bytes=([0-9]{1,9})-")
 
+LONG_SECONDS = 60.0
+"""For what is large, or comes over a slow line."""
 TRUST_SECONDS = 30.0
 """How long a doorbell rings on without asking whether its gateway is still trusted."""
 
@@ -36,15 +41,23 @@ class SyncRoutes:
     """The gateway's side of the API."""
 
     def __init__(
-        self, database: Database, auth: AuthService, watch: Watch, failpoints: Failpoints, draining: asyncio.Event
+        self,
+        database: Database,
+        auth: AuthService,
+        throttle: Throttle,
+        watch: Watch,
+        failpoints: Failpoints,
+        draining: asyncio.Event,
+        keyring: Keyring,
     ) -> None:
         self._database = database
         self._auth = auth
+        self._throttle = throttle
         self._watch = watch
         self._failpoints = failpoints
         self._draining = draining
         self._ingest = Ingest(database)
-        self._feed = ChangeFeed(database)
+        self._feed = ChangeFeed(database, keyring)
         self._recall = Recall(database)
         self._doorbells: dict[UUID, asyncio.Event] = {}
 
@@ -60,9 +73,11 @@ class SyncRoutes:
         return routes
 
     @operation(Access.GATEWAY)
+    @deadline(None)
     async def facts(self) -> Response:
         """POST: a batch of facts, acknowledged once they have taken effect."""
         caller = await self._auth.gateway_by_known_token(bearer())
+        await self._throttle.gateway(caller.gateway_id)
         try:
             ack = await self._ingest.take(caller, read_batch(await _body("application/x-ndjson")))
         except BatchMalformed as error:
@@ -70,10 +85,16 @@ class SyncRoutes:
         self._failpoints.hit("sync.facts.before_reply")
         return answer(ack)
 
+    async def _caller(self) -> GatewayCaller:
+        caller = await self._auth.gateway(bearer())
+        await self._throttle.gateway(caller.gateway_id)
+        return caller
+
     @operation(Access.GATEWAY)
+    @deadline(LONG_SECONDS)
     async def told(self) -> Response:
         """GET ?epoch=&after=&before_epoch=&limit=: the caller's own facts, for a ledger that has lost them."""
-        caller = await self._auth.gateway(bearer())
+        caller = await self._caller()
         limit = page_size(MAX_BATCH_FACTS, MAX_BATCH_FACTS)
         wanted = Wanted(_number("epoch", 2**31 - 1), _number("after"), _number("before_epoch", 2**31 - 1), limit)
         text = await self._recall.told(caller, wanted)
@@ -81,9 +102,10 @@ class SyncRoutes:
         return Response(packed, content_type="application/x-ndjson", headers={"Content-Encoding": "gzip"})
 
     @operation(Access.GATEWAY)
+    @deadline(LONG_SECONDS)
     async def telemetry(self) -> Response:
         """POST: the newest health samples; nothing is promised about them."""
-        caller = await self._auth.gateway(bearer())
+        caller = await self._caller()
         samples = parse(Telemetry, await _body("application/json")).samples
 
         async def work(transaction: Transaction) -> int:
@@ -96,14 +118,15 @@ class SyncRoutes:
     @operation(Access.GATEWAY)
     async def changes(self) -> Response:
         """GET ?cursor=&limit=: what moved since the cursor."""
-        caller = await self._auth.gateway(bearer())
+        caller = await self._caller()
         cursor = _number("cursor") if "cursor" in request.args else None
         return answer(await self._feed.since(caller, cursor, page_size(200, 500)))
 
     @operation(Access.GATEWAY)
+    @deadline(LONG_SECONDS)
     async def file(self, sha256: str) -> Response:
         """GET: a file of a release, with `Range: bytes=N-` its rest from byte N on."""
-        caller = await self._auth.gateway(bearer())
+        caller = await self._caller()
         if not DIGEST.fullmatch(sha256):
             raise NotFound
         wanted = RANGE.fullmatch(request.headers.get("Range", "bytes=0-"))
@@ -130,6 +153,7 @@ class SyncRoutes:
         Hangs up on a revoked gateway, and on one that says anything: there is nothing to say.
         """
         caller = await self._auth.gateway(_websocket_bearer())
+        await self._throttle.gateway(caller.gateway_id)
         await websocket.accept()
         with self._only_one(caller.gateway_id) as ended:
             listening = asyncio.create_task(_hear(ended), name="doorbell hears")
