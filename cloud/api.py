@@ -5,14 +5,19 @@ import asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from quart import Blueprint
 
-from cloud.auth import routes as auth_routes
+from cloud.audit import routes as audit_routes
+from cloud.auth import gateway_routes
+from cloud.auth.identity import Identity
+from cloud.auth.key_routes import KeyRoutes
 from cloud.auth.service import AuthService
+from cloud.auth.user_routes import UserRoutes
 from cloud.catalog import routes as catalog_routes
 from cloud.clock import Clock
 from cloud.configuration.routes import ConfigurationRoutes
 from cloud.configuration.service import SettingsSigner
 from cloud.database import Database
 from cloud.devices import routes as devices_routes
+from cloud.encryption.keyring import Keyring
 from cloud.failpoints import Failpoints
 from cloud.inventory import routes as inventory_routes
 from cloud.onboarding import routes as onboarding_routes
@@ -20,6 +25,7 @@ from cloud.onboarding.service import OnboardingService
 from cloud.orders import routes as orders_routes
 from cloud.rollouts.routes import RolloutRoutes
 from cloud.sync.routes import SyncRoutes
+from cloud.throttle import Throttle
 from cloud.upkeep.routes import UpkeepRoutes
 from cloud.watch import Watch
 
@@ -27,23 +33,29 @@ from cloud.watch import Watch
 def blueprint(
     database: Database,
     auth: AuthService,
+    throttle: Throttle,
     watch: Watch,
     clock: Clock,
     failpoints: Failpoints,
     draining: asyncio.Event,
+    keyring: Keyring,
     release_keys: dict[str, Ed25519PublicKey],
     signer: SettingsSigner | None,
+    identity: Identity,
 ) -> Blueprint:
     """The API."""
     api = Blueprint("api", __name__, url_prefix="/v1")
     api.register_blueprint(onboarding_routes.blueprint(OnboardingService(database, clock), failpoints))
-    api.register_blueprint(SyncRoutes(database, auth, watch, failpoints, draining).blueprint())
-    api.register_blueprint(auth_routes.blueprint(database))
+    api.register_blueprint(SyncRoutes(database, auth, throttle, watch, failpoints, draining, keyring).blueprint())
+    api.register_blueprint(gateway_routes.blueprint(database))
+    api.register_blueprint(UserRoutes(identity.members, identity.invitations).blueprint())
+    api.register_blueprint(KeyRoutes(identity.keys).blueprint())
     api.register_blueprint(orders_routes.blueprint(database))
     api.register_blueprint(inventory_routes.blueprint(database))
     api.register_blueprint(catalog_routes.blueprint(database))
     api.register_blueprint(devices_routes.blueprint(database))
     api.register_blueprint(RolloutRoutes(database, clock, release_keys).blueprint())
-    api.register_blueprint(UpkeepRoutes(database, clock).blueprint())
+    api.register_blueprint(UpkeepRoutes(database, clock, keyring).blueprint())
     api.register_blueprint(ConfigurationRoutes(database, clock, signer).blueprint())
+    api.register_blueprint(audit_routes.blueprint(database))
     return api

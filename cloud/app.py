@@ -1,7 +1,7 @@
 """The composition root: builds every part and puts the web application together."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -12,17 +12,26 @@ from quart.typing import ResponseTypes
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from cloud import api, schema
-from cloud.auth.gate import Gate
+from cloud.addresses import Network
+from cloud.auth.identity import build as build_identity
 from cloud.auth.service import AuthService
+from cloud.bounded_app import BoundedApp
 from cloud.clock import Clock, new_id
 from cloud.configuration.service import SettingsSigner
 from cloud.dashboard import routes as dashboard
 from cloud.database import Database
+from cloud.encryption.keyring import Keyring
 from cloud.errors import LarderError, Refused, Unavailable
 from cloud.failpoints import Failpoints
+from cloud.limits import Limits
+from cloud.live import LiveSettings
+from cloud.mail import Carrier, MailRoom
 from cloud.operations import Access, operation, require_declared
+from cloud.origin import Origin, bind_origin
 from cloud.rollouts.rules import keys_by_id
+from cloud.settings import Live
 from cloud.short_websocket import ShortWebsocket
+from cloud.throttle import Throttle
 from cloud.watch import Watch
 from cloud.web import problem
 from shared.errors import Code
@@ -55,35 +64,53 @@ def create_app(
     clock: Clock,
     failpoints: Failpoints,
     draining: asyncio.Event,
+    keyring: Keyring,
+    carrier: Carrier,
+    mail_from: str = "Larder <larder@localhost>",
+    public_url: str = "http://127.0.0.1:8000",
     pool_size: int = 8,
     release_keys: Sequence[str] = (),
     signer: SettingsSigner | None = None,
+    live: LiveSettings | None = None,
+    trusted_proxies: Sequence[Network] = (),
 ) -> Quart:
     """The cloud on a migrated database. Setting `draining` ends all streams; a part that dies sets it too.
 
-    `release_keys` are the Ed25519 public keys, in hex, of those who may sign releases; `signer` signs settings.
+    `keyring` encrypts single columns; `release_keys` are the Ed25519 public keys, in hex, of those who may sign
+    releases; `signer` signs settings; `trusted_proxies` are believed about where a request comes from.
     """
+    live = live or LiveSettings(Live())
     database = Database(database_url, failpoints, pool_size=pool_size)
     watch = Watch(database_url)
     auth = AuthService(database, clock)
-    app = Quart("cloud", static_folder=None)
+    throttle = Throttle(Limits(database), live, trusted_proxies)
+    app = BoundedApp("cloud", static_folder=None)
+    app.live = live
     app.asgi_websocket_class = ShortWebsocket
     app.config["BACKGROUND_TASK_SHUTDOWN_TIMEOUT"] = 0.1  # those only throw messages away
     app.config["MAX_CONTENT_LENGTH"] = MAX_BATCH_BYTES
     _stamp_requests(app, clock)
-    parts = (database, auth, watch, clock, failpoints, draining)
-    app.before_request(Gate(auth).admit)
-    app.register_blueprint(api.blueprint(*parts, keys_by_id(release_keys), signer))
-    app.register_blueprint(dashboard.blueprint(database, auth, watch, clock, draining))
+    throttle.install(app)
+    mails = MailRoom(carrier, mail_from, clock)
+    identity = build_identity(database, clock, keyring, throttle, mails, public_url)
+    parts = (database, auth, throttle, watch, clock, failpoints, draining)
+    app.before_request(identity.gate.admit)
+    app.register_blueprint(api.blueprint(*parts, keyring, keys_by_id(release_keys), signer, identity))
+    app.register_blueprint(dashboard.blueprint(database, identity, throttle, watch, clock, draining))
     _serve_health(app, database)
     _answer_errors(app, clock)
-    _run_parts(app, database, watch, draining)
+    _run_parts(app, database, {"watch": watch.run, "mail": mails.run}, draining)
     require_declared(app)
     return app
 
 
-def _run_parts(app: Quart, database: Database, watch: Watch, draining: asyncio.Event) -> None:
-    listening: set[asyncio.Task[None]] = set()
+def _run_parts(
+    app: Quart,
+    database: Database,
+    parts: Mapping[str, Callable[[], Coroutine[None, None, None]]],
+    draining: asyncio.Event,
+) -> None:
+    running: set[asyncio.Task[None]] = set()
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
@@ -93,13 +120,14 @@ def _run_parts(app: Quart, database: Database, watch: Watch, draining: asyncio.E
     @app.before_serving
     async def start() -> None:
         await database.open()
-        task = asyncio.create_task(watch.run(), name="watch")
-        task.add_done_callback(ended)
-        listening.add(task)
+        for name, run in parts.items():
+            task = asyncio.create_task(run(), name=name)
+            task.add_done_callback(ended)
+            running.add(task)
 
     @app.after_serving
     async def stop() -> None:
-        for task in listening:
+        for task in running:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
@@ -151,12 +179,16 @@ def _stamp_requests(app: Quart, clock: Clock) -> None:
     @app.before_request
     async def begin() -> None:
         g.request_id = new_id().hex
-        structlog.contextvars.bind_contextvars(request_id=g.request_id, method=request.method, path=request.path)
+        route = None if request.url_rule is None else request.url_rule.rule  # a path may hold a secret
+        structlog.contextvars.bind_contextvars(request_id=g.request_id, method=request.method, route=route)
+        bind_origin(Origin(g.request_id, request.remote_addr or ""))
 
     @app.before_websocket
     async def begin_websocket() -> None:
         g.request_id = new_id().hex
-        structlog.contextvars.bind_contextvars(request_id=g.request_id, path=websocket.path)
+        route = None if websocket.url_rule is None else websocket.url_rule.rule
+        structlog.contextvars.bind_contextvars(request_id=g.request_id, route=route)
+        bind_origin(Origin(g.request_id, websocket.remote_addr or ""))
 
     @app.after_websocket
     async def finish_refusal(response: ResponseTypes | None) -> ResponseTypes | None:

@@ -17,6 +17,7 @@ from tortoise.context import TortoiseContext
 from cloud.callers import Caller
 from cloud.errors import LarderError, Unavailable
 from cloud.failpoints import Failpoints
+from cloud.origin import bind_origin, current_origin
 
 log = structlog.get_logger()
 
@@ -136,6 +137,14 @@ class Transaction:
         """Work for this tenant from here to the end of the transaction."""
         await self.execute("SELECT set_config('app.tenant', $1, true)", str(tenant_id))
 
+    async def become_person(self, user_id: UUID) -> None:
+        """See this person's own rows from here to the end of the transaction."""
+        await self.execute("SELECT set_config('app.user', $1, true)", str(user_id))
+
+    async def show_address(self, folded: str) -> None:
+        """See the person of this e-mail address from here to the end of the transaction."""
+        await self.execute("SELECT set_config('app.email', $1, true)", folded)
+
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """What fails inside is undone alone."""
@@ -245,6 +254,7 @@ class Database:
         }
         context = self._context.copy()
         context.run(structlog.contextvars.bind_contextvars, **structlog.contextvars.get_contextvars())
+        context.run(bind_origin, current_origin())
         task = asyncio.get_running_loop().create_task(
             self._tried(name, work, settings), name=f"unit {name}", context=context
         )

@@ -1,21 +1,30 @@
 """A tenant to show and to test with: one site, a free and a cash machine, all slots filled."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from cloud.auth import service as auth
+from cloud.auth.first_people import TERMINAL
+from cloud.auth.invitations import create_user
+from cloud.auth.keys import create_key
+from cloud.auth.members import Standing, join
+from cloud.auth.passwords import Passwords
+from cloud.auth.rules import new_secret
 from cloud.catalog import service as catalog
-from cloud.clock import Clock
+from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
 from cloud.devices import service as devices
 from cloud.inventory import service as inventory
 from cloud.onboarding import service as onboarding
+from cloud.permissions import Permission, Role
 from shared.catalog import PlanogramSlot
 from shared.contract import Rail
 from shared.inventory import Reason
 
 TENANT_ID = UUID("0190a000-0000-7000-8000-00000000de10")
+EMAIL = "admin@larder.example"
 OPENING, CAPACITY, PAR_LEVEL = 10, 12, 4
 API_KEY_LIFE = timedelta(days=365)
 
@@ -62,6 +71,9 @@ class Seeded:
     gateway_id: str
     gateway_claim_code: str
     api_key: str
+    email: str
+    password: str
+    """Of somebody who may do all but what asks for a second factor."""
     machines: tuple[SeededMachine, ...]
 
     def as_dict(self) -> dict[str, object]:
@@ -71,24 +83,49 @@ class Seeded:
 
 async def seed(database: Database, clock: Clock, *, renew: bool = False) -> Seeded | None:
     """Make the demo's tenant. When it stands already: None, or with `renew` fresh codes and a fresh API key for it."""
-    now = clock.now()
+    now, password = clock.now(), new_secret()
+    hashed = await Passwords().hash(password)
 
     async def work(transaction: Transaction) -> Seeded | None:
         await transaction.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", str(TENANT_ID))
         if not await transaction.fetch_one("SELECT 1 FROM tenants"):
-            return await _make(transaction, now)
-        return await _renew(transaction, now) if renew else None
+            machines = await _make(transaction, now)
+        elif renew:
+            rows = await transaction.fetch(_DEVICES)
+            machines = [await _renewed_machine(transaction, row, now) for row in rows]
+        else:
+            return None
+        await _let_in(transaction, hashed, now)
+        return await _seeded(transaction, machines, password, now)
 
     return await database.unit("demo.seed", work, tenant_id=TENANT_ID)
 
 
-async def _renew(transaction: Transaction, now: datetime) -> Seeded:
+async def _let_in(transaction: Transaction, password_hash: str, now: datetime) -> None:
+    """The demo's user, with a new password."""
+    await transaction.show_address(EMAIL)
+    found = await transaction.fetch_one("SELECT id FROM users WHERE email_key = $1", EMAIL)
+    if found is None:
+        user_id = new_id()
+        await create_user(transaction, user_id, EMAIL, "Demo Admin", password_hash, now)
+        await join(transaction, TENANT_ID, user_id, "Demo Admin", Standing(Role.ADMIN, (), ()), now)
+        return
+    await transaction.become_person(found["id"])
+    await transaction.execute("UPDATE user_secrets SET password_hash = $1, changed_at = $2", password_hash, now)
+
+
+async def _seeded(transaction: Transaction, machines: Sequence[SeededMachine], password: str, now: datetime) -> Seeded:
     (gateway,) = await auth.positions(transaction)
-    return await _seeded(
-        gateway.site_id,
-        gateway.gateway_id,
-        now,
-        tuple([await _renewed_machine(transaction, row, now) for row in await transaction.fetch(_DEVICES)]),
+    key = await create_key(transaction, TENANT_ID, TERMINAL, "demo", sorted(Permission), now, API_KEY_LIFE)
+    return Seeded(
+        tenant_id=str(TENANT_ID),
+        site_id=str(gateway.site_id),
+        gateway_id=str(gateway.gateway_id),
+        gateway_claim_code=await onboarding.issue_claim_code(TENANT_ID, gateway.gateway_id, now),
+        api_key=key.secret,
+        email=EMAIL,
+        password=password,
+        machines=tuple(machines),
     )
 
 
@@ -97,24 +134,14 @@ async def _renewed_machine(transaction: Transaction, row: Row, now: datetime) ->
     return SeededMachine(row["name"], row["rail"], str(row["machine_id"]), str(row["device_id"]), code)
 
 
-async def _seeded(site_id: UUID, gateway_id: UUID, now: datetime, machines: tuple[SeededMachine, ...]) -> Seeded:
-    return Seeded(
-        tenant_id=str(TENANT_ID),
-        site_id=str(site_id),
-        gateway_id=str(gateway_id),
-        gateway_claim_code=await onboarding.issue_claim_code(TENANT_ID, gateway_id, now),
-        api_key=await auth.create_api_key(TENANT_ID, "demo", now, API_KEY_LIFE),
-        machines=machines,
-    )
-
-
-async def _make(transaction: Transaction, now: datetime) -> Seeded:
+async def _make(transaction: Transaction, now: datetime) -> list[SeededMachine]:
     await onboarding.create_tenant(TENANT_ID, "Demo Vending")
     site_id = await onboarding.create_site(TENANT_ID, "Demo Street", "INR")
-    gateway_id = await onboarding.create_gateway(TENANT_ID, site_id, "Demo Street gateway")
-    snacks = await _machine(transaction, site_id, "Snacks", Rail.FREE, SNACKS, now)
-    drinks = await _machine(transaction, site_id, "Drinks", Rail.CASH, DRINKS, now)
-    return await _seeded(site_id, gateway_id, now, (snacks, drinks))
+    await onboarding.create_gateway(TENANT_ID, site_id, "Demo Street gateway")
+    return [
+        await _machine(transaction, site_id, "Snacks", Rail.FREE, SNACKS, now),
+        await _machine(transaction, site_id, "Drinks", Rail.CASH, DRINKS, now),
+    ]
 
 
 async def _machine(

@@ -53,8 +53,26 @@ class Unavailable(LarderError):
         super().__init__(Code.UNAVAILABLE, "This cannot be answered right now. Try again.")
 
 
+class TooManyRequests(LarderError):
+    """Asked too often: the same request may work after `retry_after_s` seconds."""
+
+    status = 429
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(Code.TOO_MANY_REQUESTS, f"Too many requests. Try again in {retry_after_s} s.")
+        self.retry_after_s = retry_after_s
+
+
 class FactRefused(Exception):
     """A fact cannot take effect. Its text stays, as a dead letter, until somebody replays it."""
+
+
+class Undecipherable(Exception):
+    """An encrypted value cannot be read: its key is missing, or somebody has tampered with it. The text says where."""
+
+
+class Unproven(Exception):
+    """A check has found something wrong; what, it has said. The program ends with status 1."""
 
 
 class SettingsError(Exception):

@@ -24,8 +24,14 @@ class Access(StrEnum):
     GATEWAY = "gateway"
     """A gateway that proves itself; the handler asks it to, since it also needs to know how."""
 
+    ANY_OPERATOR = "any_operator"
+    """Any person or program of a tenant, whatever they may do."""
+
     SIGNED_IN = "signed_in"
     """Any person who has signed in, about themselves."""
+
+    HALF_SIGNED_IN = "half_signed_in"
+    """A person whose password was right, whether or not they have shown their second factor: to show it, or to go."""
 
 
 Policy = Permission | Access

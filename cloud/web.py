@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import TypeVar
 from uuid import UUID
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from quart import Response, request
 
 from cloud.clock import Clock
-from cloud.errors import LarderError, Refused, Unauthenticated, Unavailable
+from cloud.errors import LarderError, Refused, TooManyRequests, Unauthenticated, Unavailable
 from shared.contract import Message
 from shared.errors import Code, FieldError, Problem
 
@@ -101,6 +102,8 @@ def problem(error: LarderError, request_id: str, clock: Clock) -> Response:
         body["server_time"] = clock.now().isoformat()
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(Unavailable.retry_after_s)
+    if isinstance(error, TooManyRequests):
+        headers["Retry-After"] = str(error.retry_after_s)
     structlog.get_logger().info("request_refused", code=error.code, status=error.status)
     return Response(json.dumps(body), status=error.status, mimetype="application/problem+json", headers=headers)
 
@@ -124,6 +127,17 @@ def decode_cursor(text: str, length: int) -> list[str]:
 def _is_storable(value: object) -> bool:
     """Whether it is a text, and one that Postgres could hold: no NUL, no half of a surrogate pair."""
     return isinstance(value, str) and not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value)
+
+
+def cursor_instant(text: str) -> datetime:
+    """A point in time out of a cursor. Raises Refused."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise invalid("cursor", "is not one of ours") from error
+    if at.tzinfo is None or not 1 < at.year < 9999:
+        raise invalid("cursor", "is not one of ours")
+    return at
 
 
 def page_size(default: int = 50, largest: int = 200) -> int:

@@ -37,6 +37,10 @@ class Code(StrEnum):
 
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
+    SECOND_FACTOR_REQUIRED = "second_factor_required"
+    SECOND_FACTOR_MISSING = "second_factor_missing"
+    LINK_EXPIRED = "link_expired"
+    CONFLICT = "conflict"
     GATEWAY_REVOKED = "gateway_revoked"
     CLAIM_CODE_UNKNOWN = "claim_code_unknown"
     CLAIM_CODE_USED = "claim_code_used"

@@ -1,4 +1,4 @@
-"""Those who may ask, and the hashes of their secrets."""
+"""Gateways as they are kept."""
 
 from tortoise import fields
 from tortoise.models import Model
@@ -23,34 +23,3 @@ class Gateway(Model):
 
     class Meta:
         table = "gateways"
-
-
-class ApiKey(Model):
-    """An operator's key: only its SHA-256 is kept."""
-
-    id = fields.UUIDField(primary_key=True)
-    tenant_id = fields.UUIDField()
-    name = fields.TextField()
-    prefix = fields.TextField()
-    secret_sha256 = fields.TextField()
-    expires_at = fields.DatetimeField()
-    revoked_at = fields.DatetimeField(null=True)
-    created_at = fields.DatetimeField(auto_now_add=True)
-
-    class Meta:
-        table = "api_keys"
-
-
-class Session(Model):
-    """A browser that showed a valid API key."""
-
-    id = fields.UUIDField(primary_key=True)
-    tenant_id = fields.UUIDField()
-    api_key_id = fields.UUIDField()
-    secret_sha256 = fields.TextField()
-    last_seen_at = fields.DatetimeField(auto_now_add=True)
-    expires_at = fields.DatetimeField()
-    created_at = fields.DatetimeField(auto_now_add=True)
-
-    class Meta:
-        table = "sessions"

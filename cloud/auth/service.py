@@ -1,19 +1,17 @@
-"""Who is asking. A gateway shows a token it signed, an operator an API key or the session made with one."""
+"""Gateways: who they are by the tokens they sign, and up to where they have been heard."""
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 
-from cloud.auth import rules, tokens
-from cloud.auth.models import ApiKey, Gateway, Session
-from cloud.callers import Actor, ActorKind, Operator
-from cloud.clock import Clock, new_id
+from cloud.auth import tokens
+from cloud.auth.models import Gateway
+from cloud.clock import Clock
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Unauthenticated
-from cloud.permissions import Permission
 from shared.errors import Code
 
 log = structlog.get_logger()
@@ -82,7 +80,7 @@ def _refused(reason: str) -> Unauthenticated:
 
 
 class AuthService:
-    """Every check of an identity. All failures look alike from outside."""
+    """Every check of a gateway's identity. All failures look alike from outside."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -137,80 +135,6 @@ class AuthService:
             return await transaction.fetch_one(_GATEWAY, gateway_id)
 
         return await self._database.unit("auth.gateway", work, tenant_id=tenant_id)
-
-    async def operator(self, api_key: str) -> Operator:
-        """The operator behind an API key. Raises Unauthenticated."""
-        now = self._clock.now()
-        secret = rules.sha256_hex(api_key)
-
-        async def work(_: Transaction) -> ApiKey | None:
-            return await ApiKey.get_or_none(secret_sha256=secret)
-
-        key = await self._database.unit("auth.api_key", work, secret_sha256=secret)
-        if key is None or key.revoked_at is not None or key.expires_at <= now:
-            raise Unauthenticated("This API key is not valid.")
-        return _operator_of(key)
-
-    async def log_in(self, api_key: str) -> str:
-        """A session's secret for a valid API key. Raises Unauthenticated."""
-        operator = await self.operator(api_key)
-        secret = rules.new_secret()
-        expires = self._clock.now() + rules.SESSION_LIFE
-
-        async def work(_: Transaction) -> None:
-            session = Session(id=new_id(), tenant_id=operator.tenant_id, api_key_id=operator.actor.id)
-            session.secret_sha256, session.expires_at = rules.sha256_hex(secret), expires
-            await session.save()
-
-        await self._database.unit("auth.log_in", work, tenant_id=operator.tenant_id)
-        log.info("operator_logged_in", tenant_id=str(operator.tenant_id), api_key_id=str(operator.actor.id))
-        return secret
-
-    async def session(self, secret: str, *, is_seen: bool = True) -> Operator:
-        """The operator of a page session. Being seen keeps it alive; a page that looks by itself is nobody there.
-
-        Raises Unauthenticated.
-        """
-        now = self._clock.now()
-        hashed = rules.sha256_hex(secret)
-
-        async def work(transaction: Transaction) -> Operator | None:
-            session = await Session.get_or_none(secret_sha256=hashed)
-            if session is None or not rules.session_holds(session.last_seen_at, session.expires_at, now):
-                return None
-            await transaction.become(session.tenant_id)
-            key = await ApiKey.get(id=session.api_key_id)
-            if key.revoked_at is not None or key.expires_at <= now:
-                return None
-            if is_seen and now - session.last_seen_at > timedelta(minutes=1):
-                await Session.filter(id=session.id).update(last_seen_at=now)
-            return _operator_of(key)
-
-        operator = await self._database.unit("auth.session", work, secret_sha256=hashed)
-        if operator is None:
-            raise Unauthenticated("Please log in again.")
-        return operator
-
-    async def log_out(self, operator: Operator, secret: str) -> None:
-        """End a session."""
-
-        async def work(_: Transaction) -> None:
-            await Session.filter(secret_sha256=rules.sha256_hex(secret)).delete()
-
-        await self._database.unit("auth.log_out", work, tenant_id=operator.tenant_id)
-
-
-def _operator_of(key: ApiKey) -> Operator:
-    return Operator(key.tenant_id, Actor(ActorKind.API_KEY, key.id, key.name), frozenset(Permission))
-
-
-async def create_api_key(tenant_id: UUID, name: str, now: datetime, life: timedelta) -> str:
-    """Inside a unit of the tenant: a new API key, shown this once."""
-    secret = rules.KEY_PREFIX + rules.new_secret()
-    key = ApiKey(id=new_id(), tenant_id=tenant_id, name=name, prefix=secret[:12], expires_at=now + life)
-    key.secret_sha256 = rules.sha256_hex(secret)
-    await key.save()
-    return secret
 
 
 async def create_gateway(tenant_id: UUID, site_id: UUID, name: str, gateway_id: UUID) -> None:

@@ -30,7 +30,7 @@ _NEWEST = """
     FROM device_settings s
     JOIN devices d ON d.tenant_id = s.tenant_id AND d.id = s.device_id
     JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
-    JOIN api_keys k ON k.tenant_id = s.tenant_id AND k.id = s.assigned_by
+    JOIN actors k ON k.tenant_id = s.tenant_id AND k.id = s.assigned_by
     WHERE s.version = (SELECT max(version) FROM device_settings n
                        WHERE n.tenant_id = s.tenant_id AND n.device_id = s.device_id)
 """

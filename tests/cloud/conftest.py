@@ -21,6 +21,7 @@ from cloud.postgres import EmbeddedPostgres
 from shared.onboarding import GatewayClaimed
 from shared.sync import Ack
 from tests.fakes.gateway_client import GatewayClient, Slot
+from tests.fakes.mailbox import Mailbox
 from tests.fakes.postgres_cloud import cloud_app, tenant_rows
 
 T = TypeVar("T")
@@ -93,6 +94,7 @@ class World:
     seeded: Seeded
     gateway: GatewayClient
     draining: asyncio.Event
+    mailbox: Mailbox
 
     @property
     def tenant_id(self) -> UUID:
@@ -101,6 +103,11 @@ class World:
     @property
     def operator(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.seeded.api_key}"}
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """By which the tenant's first user signs in: an admin without a second factor."""
+        return {"email": self.seeded.email, "password": self.seeded.password}
 
     async def slot(self, machine: int = 0, code: str = "A1") -> Slot:
         """A slot of the demo's machines."""
@@ -113,8 +120,8 @@ class World:
         return Slot(**rows[0])
 
     async def rows(self, sql: str, *values: object) -> list[dict[str, Any]]:
-        """What the tenant's rows say."""
-        return await tenant_rows(self.database, self.tenant_id, sql, *values)
+        """What the tenant's rows say, and those of its first user."""
+        return await tenant_rows(self.database, self.tenant_id, sql, *values, address=self.seeded.email)
 
     async def do(self, work: Work[T]) -> T:
         """Work for the tenant."""
@@ -143,11 +150,12 @@ async def claim(client: QuartClient, gateway: GatewayClient, code: str) -> None:
 @pytest.fixture
 async def world(database: Database, database_url: str) -> AsyncIterator[World]:
     draining = asyncio.Event()
-    app = cloud_app(database_url, draining)
+    mailbox = Mailbox()
+    app = cloud_app(database_url, draining, mailbox)
     seeded = await demo.seed(database, Clock())
     assert seeded is not None
     async with app.test_app() as running:
         client = running.test_client()
         gateway = GatewayClient()
         await claim(client, gateway, seeded.gateway_claim_code)
-        yield World(app, client, database, database_url, seeded, gateway, draining)
+        yield World(app, client, database, database_url, seeded, gateway, draining, mailbox)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.cloud.conftest import World
+from tests.fakes import encryption_keys
 
 START_SECONDS = 30.0
 
@@ -33,7 +34,8 @@ class CloudProcess:
 @asynccontextmanager
 async def serving(database_url: str, **settings: str) -> AsyncIterator[CloudProcess]:
     """Start it and wait until it is ready; killed at the end if it still runs."""
-    environment = os.environ | {"LARDER_CLOUD_DATABASE_URL": database_url, "LARDER_CLOUD_PORT": "0"} | settings
+    environment = os.environ | {"LARDER_CLOUD_DATABASE_URL": database_url, "LARDER_CLOUD_PORT": "0"}
+    environment |= encryption_keys.settings() | settings
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cloud", "serve", env=environment, stdout=asyncio.subprocess.PIPE
     )

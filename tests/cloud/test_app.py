@@ -13,6 +13,8 @@ from cloud.clock import Clock
 from cloud.database import credentials
 from cloud.failpoints import Failpoints
 from tests.cloud.conftest import World
+from tests.fakes.encryption_keys import keyring
+from tests.fakes.mailbox import Mailbox
 
 
 @pytest.mark.criterion("3.4")
@@ -29,7 +31,9 @@ async def test_health_tells_live_from_ready(world: World, owner_url: str) -> Non
 @pytest.mark.criterion("3.4")
 async def test_without_a_database_it_lives_but_is_not_ready() -> None:
     nowhere = "postgresql://larder_owner@127.0.0.1:9/larder"
-    app = create_app(nowhere, clock=Clock(), failpoints=Failpoints(), draining=asyncio.Event())
+    app = create_app(
+        nowhere, clock=Clock(), failpoints=Failpoints(), draining=asyncio.Event(), keyring=keyring(), carrier=Mailbox()
+    )
     async with app.test_app() as running:
         client = running.test_client()
         assert (await client.get("/health/live")).status_code == 200

@@ -12,13 +12,14 @@ from cloud.clock import new_id
 from cloud.database import APP_ROLE, Database, credentials
 from cloud.failpoints import Failpoints
 from tests.cloud.conftest import Server
+from tests.fakes import encryption_keys
 
 
 def run(*command: str, **urls: str) -> subprocess.CompletedProcess[str]:
     settings = {f"LARDER_CLOUD_{name.upper()}": url for name, url in urls.items()}
     return subprocess.run(
         [sys.executable, "-m", "cloud", *command],
-        env=os.environ | {"LARDER_CLOUD_PORT": "0"} | settings,
+        env=os.environ | {"LARDER_CLOUD_PORT": "0"} | encryption_keys.settings() | settings,
         capture_output=True,
         text=True,
         timeout=30,

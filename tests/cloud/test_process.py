@@ -119,7 +119,9 @@ async def test_it_drains_with_streams_open(
             httpx.AsyncClient(base_url=cloud.url, timeout=10) as browser,
         ):
             assert await line.recv() == "pull"
-            secret = (await browser.post("/login", data={"api_key": seeded.api_key})).cookies["__Host-larder"]
+            secret = (await browser.post("/login", data={"email": seeded.email, "password": seeded.password})).cookies[
+                "__Host-larder"
+            ]
             cookie = {"Cookie": f"__Host-larder={secret}"}
             async with browser.stream("GET", "/orders/events", headers=cookie) as events:
                 chunks = events.aiter_bytes()

@@ -14,24 +14,91 @@ from tests.cloud.conftest import Server, World
 TABLES = """
     SELECT c.relname AS name, c.relrowsecurity AS walled, c.relforcerowsecurity AS forced,
            c.relowner::regrole::text AS owner,
-           (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant'
-               AND pg_get_expr(p.polqual, p.polrelid) = '(tenant_id = current_tenant())'
-               AND pg_get_expr(p.polwithcheck, p.polrelid) = '(tenant_id = current_tenant())') AS policies
+           has_any_column_privilege('larder_app', c.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+               OR has_table_privilege('larder_app', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE') AS reachable
     FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
         AND c.relname <> 'tortoise_migrations'
 """
+POLICIES = """
+    SELECT tablename AS table, policyname AS name, roles::text[] AS roles, permissive = 'PERMISSIVE' AS opens,
+           cmd, qual, with_check
+    FROM pg_policies WHERE schemaname = 'public'
+"""
+
+BEHIND_FUNCTIONS = {"token_buckets"}
+"""Of no tenant: the application has no right on them, only on functions that work as their owner."""
+
+OF_A_TENANT = {("tenant", "(tenant_id = current_tenant())")}
+OF_A_PERSON = {("own", f"({column} = current_person())") for column in ("id", "user_id")}
+PERSONAL = {"users", "user_secrets", "recovery_codes", "password_resets", "sessions"}
+OF_EVERYBODY = {("everybody", "true")}
+OUTSIDE = {"encryption_keys"}
+"""Tables that nobody owns and that hold nothing of anybody."""
+
+DOORS = {
+    *((table, "by_secret") for table in ("claim_codes", "api_keys", "access_tokens", "invitations")),
+    *((table, "by_secret") for table in ("password_resets", "sessions")),
+    ("users", "by_address"),
+    ("users", "colleagues"),
+    ("users", "listed"),
+    ("memberships", "own"),
+    ("platform_visits", "own"),
+    ("tenants", "members"),
+    ("tenants", "platform"),
+    ("tenants", "listed"),
+}
+"""All that lets somebody see a row from the other side of its wall, to read only. A new one is a decision."""
 
 
 async def test_every_table_has_its_wall(database_url: str) -> None:
     connection = await asyncpg.connect(**credentials(database_url))
-    tables = await connection.fetch(TABLES)
+    tables, policies = await connection.fetch(TABLES), await connection.fetch(POLICIES)
     await connection.close()
     assert len(tables) >= 20
     for table in tables:
-        assert table["walled"], table["name"]
-        assert table["forced"], table["name"]
-        assert table["policies"] == 1, table["name"]
-        assert table["owner"] != APP_ROLE, table["name"]
+        name = table["name"]
+        assert table["walled"], name
+        assert table["forced"], name
+        assert table["owner"] != APP_ROLE, name
+        assert table["reachable"] != (name in BEHIND_FUNCTIONS), name
+        walls = {
+            (policy["name"], policy["qual"])
+            for policy in policies
+            if policy["table"] == name and policy["opens"] and policy["cmd"] == "ALL"
+        }
+        if name in BEHIND_FUNCTIONS:
+            assert walls == {("owner", "true")}, name
+        else:
+            allowed = OF_A_PERSON if name in PERSONAL else OF_EVERYBODY if name in OUTSIDE else OF_A_TENANT
+            assert len(walls) == 1, name
+            assert walls <= allowed, name
+
+
+async def test_every_door_in_a_wall_is_known_and_for_reading(database_url: str) -> None:
+    connection = await asyncpg.connect(**credentials(database_url))
+    policies = await connection.fetch(POLICIES)
+    await connection.close()
+    for policy in policies:
+        if policy["opens"] and policy["cmd"] == "ALL":
+            assert policy["qual"] == policy["with_check"], policy
+        assert policy["roles"] == (["larder_owner"] if policy["name"] in {"owner", "listed"} else ["public"]), policy
+    doors = [policy for policy in policies if policy["opens"] and policy["cmd"] != "ALL"]
+    assert {policy["cmd"] for policy in doors} == {"SELECT"}
+    assert {(policy["table"], policy["name"]) for policy in doors} == DOORS
+
+
+async def test_functions_that_work_as_their_owner_are_safe_from_their_callers(database_url: str) -> None:
+    """They look for names where no caller can put any, and only the application may call them."""
+    connection = await asyncpg.connect(**credentials(database_url))
+    functions = await connection.fetch("""
+        SELECT proname AS name, proconfig, has_function_privilege('public', oid, 'EXECUTE') AS anybody
+        FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace
+    """)
+    await connection.close()
+    assert functions
+    for function in functions:
+        assert any(text.startswith("search_path=pg_catalog") for text in function["proconfig"] or ()), function["name"]
+        assert not function["anybody"], function["name"]
 
 
 async def test_the_application_role_has_no_way_round(database_url: str) -> None:
@@ -69,7 +136,17 @@ RARE = """
         SELECT d.tenant_id, d.id, 1, 'x', encode(sha256('x'), 'hex'), k.id, now()
         FROM devices d JOIN api_keys k USING (tenant_id);
     INSERT INTO device_settings_reports (tenant_id, device_id, state, reported_at)
-        SELECT tenant_id, id, 'kept', now() FROM devices
+        SELECT tenant_id, id, 'kept', now() FROM devices;
+    INSERT INTO recovery_codes (user_id, code_sha256) SELECT current_person(), 'x';
+    INSERT INTO password_resets (id, user_id, secret_sha256, created_at, expires_at)
+        SELECT current_person(), current_person(), 'x', now(), now();
+    INSERT INTO invitations (tenant_id, id, email, email_key, role, secret_sha256, invited_by, created_at, expires_at)
+        SELECT tenant_id, tenant_id, 'a@b.example', 'a@b.example', 'viewer', 'x', 'x', now(), now() FROM tenants;
+    INSERT INTO platform_visits (tenant_id, id, user_id, reason, began_at, ends_at)
+        SELECT tenant_id, tenant_id, current_person(), 'to look after it', now(), now() FROM tenants;
+    INSERT INTO access_tokens
+            (tenant_id, id, api_key_id, family, kind, scopes, secret_sha256, created_at, expires_at)
+        SELECT tenant_id, id, id, id, 'access', scopes, 'x', now(), now() FROM api_keys
 """
 """What no simple story brings about."""
 
@@ -80,7 +157,7 @@ async def fill(world: World) -> None:
     world.gateway.sell(await world.slot())
     world.gateway.add_line(b"no fact")
     await world.acknowledged()
-    assert (await world.client.post("/login", form={"api_key": world.seeded.api_key})).status_code == 303
+    assert (await world.client.post("/login", form=world.credentials)).status_code == 303
     for statement in RARE.split(";"):
         await world.rows(statement)
 
@@ -98,7 +175,9 @@ async def test_no_tenant_no_rows(world: World, server: Server) -> None:
     ours = await asyncpg.connect(**credentials(world.url), server_settings={"role": APP_ROLE})
     try:
         assert await ours.fetchval("SELECT current_user") == APP_ROLE
-        tables = [row["name"] for row in await everyone.fetch(TABLES)]
+        tables = [
+            row["name"] for row in await everyone.fetch(TABLES) if row["reachable"] and row["name"] not in OUTSIDE
+        ]
         assert [table for table in tables if not await count(everyone, table)] == []
         for tenant in (None, "", str(new_id())):
             if tenant is not None:
@@ -117,6 +196,8 @@ async def test_every_foreign_key_is_indexed_and_bound_to_the_tenant(database_url
                (SELECT array_agg(a.attname::text ORDER BY u.place)
                     FROM unnest(k.conkey) WITH ORDINALITY u (number, place)
                     JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.number) AS columns,
+               (SELECT count(*) = 2 FROM pg_attribute a
+                    WHERE a.attrelid IN (k.conrelid, k.confrelid) AND a.attname = 'tenant_id') AS of_tenants,
                EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = k.conrelid
                     AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey) AS indexed
         FROM pg_constraint k WHERE k.contype = 'f' AND k.connamespace = 'public'::regnamespace
@@ -124,7 +205,8 @@ async def test_every_foreign_key_is_indexed_and_bound_to_the_tenant(database_url
     await connection.close()
     assert len(keys) >= 20
     for key in keys:
-        assert key["columns"][0] == "tenant_id", key["name"]
+        if key["of_tenants"]:
+            assert key["columns"][0] == "tenant_id", key["name"]
         assert key["indexed"], f"{key['name']} of {key['table']} has no index"
 
 

@@ -6,13 +6,15 @@ from uuid import UUID
 
 import pytest
 
-from cloud.auth.service import create_api_key
+from cloud.auth.first_people import TERMINAL
+from cloud.auth.keys import create_key
 from cloud.catalog import service as catalog
 from cloud.clock import Clock, new_id
 from cloud.database import Transaction
 from cloud.devices import service as devices
 from cloud.inventory import service as inventory
 from cloud.onboarding import service as onboarding
+from cloud.permissions import Permission
 from shared.catalog import PlanogramSlot
 from shared.contract import Rail
 from shared.inventory import Reason
@@ -50,8 +52,8 @@ async def found(world: World) -> tuple[str, str, Slot]:
         )
         await catalog.publish_planogram(transaction, tenant_id, machine_id, now, [content])
         await inventory.instruct(transaction, tenant_id, site_id, machine_id, [("B1", 5, Reason.OPENING)])
-        key = await create_api_key(tenant_id, "rival", now, timedelta(days=1))
-        return code, key, Slot(machine_id, device_id, product_id, "B1", 100)
+        key = await create_key(transaction, tenant_id, TERMINAL, "rival", sorted(Permission), now, timedelta(days=1))
+        return code, key.secret, Slot(machine_id, device_id, product_id, "B1", 100)
 
     return await world.database.unit("test", work, tenant_id=tenant_id)
 

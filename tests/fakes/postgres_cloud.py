@@ -16,9 +16,14 @@ from cloud.clock import Clock
 from cloud.database import Database, Transaction
 from cloud.demo import Seeded
 from cloud.failpoints import Failpoints
+from cloud.live import LiveSettings
+from cloud.mail import Carrier
 from cloud.postgres import EmbeddedPostgres
+from cloud.rates import Rate
+from cloud.settings import Live
 from edge.kiosk.server import bind, serve
-from tests.fakes import release_key
+from tests.fakes import encryption_keys, release_key
+from tests.fakes.mailbox import Mailbox
 from tests.fakes.settings_key import OPERATOR
 
 
@@ -53,25 +58,34 @@ class PostgresCloud:
         return await tenant_rows(self.database, demo.TENANT_ID, sql, *values)
 
 
-async def tenant_rows(database: Database, tenant_id: UUID, sql: str, *values: object) -> list[dict[str, Any]]:
-    """What a tenant's rows say."""
+async def tenant_rows(
+    database: Database, tenant_id: UUID, sql: str, *values: object, address: str = ""
+) -> list[dict[str, Any]]:
+    """What the rows of a tenant say, and those of the user who has this address."""
 
     async def work(transaction: Transaction) -> list[dict[str, Any]]:
+        await transaction.show_address(address)
+        user = await transaction.fetch_one("SELECT id FROM users WHERE email_key = $1", address)
+        if user is not None:
+            await transaction.become_person(user["id"])
         return [dict(row) for row in await transaction.fetch(sql, *values)]
 
     return await database.unit("test", work, tenant_id=tenant_id)
 
 
-def cloud_app(database_url: str, draining: asyncio.Event) -> Quart:
+def cloud_app(database_url: str, draining: asyncio.Event, carrier: Carrier | None = None) -> Quart:
     """The cloud's application, which believes the tests' release key and signs settings as their operator."""
     return create_app(
         database_url,
         clock=Clock(),
         failpoints=Failpoints(),
         draining=draining,
+        carrier=carrier or Mailbox(),
         pool_size=4,
+        keyring=encryption_keys.keyring(),
         release_keys=[release_key.PUBLIC],
         signer=OPERATOR.signer,
+        live=LiveSettings(Live(rate_address=Rate(100_000, 1), rate_gateway=Rate(100_000, 1))),
     )
 
 

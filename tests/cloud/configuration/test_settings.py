@@ -20,7 +20,9 @@ from firmware.vending import settings_file
 from shared.sync import Changes
 from shared.upkeep import SettingsAssigned, SettingsReported, SettingsState
 from tests.cloud.conftest import JSON, World
+from tests.fakes.encryption_keys import keyring
 from tests.fakes.gateway_client import Slot
+from tests.fakes.mailbox import Mailbox
 from tests.fakes.memory_flash import MemoryFlash
 from tests.fakes.settings_key import OPERATOR
 
@@ -195,7 +197,15 @@ async def test_who_may_assign(world: World) -> None:
 
 async def test_without_a_key_nothing_is_assigned(world: World) -> None:
     slot = await world.slot()
-    keyless = create_app(world.url, clock=Clock(), failpoints=Failpoints(), draining=asyncio.Event(), pool_size=1)
+    keyless = create_app(
+        world.url,
+        clock=Clock(),
+        failpoints=Failpoints(),
+        draining=asyncio.Event(),
+        keyring=keyring(),
+        carrier=Mailbox(),
+        pool_size=1,
+    )
     async with keyless.test_app() as running:
         path = f"/v1/devices/{slot.device_id}/settings"
         client = running.test_client()

@@ -12,11 +12,14 @@ from shared.inventory import Reason
 from shared.orders import VendOutcome
 from tests.cloud.conftest import World
 
+STREAM = {"Accept": "text/event-stream"}
+"""As every EventSource says."""
+
 FOLDER = Path(wording.__file__).parent
 
 
 async def log_in(world: World, **headers: str) -> int:
-    answer = await world.client.post("/login", form={"api_key": world.seeded.api_key}, headers=headers)
+    answer = await world.client.post("/login", form=world.credentials, headers=headers)
     for cookie in answer.headers.getlist("Set-Cookie"):
         assert cookie.startswith("__Host-larder=")
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=Strict"} <= {part.strip() for part in cookie.split(";")}
@@ -35,7 +38,7 @@ async def page(world: World, path: str = "/orders") -> str:
 async def test_without_a_session_there_is_only_the_login(world: World) -> None:
     for path in ("/", "/orders"):
         answer = await world.client.get(path, follow_redirects=True)
-        assert "API key" in await answer.get_data(as_text=True)
+        assert "Password" in await answer.get_data(as_text=True)
     assert (await world.client.get("/orders/events")).status_code == 401
 
 
@@ -80,9 +83,9 @@ async def test_older_orders_are_a_page_away(world: World) -> None:
 
 
 async def test_a_wrong_key_or_another_sites_form_opens_nothing(world: World) -> None:
-    answer = await world.client.post("/login", form={"api_key": world.seeded.tenant_id})
+    answer = await world.client.post("/login", form=world.credentials | {"password": world.seeded.tenant_id})
     assert answer.status_code == 401
-    assert "not valid" in await answer.get_data(as_text=True)
+    assert "do not belong together" in await answer.get_data(as_text=True)
     assert await log_in(world, Origin="https://evil.example") == 403
     assert await log_in(world, Origin="null") == 403
     assert await log_in(world, Origin="null", **{"Sec-Fetch-Site": "same-origin"}) == 303
@@ -94,7 +97,7 @@ async def test_a_session_ends(world: World) -> None:
         "UPDATE sessions SET last_seen_at = now() - interval '31 minutes'",
         "UPDATE sessions SET expires_at = now()",
         "DELETE FROM sessions",
-        "UPDATE api_keys SET revoked_at = now()",
+        "UPDATE sessions SET secret_sha256 = 'another'",
     ):
         await log_in(world)
         await page(world)
@@ -118,7 +121,7 @@ async def test_logging_out_of_a_session_that_has_ended_leads_to_the_login(world:
 async def test_the_stream_tells_when_orders_move(world: World) -> None:
     await log_in(world)
     slot = await world.slot()
-    async with asyncio.timeout(20), world.client.request("/orders/events") as stream:
+    async with asyncio.timeout(20), world.client.request("/orders/events", headers=STREAM) as stream:
         await stream.send_complete()
         assert b"retry" in await stream.receive()
         world.gateway.sell(slot)
@@ -140,7 +143,7 @@ async def test_a_page_left_open_keeps_no_session_alive(world: World) -> None:
     await log_in(world)
     last_seen = await idle(world, 29)
     slot = await world.slot()
-    async with asyncio.timeout(20), world.client.request("/orders/events") as stream:
+    async with asyncio.timeout(20), world.client.request("/orders/events", headers=STREAM) as stream:
         await stream.send_complete()
         assert b"retry" in await stream.receive()
         world.gateway.sell(slot)

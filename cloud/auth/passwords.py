@@ -1,0 +1,63 @@
+"""Argon2id, off the event loop, and only so many at once: each takes a core for a while and 19 MiB."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+
+from cloud.errors import Unavailable
+
+T = TypeVar("T")
+
+AT_ONCE = 2
+WAIT_SECONDS = 5.0
+
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+"""OWASP's second choice for Argon2id: 19 MiB, two passes."""
+
+
+class Passwords:
+    """Hashes passwords and compares them, in as much time whether there is one to compare with or not."""
+
+    def __init__(self, hasher: PasswordHasher = _HASHER) -> None:
+        self._hasher = hasher
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="passwords")
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._nobodys = hasher.hash("the password of nobody")
+
+    async def hash(self, password: str) -> str:
+        """As it is kept. Raises Unavailable when too many wait."""
+        return await self._run(self._hasher.hash, password)
+
+    async def match(self, kept: str | None, password: str) -> bool:
+        """Whether it is the one that was kept. Raises Unavailable when too many wait."""
+        return await self._run(self._compare, kept, password)
+
+    def is_outdated(self, kept: str) -> bool:
+        """Whether it was hashed with other parameters than today's."""
+        return self._hasher.check_needs_rehash(kept)
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _compare(self, kept: str | None, password: str) -> bool:
+        try:
+            self._hasher.verify(kept or self._nobodys, password)
+        except (VerifyMismatchError, InvalidHashError):
+            return False
+        return kept is not None
+
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise Unavailable from error
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        finally:
+            self._places.release()

@@ -1,0 +1,30 @@
+"""Takes mail away, and keeps it to be read."""
+
+import re
+from email.message import EmailMessage
+
+from cloud.mail import MailUndelivered
+
+
+class Mailbox:
+    """A carrier that delivers at once, unless it has been told to fail."""
+
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+        self.failures: list[MailUndelivered] = []
+        """Raised one after the other, before anything is delivered."""
+
+    async def carry(self, message: EmailMessage) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.messages.append(message)
+
+    def to(self, address: str) -> list[str]:
+        """The texts of all mail to an address, the newest last."""
+        return [message.get_content() for message in self.messages if message["To"] == address]
+
+    def link(self, address: str) -> str:
+        """The path of the link in the newest mail to an address."""
+        found = re.search(r"https?://[^/\s]+(/\S+)", self.to(address)[-1])
+        assert found is not None
+        return found[1]
