@@ -21,6 +21,8 @@ from cloud.throttle import Throttle
 class Identity:
     """The services of people and programs, and the gate that asks them."""
 
+    database: Database
+    clock: Clock
     gate: Gate
     keys: KeyService
     sessions: SessionService
@@ -38,6 +40,8 @@ def build(
     keys, sessions = KeyService(database, clock), SessionService(database, clock)
     factors = SecondFactors(database, clock, keyring)
     return Identity(
+        database=database,
+        clock=clock,
         gate=Gate(keys, sessions, throttle, clock),
         keys=keys,
         sessions=sessions,

@@ -115,7 +115,8 @@ class MemberService:
             _require_mightier(operator, was.role)
             await require_grantable(transaction, operator, now)
             await transaction.execute(_CHANGE, user_id, now.role, list(now.sites), list(now.machines))
-            await _require_owner(transaction)
+            if was.role is Role.OWNER:
+                await _require_owner(transaction)
             action = AuditAction.ROLE_CHANGED if was.role is not now.role else AuditAction.SCOPE_CHANGED
             subject = Subject(SubjectKind.USER, user_id)
             told = {"before": was.told(), "after": now.told()}
@@ -131,13 +132,14 @@ class MemberService:
         async def work(transaction: Transaction) -> None:
             await transaction.execute(_LOCK_TENANT)
             row = await _member(transaction, user_id)
-            _require_mightier(operator, Role(row["role"]))
+            was = Standing(Role(row["role"]), row["sites"], row["machines"])
+            _require_mightier(operator, was.role)
             await transaction.execute("DELETE FROM memberships WHERE user_id = $1", user_id)
-            await _require_owner(transaction)
-            was = Standing(Role(row["role"]), row["sites"], row["machines"]).told()
+            if was.role is Role.OWNER:
+                await _require_owner(transaction)
             subject = Subject(SubjectKind.USER, user_id)
             await audit.record(
-                transaction, operator.actor, operator.tenant_id, AuditAction.USER_REMOVED, subject, before=was
+                transaction, operator.actor, operator.tenant_id, AuditAction.USER_REMOVED, subject, before=was.told()
             )
 
         await self._database.unit("members.remove", work, caller=operator)
@@ -171,7 +173,8 @@ async def _member(transaction: Transaction, user_id: UUID) -> Row:
 def _require_mightier(operator: Operator, role: Role) -> None:
     """Nobody touches, or makes, somebody who may do more than they. Raises Refused (403)."""
     is_beyond = role is Role.OWNER and operator.role is not Role.OWNER
-    if is_beyond or not permissions_of(role) <= operator.permissions or not operator.scope.is_everything:
+    own = operator.permissions if operator.role is None else permissions_of(operator.role)
+    if is_beyond or not permissions_of(role) <= own or not operator.scope.is_everything:
         raise Refused(Code.FORBIDDEN, f"You cannot decide about an {role}.", status=403)
 
 
