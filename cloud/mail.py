@@ -75,7 +75,8 @@ class SmtpCarrier:
                     timeout=SEND_SECONDS,
                 )
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise MailUndelivered("recipient refused", is_final=True) from error
+            is_final = all(refused.code >= 500 for refused in error.recipients)
+            raise MailUndelivered("recipient refused", is_final=is_final) from error
         except aiosmtplib.SMTPResponseException as error:
             raise MailUndelivered(f"status {error.code}", is_final=error.code >= 500) from error
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:

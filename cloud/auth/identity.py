@@ -10,6 +10,7 @@ from cloud.auth.passwords import Passwords
 from cloud.auth.second_factor import SecondFactors
 from cloud.auth.sessions import SessionService
 from cloud.auth.sign_in import SignInService
+from cloud.auth.visits import VisitService
 from cloud.clock import Clock
 from cloud.database import Database
 from cloud.encryption.keyring import Keyring
@@ -30,6 +31,7 @@ class Identity:
     second_factors: SecondFactors
     members: MemberService
     invitations: InvitationService
+    visits: VisitService
 
 
 def build(
@@ -49,4 +51,5 @@ def build(
         second_factors=factors,
         members=MemberService(database),
         invitations=InvitationService(database, clock, passwords, mails, public_url),
+        visits=VisitService(database, clock),
     )
