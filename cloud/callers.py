@@ -13,6 +13,7 @@ class ActorKind(StrEnum):
 
     USER = "user"
     API_KEY = "api_key"
+    GATEWAY = "gateway"
     PLATFORM = "platform"
     SYSTEM = "system"
 
@@ -24,6 +25,11 @@ class Actor:
     kind: ActorKind
     id: UUID
     name: str
+
+
+def system(name: str) -> Actor:
+    """Larder itself, at somebody's command or by a job of this name: who gave the command it cannot tell."""
+    return Actor(ActorKind.SYSTEM, UUID(int=0), name)
 
 
 @dataclass(frozen=True)

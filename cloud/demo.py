@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from cloud.auth import service as auth
-from cloud.auth.first_people import TERMINAL
 from cloud.auth.invitations import create_user
 from cloud.auth.keys import create_key
 from cloud.auth.members import Standing, join
 from cloud.auth.passwords import Passwords
 from cloud.auth.rules import new_secret
+from cloud.callers import system
 from cloud.catalog import service as catalog
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
@@ -25,6 +25,7 @@ from shared.inventory import Reason
 
 TENANT_ID = UUID("0190a000-0000-7000-8000-00000000de10")
 EMAIL = "admin@larder.example"
+ACTOR = system("seed-demo")
 OPENING, CAPACITY, PAR_LEVEL = 10, 12, 4
 API_KEY_LIFE = timedelta(days=365)
 
@@ -116,12 +117,12 @@ async def _let_in(transaction: Transaction, password_hash: str, now: datetime) -
 
 async def _seeded(transaction: Transaction, machines: Sequence[SeededMachine], password: str, now: datetime) -> Seeded:
     (gateway,) = await auth.positions(transaction)
-    key = await create_key(transaction, TENANT_ID, TERMINAL, "demo", sorted(Permission), now, API_KEY_LIFE)
+    key = await create_key(transaction, TENANT_ID, ACTOR, "demo", sorted(Permission), now, API_KEY_LIFE)
     return Seeded(
         tenant_id=str(TENANT_ID),
         site_id=str(gateway.site_id),
         gateway_id=str(gateway.gateway_id),
-        gateway_claim_code=await onboarding.issue_claim_code(TENANT_ID, gateway.gateway_id, now),
+        gateway_claim_code=await onboarding.issue_claim_code(transaction, ACTOR, TENANT_ID, gateway.gateway_id, now),
         api_key=key.secret,
         email=EMAIL,
         password=password,
@@ -135,7 +136,7 @@ async def _renewed_machine(transaction: Transaction, row: Row, now: datetime) ->
 
 
 async def _make(transaction: Transaction, now: datetime) -> list[SeededMachine]:
-    await onboarding.create_tenant(TENANT_ID, "Demo Vending")
+    await onboarding.create_tenant(transaction, ACTOR, TENANT_ID, "Demo Vending")
     site_id = await onboarding.create_site(TENANT_ID, "Demo Street", "INR")
     await onboarding.create_gateway(TENANT_ID, site_id, "Demo Street gateway")
     return [

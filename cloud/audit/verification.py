@@ -11,7 +11,7 @@ from cloud.database import Database, Row, Transaction
 _TENANTS = "SELECT id FROM all_tenants() AS t (id) ORDER BY id"
 _HEAD = "SELECT number, hash FROM audit_chains WHERE tenant_id = $1"
 _PAGE = f"SELECT {COLUMNS}, hash FROM audit_entries WHERE number > $1 ORDER BY number LIMIT $2"  # noqa: S608  our columns
-_PAGE_ROWS = 500
+PAGE_ROWS = 500
 _BEFORE_ALL = -(2**63)
 
 
@@ -32,27 +32,29 @@ class Verified:
         return f"{name}: {self.number} entries, sound, ends with {self.hash.hex()}"
 
 
-async def verify(database: Database, tenant_id: UUID | None = None) -> AsyncIterator[Verified]:
+async def verify(
+    database: Database, tenant_id: UUID | None = None, *, page_rows: int = PAGE_ROWS
+) -> AsyncIterator[Verified]:
     """Walk the chain of one tenant, or of all and the platform's. Holds a page of entries at a time."""
     if tenant_id is not None:
-        yield await _verify(database, tenant_id)
+        yield await _verify(database, tenant_id, page_rows)
         return
     for chain in [PLATFORM, *await database.unit("audit.tenants", _tenants)]:
-        yield await _verify(database, chain)
+        yield await _verify(database, chain, page_rows)
 
 
 async def _tenants(transaction: Transaction) -> list[UUID]:
     return [row["id"] for row in await transaction.fetch(_TENANTS)]
 
 
-async def _verify(database: Database, tenant_id: UUID) -> Verified:
+async def _verify(database: Database, tenant_id: UUID, page_rows: int) -> Verified:
     chain, after = Chain(), _BEFORE_ALL
     while True:
 
         async def work(transaction: Transaction, after: int = after) -> tuple[Row | None, list[Row]]:
             # The head first: what is added after that is in the page, and the head says less than the last entry.
             head = await transaction.fetch_one(_HEAD, tenant_id)
-            return head, list(await transaction.fetch(_PAGE, after, _PAGE_ROWS))
+            return head, list(await transaction.fetch(_PAGE, after, page_rows))
 
         head, rows = await database.unit("audit.verify", work, tenant_id=tenant_id)
         flaw = chain.follow([(entry_of(row), row["hash"]) for row in rows])

@@ -9,15 +9,13 @@ from cloud.auth import rules
 from cloud.auth.invitations import create_user
 from cloud.auth.members import Standing, join
 from cloud.auth.sign_in import keep_reset
-from cloud.callers import Actor, ActorKind
+from cloud.callers import system
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Transaction
 from cloud.errors import Refused
 from cloud.permissions import Role
 from shared.errors import Code
 
-TERMINAL = Actor(ActorKind.SYSTEM, UUID(int=0), "larder-cloud")
-"""Who has done what was done at a terminal: the audit log names no more of them."""
 LINK_LIFE = timedelta(hours=24)
 
 
@@ -40,7 +38,9 @@ class FirstPeople:
             await join(transaction, tenant_id, user_id, name, Standing(Role.OWNER, (), ()), now)
             await keep_reset(transaction, user_id, secret, now, LINK_LIFE)
             subject, told = Subject(SubjectKind.USER, user_id), {"role": Role.OWNER.value}
-            await audit.record(transaction, TERMINAL, tenant_id, AuditAction.USER_CREATED, subject, after=told)
+            await audit.record(
+                transaction, system("create-owner"), tenant_id, AuditAction.USER_CREATED, subject, after=told
+            )
 
         await self._database.unit("first_people.owner", work, tenant_id=tenant_id)
         return f"{self._public_url}/reset/{secret}"
@@ -53,7 +53,7 @@ class FirstPeople:
             user_id = await self._user(transaction, address, name)
             await keep_reset(transaction, user_id, secret, now, LINK_LIFE)
             subject = Subject(SubjectKind.USER, user_id)
-            await audit.record(transaction, TERMINAL, None, AuditAction.USER_CREATED, subject)
+            await audit.record(transaction, system("create-platform-admin"), None, AuditAction.USER_CREATED, subject)
             return user_id
 
         user_id = await self._database.unit("first_people.user", work)

@@ -7,8 +7,11 @@ from uuid import UUID
 
 import structlog
 
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import tokens
 from cloud.auth.models import Gateway
+from cloud.callers import Actor
 from cloud.clock import Clock
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Unauthenticated
@@ -155,6 +158,11 @@ async def register_key(
         public_key=public_key, software=software, claimed_at=now, revoked_at=None
     )
     await transaction.ring("gateway", gateway_id)
+    gateway = await Gateway.get(id=gateway_id)
+    claimant = Actor(ActorKind.GATEWAY, gateway_id, gateway.name)
+    about = Subject(SubjectKind.GATEWAY, gateway_id)
+    now_is = {"public_key": public_key, "software": software}
+    await audit.record(transaction, claimant, gateway.tenant_id, AuditAction.GATEWAY_CLAIMED, about, after=now_is)
 
 
 async def gateway_with_key(gateway_id: UUID, public_key: str) -> GatewayCaller | None:

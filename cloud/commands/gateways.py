@@ -6,6 +6,7 @@ from uuid import UUID
 
 import structlog
 
+from cloud.callers import system
 from cloud.clock import Clock
 from cloud.commands import Command
 from cloud.commands.databases import our_database
@@ -19,7 +20,8 @@ log = structlog.get_logger()
 
 async def _revoke(configured: Settings, arguments: argparse.Namespace) -> None:
     async def work(transaction: Transaction) -> None:
-        await onboarding.revoke_gateway(transaction, arguments.gateway, Clock().now())
+        actor, now = system("revoke-gateway"), Clock().now()
+        await onboarding.revoke_gateway(transaction, actor, arguments.tenant, arguments.gateway, now)
 
     async with our_database(configured) as database:
         await database.unit("revoke_gateway", work, tenant_id=arguments.tenant)
@@ -27,8 +29,9 @@ async def _revoke(configured: Settings, arguments: argparse.Namespace) -> None:
 
 
 async def _issue_claim_code(configured: Settings, arguments: argparse.Namespace) -> None:
-    async def work(_: Transaction) -> str:
-        return await onboarding.issue_claim_code(arguments.tenant, arguments.gateway, Clock().now())
+    async def work(transaction: Transaction) -> str:
+        actor, now = system("issue-claim-code"), Clock().now()
+        return await onboarding.issue_claim_code(transaction, actor, arguments.tenant, arguments.gateway, now)
 
     async with our_database(configured) as database:
         sys.stdout.write(await database.unit("issue_claim_code", work, tenant_id=arguments.tenant) + "\n")
@@ -36,7 +39,7 @@ async def _issue_claim_code(configured: Settings, arguments: argparse.Namespace)
 
 async def _replay(configured: Settings, arguments: argparse.Namespace) -> None:
     async with our_database(configured) as database:
-        took_effect = await Ingest(database).replay(arguments.tenant, arguments.gateway)
+        took_effect = await Ingest(database).replay(system("replay"), arguments.tenant, arguments.gateway)
     log.info("dead_letters_replayed", gateway_id=str(arguments.gateway), took_effect=took_effect)
 
 

@@ -6,9 +6,8 @@ from uuid import UUID
 
 import asyncpg
 
-from cloud.audit import service as audit
-from cloud.audit.rules import AuditAction, Subject, SubjectKind
-from cloud.auth.first_people import TERMINAL, FirstPeople
+from cloud.auth.first_people import FirstPeople
+from cloud.callers import system
 from cloud.clock import Clock, new_id
 from cloud.commands import Command
 from cloud.commands.databases import both_urls, fit_database, our_database
@@ -23,9 +22,7 @@ async def _create_owner(configured: Settings, arguments: argparse.Namespace) -> 
     tenant_id: UUID = arguments.tenant or new_id()
 
     async def found(transaction: Transaction) -> None:
-        await onboarding.create_tenant(tenant_id, arguments.business)
-        subject, told = Subject(SubjectKind.TENANT, tenant_id), {"name": arguments.business}
-        await audit.record(transaction, TERMINAL, tenant_id, AuditAction.TENANT_CREATED, subject, after=told)
+        await onboarding.create_tenant(transaction, system("create-owner"), tenant_id, arguments.business)
 
     async with our_database(configured) as database:
         if arguments.tenant is None:

@@ -11,8 +11,8 @@ from uuid import UUID
 import structlog
 
 from cloud import demo
-from cloud.auth.first_people import TERMINAL
 from cloud.auth.keys import create_key
+from cloud.callers import system
 from cloud.clock import Clock
 from cloud.commands import Command
 from cloud.commands.databases import our_database
@@ -42,7 +42,9 @@ async def _create_api_key(configured: Settings, arguments: argparse.Namespace) -
         if await transaction.fetch_one("SELECT 1 FROM tenants") is None:  # the wall leaves one at most
             raise NotFound
         now, scopes = Clock().now(), sorted(arguments.scope or KEY_SCOPES)
-        made = await create_key(transaction, arguments.tenant, TERMINAL, arguments.name, scopes, now, API_KEY_LIFE)
+        made = await create_key(
+            transaction, arguments.tenant, system("create-api-key"), arguments.name, scopes, now, API_KEY_LIFE
+        )
         return made.secret
 
     async with our_database(configured) as database:

@@ -53,6 +53,12 @@ def shown(text: str) -> dict[str, object]:
     return settings
 
 
+def changed_settings(before: str, after: str) -> list[str]:
+    """The names of the settings that are not the same in both, for the audit log: what they say may be secret."""
+    old, new = json.loads(before), json.loads(after)
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
 def _path(reason: str) -> str:
     """The setting that the firmware's words begin with."""
     unknown = _UNKNOWN.match(reason)

@@ -11,6 +11,8 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.callers import Operator
 from cloud.configuration import rules
 from cloud.database import Row, Transaction, columns
@@ -141,6 +143,14 @@ async def assign_settings(
     machine_id = device["machine_id"]
     change = SettingsAssigned(device_id=device_id, machine_id=machine_id, version=version, signed=signed)
     await append_changes(transaction, device["site_id"], [change])
+    about, actor, deed = Subject(SubjectKind.DEVICE, device_id), operator.actor, AuditAction.SETTINGS_ASSIGNED
+    was = None if newest is None else {"version": newest["version"], "digest": newest["digest"]}
+    shall_be = {
+        "version": version,
+        "digest": digest,
+        "changed": rules.changed_settings("{}" if newest is None else _text(newest), text),
+    }
+    await audit.record(transaction, actor, operator.tenant_id, deed, about, before=was, after=shall_be)
     log.info("settings_assigned", device_id=str(device_id), version=version, digest=digest)
     return True
 
@@ -204,12 +214,15 @@ async def record_settings(transaction: Transaction, tenant_id: UUID, facts: Sequ
         raise FactRefused("the device is unknown")
 
 
+def _text(row: Row) -> str:
+    return SignedText.model_validate_json(row["signed"]).text
+
+
 def _wanted(row: Row) -> WantedSettings:
-    text = SignedText.model_validate_json(row["signed"]).text
     return WantedSettings(
         version=row["version"],
         digest=row["digest"],
-        settings=rules.shown(text),
+        settings=rules.shown(_text(row)),
         assigned_by=row["assigned_by"],
         assigned_at=row["assigned_at"],
     )

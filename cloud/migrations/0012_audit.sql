@@ -41,7 +41,7 @@ CREATE TABLE audit_entries (
 CREATE INDEX audit_entries_at_idx ON audit_entries (tenant_id, at);
 CREATE INDEX audit_entries_actor_idx ON audit_entries (tenant_id, actor_id, number);
 CREATE INDEX audit_entries_action_idx ON audit_entries (tenant_id, action, number);
-CREATE INDEX audit_entries_subject_idx ON audit_entries (tenant_id, subject_kind, subject_id, number);
+CREATE INDEX audit_entries_subject_kind_idx ON audit_entries (tenant_id, subject_kind, number);
 CREATE INDEX audit_entries_subject_id_idx ON audit_entries (tenant_id, subject_id, number);
 CREATE INDEX audit_entries_request_idx ON audit_entries (tenant_id, request_id, number);
 CALL tenant_wall('audit_entries', 'SELECT, INSERT');

@@ -7,8 +7,11 @@ from uuid import UUID
 
 import structlog
 
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import service as auth
 from cloud.auth.rules import sha256_hex
+from cloud.callers import Actor
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Transaction
 from cloud.errors import NotFound, Refused
@@ -89,9 +92,11 @@ async def _claimed(transaction: Transaction, wish: ClaimGateway, secret: str, no
     )
 
 
-async def create_tenant(tenant_id: UUID, name: str) -> None:
+async def create_tenant(transaction: Transaction, actor: Actor, tenant_id: UUID, name: str) -> None:
     """Inside a unit of that tenant."""
     await Tenant(tenant_id=tenant_id, name=name).save()
+    about = Subject(SubjectKind.TENANT, tenant_id)
+    await audit.record(transaction, actor, tenant_id, AuditAction.TENANT_CREATED, about, after={"name": name})
 
 
 async def create_site(tenant_id: UUID, name: str, currency: str) -> UUID:
@@ -108,7 +113,9 @@ async def create_gateway(tenant_id: UUID, site_id: UUID, name: str) -> UUID:
     return gateway_id
 
 
-async def issue_claim_code(tenant_id: UUID, gateway_id: UUID, now: datetime) -> str:
+async def issue_claim_code(
+    transaction: Transaction, actor: Actor, tenant_id: UUID, gateway_id: UUID, now: datetime
+) -> str:
     """Inside a unit of the tenant: a one-time code with which the gateway may register a key; shown this once.
 
     A gateway that was revoked is let in again by it. Raises NotFound.
@@ -119,16 +126,22 @@ async def issue_claim_code(tenant_id: UUID, gateway_id: UUID, now: datetime) -> 
     row = ClaimCode(id=new_id(), tenant_id=tenant_id, gateway_id=gateway_id, created_at=now)
     row.secret_sha256, row.expires_at = sha256_hex(code), now + CLAIM_LIFE
     await row.save()
+    about, ends = Subject(SubjectKind.GATEWAY, gateway_id), {"expires_at": row.expires_at}
+    await audit.record(transaction, actor, tenant_id, AuditAction.CLAIM_CODE_ISSUED, about, after=ends)
     return code
 
 
-async def revoke_gateway(transaction: Transaction, gateway_id: UUID, now: datetime) -> None:
+async def revoke_gateway(
+    transaction: Transaction, actor: Actor, tenant_id: UUID, gateway_id: UUID, now: datetime
+) -> None:
     """Inside a unit of the tenant: refuse this gateway until it claims its place with a code issued later.
 
     Raises NotFound.
     """
     await ClaimCode.filter(gateway_id=gateway_id, expires_at__gt=now).update(expires_at=now)
     await auth.revoke_gateway(transaction, gateway_id, now)
+    about = Subject(SubjectKind.GATEWAY, gateway_id)
+    await audit.record(transaction, actor, tenant_id, AuditAction.GATEWAY_REVOKED, about)
 
 
 async def currency_of(site_id: UUID) -> str:

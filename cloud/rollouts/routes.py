@@ -102,7 +102,7 @@ class RolloutRoutes:
             raise invalid("signed", str(error)) from error
 
         async def work(transaction: Transaction) -> bool:
-            return await publish(transaction, operator.tenant_id, release)
+            return await publish(transaction, operator, release)
 
         is_new = await self._database.unit("rollouts.publish", work, caller=operator)
         if is_new:

@@ -3,12 +3,14 @@
 What a device runs is what it says, never what it was assigned.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 import structlog
 
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.callers import Operator
 from cloud.clock import new_id
 from cloud.database import Row, Transaction, columns
@@ -47,6 +49,10 @@ _OF_SITE = """
     SELECT $1, id, $3, $4, $5 FROM sites WHERE id = $2
     ON CONFLICT ON CONSTRAINT site_releases_pkey DO UPDATE SET digest = excluded.digest,
         assigned_by = excluded.assigned_by, assigned_at = excluded.assigned_at
+"""
+_WISHED = """
+    SELECT digest FROM firmware_assignments WHERE device_id = $1
+    UNION ALL SELECT digest FROM site_releases WHERE site_id = $2
 """
 _NEWCOMERS = """
     SELECT d.id, d.machine_id, m.site_id, r.digest, r.size, s.assigned_by FROM devices d
@@ -122,17 +128,20 @@ class ReleaseRow(Message):
     withdrawn_at: Instant | None
 
 
-async def publish(transaction: Transaction, tenant_id: UUID, release: Release) -> bool:
+async def publish(transaction: Transaction, operator: Operator, release: Release) -> bool:
     """Inside a unit of the tenant: keep a release and its files; false if it was published before.
 
     Raises Refused if its version was published with other content, or was withdrawn.
     """
+    tenant_id = operator.tenant_id
     await _lock_files(transaction, tenant_id)
     manifest = release.manifest
     about = (manifest.kind, manifest.board, manifest.version, manifest.minimum, manifest.expires)
     size, signed_by = len(release.document), release.signed_by
     await transaction.execute(_ADD_FILES, tenant_id, [release.document, *release.files])
     if await transaction.execute(_ADD, tenant_id, release.digest, *about, size, signed_by):
+        made = {"kind": manifest.kind, "board": manifest.board, "version": manifest.version, "signed_by": signed_by}
+        await _audit(transaction, operator, AuditAction.RELEASE_PUBLISHED, release.digest, after=made)
         return True
     known = await _release(transaction, release.digest)
     if known is None:
@@ -164,6 +173,8 @@ async def assign(
     """
     release = None if digest is None else await _assignable(transaction, digest, now)
     wish = (digest, operator.actor.id, now)
+    about = _subject(device_id, site_id)
+    was = await transaction.fetch_one(_WISHED, device_id, site_id)
     if site_id is not None and not await transaction.execute(_OF_SITE, operator.tenant_id, site_id, *wish):
         raise NotFound
     devices = await transaction.fetch(_DEVICES, device_id, site_id)
@@ -171,6 +182,9 @@ async def assign(
         raise NotFound
     for row in devices:
         await _assign(transaction, operator.tenant_id, row, release, operator.actor.id, now)
+    before, after = {"digest": was and was["digest"]}, {"digest": digest, "devices": len(devices)}
+    actor, deed = operator.actor, AuditAction.RELEASE_ASSIGNED
+    await audit.record(transaction, actor, operator.tenant_id, deed, about, before=before, after=after)
     return [row["id"] for row in devices]
 
 
@@ -189,6 +203,7 @@ async def withdraw(transaction: Transaction, operator: Operator, digest: str, no
     for row in devices:
         await _assign(transaction, operator.tenant_id, row, None, operator.actor.id, now)
     await transaction.execute(_REMOVE_FILES)
+    await _audit(transaction, operator, AuditAction.RELEASE_WITHDRAWN, digest, after={"devices": len(devices)})
     return [row["id"] for row in devices]
 
 
@@ -260,6 +275,21 @@ async def _assign(
     wish = (change.device_id, change.assignment_id, release.digest if release else None, assigned_by, now)
     await transaction.execute(_ASSIGN, tenant_id, *wish)
     await append_changes(transaction, row["site_id"], [change])
+
+
+def _subject(device_id: UUID | None, site_id: UUID | None) -> Subject:
+    if device_id is not None:
+        return Subject(SubjectKind.DEVICE, device_id)
+    if site_id is not None:
+        return Subject(SubjectKind.SITE, site_id)
+    raise ValueError("neither a device nor a site")
+
+
+async def _audit(
+    transaction: Transaction, operator: Operator, deed: AuditAction, digest: str, after: Mapping[str, object]
+) -> None:
+    about = Subject(SubjectKind.RELEASE, digest)
+    await audit.record(transaction, operator.actor, operator.tenant_id, deed, about, after=after)
 
 
 async def _lock_files(transaction: Transaction, tenant_id: UUID) -> None:

@@ -6,7 +6,10 @@ from uuid import UUID
 
 import structlog
 
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth.service import GatewayCaller, trusted
+from cloud.callers import Actor
 from cloud.clock import new_id
 from cloud.database import Database, Transaction, columns
 from cloud.errors import NotFound, Refused
@@ -115,7 +118,7 @@ class Ingest:
 
         return await self._database.unit("sync.facts", work, tenant_id=caller.tenant_id)
 
-    async def replay(self, tenant_id: UUID, gateway_id: UUID) -> int:
+    async def replay(self, actor: Actor, tenant_id: UUID, gateway_id: UUID) -> int:
         """Try a gateway's dead letters once more, in order. How many took effect. Raises NotFound, Unavailable."""
 
         async def work(transaction: Transaction) -> int:
@@ -124,7 +127,7 @@ class Ingest:
                 raise NotFound
             machines = frozenset(gateway["machines"])
             rows = await transaction.fetch(_BURIED, gateway_id)
-            return sum(
+            risen = sum(
                 [
                     await _raise_one(
                         transaction, tenant_id, gateway_id, machines, row["epoch"], row["seq"], row["line"]
@@ -132,6 +135,9 @@ class Ingest:
                     for row in rows
                 ]
             )
+            about, told = Subject(SubjectKind.GATEWAY, gateway_id), {"tried": len(rows), "took_effect": risen}
+            await audit.record(transaction, actor, tenant_id, AuditAction.DEAD_LETTERS_REPLAYED, about, after=told)
+            return risen
 
         return await self._database.unit("sync.replay", work, tenant_id=tenant_id)
 

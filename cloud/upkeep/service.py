@@ -8,6 +8,8 @@ from uuid import UUID
 import structlog
 from pydantic import Field
 
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.callers import Operator
 from cloud.clock import new_id
 from cloud.database import Row, Transaction
@@ -123,6 +125,10 @@ async def instruct(
         )
         # Without its PIN, which lies in one place only: `with_pins` adds it on the way down.
         await append_changes(transaction, device["site_id"], [asked])
+        about = Subject(SubjectKind.DEVICE, device_id)
+        told = {"instruction_id": row["request_id"], "action": wish.action, "slot": wish.slot, "zone": wish.zone}
+        actor, deed = operator.actor, AuditAction.DEVICE_INSTRUCTED
+        await audit.record(transaction, actor, operator.tenant_id, deed, about, after=told)
     return _instruction(row), is_new
 
 

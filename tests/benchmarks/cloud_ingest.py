@@ -26,6 +26,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 
+from cloud.callers import system
 from cloud.catalog import service as catalog
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Transaction, credentials
@@ -170,7 +171,7 @@ async def _lanes(url: str, postgres: str, seeded: dict[str, str]) -> list[Lane]:
         site_id = await onboarding.create_site(tenant_id, "Bench", "INR")
         gateway_id = await onboarding.create_gateway(tenant_id, site_id, "Bench gateway")
         await catalog.create_machine(transaction, tenant_id, site_id, "Bench", Rail.FREE)
-        return await onboarding.issue_claim_code(tenant_id, gateway_id, Clock().now())
+        return await onboarding.issue_claim_code(transaction, system("bench"), tenant_id, gateway_id, Clock().now())
 
     async def products(transaction: Transaction) -> list[UUID]:
         return [row["id"] for row in await transaction.fetch("SELECT id FROM products ORDER BY id")]

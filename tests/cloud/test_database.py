@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from cloud.callers import system
 from cloud.clock import new_id
 from cloud.database import Database, Transaction, credentials
 from cloud.errors import Unavailable
@@ -23,7 +24,7 @@ async def make_site(database: Database) -> tuple[UUID, UUID]:
     tenant_id, site_id = new_id(), new_id()
 
     async def work(transaction: Transaction) -> None:
-        await create_tenant(tenant_id, "T")
+        await create_tenant(transaction, system("test"), tenant_id, "T")
         await transaction.execute(
             "INSERT INTO sites (tenant_id, id, name, currency) VALUES ($1, $2, 'S', 'INR')", tenant_id, site_id
         )
@@ -37,7 +38,7 @@ async def test_what_fails_leaves_nothing_behind(database: Database) -> None:
     tenant_id = new_id()
 
     async def work(transaction: Transaction) -> None:
-        await create_tenant(tenant_id, "T")
+        await create_tenant(transaction, system("test"), tenant_id, "T")
         await transaction.execute("INSERT INTO tenants (tenant_id, name) VALUES ($1, 'T')", tenant_id)
 
     with pytest.raises(asyncpg.UniqueViolationError):

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from cloud.auth.first_people import TERMINAL
 from cloud.auth.keys import create_key
+from cloud.callers import system
 from cloud.catalog import service as catalog
 from cloud.clock import Clock, new_id
 from cloud.database import Transaction
@@ -39,11 +39,10 @@ async def found(world: World) -> tuple[str, str, Slot]:
     tenant_id, now = new_id(), Clock().now()
 
     async def work(transaction: Transaction) -> tuple[str, str, Slot]:
-        await onboarding.create_tenant(tenant_id, "Rival")
+        await onboarding.create_tenant(transaction, system("test"), tenant_id, "Rival")
         site_id = await onboarding.create_site(tenant_id, "Rival Street", "EUR")
-        code = await onboarding.issue_claim_code(
-            tenant_id, await onboarding.create_gateway(tenant_id, site_id, "Rival gateway"), now
-        )
+        gateway_id = await onboarding.create_gateway(tenant_id, site_id, "Rival gateway")
+        code = await onboarding.issue_claim_code(transaction, system("test"), tenant_id, gateway_id, now)
         machine_id = await catalog.create_machine(transaction, tenant_id, site_id, "Rival machine", Rail.FREE)
         device_id, _ = await devices.expect_device(transaction, tenant_id, site_id, machine_id, "Rival board", now)
         product_id = await catalog.create_product(tenant_id, "Rival product")
@@ -52,7 +51,9 @@ async def found(world: World) -> tuple[str, str, Slot]:
         )
         await catalog.publish_planogram(transaction, tenant_id, machine_id, now, [content])
         await inventory.instruct(transaction, tenant_id, site_id, machine_id, [("B1", 5, Reason.OPENING)])
-        key = await create_key(transaction, tenant_id, TERMINAL, "rival", sorted(Permission), now, timedelta(days=1))
+        key = await create_key(
+            transaction, tenant_id, system("test"), "rival", sorted(Permission), now, timedelta(days=1)
+        )
         return code, key.secret, Slot(machine_id, device_id, product_id, "B1", 100)
 
     return await world.database.unit("test", work, tenant_id=tenant_id)

@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from cloud import schema
+from cloud.callers import system
 from cloud.catalog import service as catalog
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Transaction, credentials
@@ -105,10 +106,10 @@ async def joined(cloud: CloudProcess, database: Database, number: int) -> Member
     tenant_id, now = new_id(), Clock().now()
 
     async def work(transaction: Transaction) -> tuple[str, Slot]:
-        await onboarding.create_tenant(tenant_id, f"tenant {number}")
+        await onboarding.create_tenant(transaction, system("test"), tenant_id, f"tenant {number}")
         site_id = await onboarding.create_site(tenant_id, "hall", "INR")
         gateway_id = await onboarding.create_gateway(tenant_id, site_id, "gateway")
-        code = await onboarding.issue_claim_code(tenant_id, gateway_id, now)
+        code = await onboarding.issue_claim_code(transaction, system("test"), tenant_id, gateway_id, now)
         machine_id = await catalog.create_machine(transaction, tenant_id, site_id, "snacks", Rail.FREE)
         device_id, _ = await devices.expect_device(transaction, tenant_id, site_id, machine_id, "board", now)
         product_id = await catalog.create_product(tenant_id, "Peanuts")

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from cloud.auth.service import revoke_gateway
+from cloud.callers import system
 from cloud.clock import Clock
 from cloud.database import Transaction
 from cloud.onboarding import service as onboarding
@@ -44,8 +45,10 @@ async def test_an_old_code_cannot_take_back_a_gateway_claimed_anew(world: World)
     assert world.gateway.claimed is not None
     gateway_id = world.gateway.claimed.gateway_id
 
-    async def issue(_: Transaction) -> str:
-        return await onboarding.issue_claim_code(world.tenant_id, gateway_id, Clock().now())
+    async def issue(transaction: Transaction) -> str:
+        return await onboarding.issue_claim_code(
+            transaction, system("test"), world.tenant_id, gateway_id, Clock().now()
+        )
 
     fresh = GatewayClient()
     await claim(world.client, fresh, await world.do(issue))

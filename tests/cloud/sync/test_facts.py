@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from cloud.callers import system
 from cloud.clock import new_id
 from cloud.sync.ingest import Ingest
 from shared.contract import Rail
@@ -164,13 +165,13 @@ async def test_dead_letters_take_effect_when_replayed(world: World) -> None:
     await world.acknowledged()
     assert gateway.claimed is not None
     ingest = Ingest(world.database)
-    assert await ingest.replay(world.tenant_id, gateway.claimed.gateway_id) == 0
+    assert await ingest.replay(system("test"), world.tenant_id, gateway.claimed.gateway_id) == 0
     await world.rows(
         "INSERT INTO products (tenant_id, id, name) VALUES ($1, $2, 'Late')", world.tenant_id, late.product_id
     )
-    assert await ingest.replay(world.tenant_id, gateway.claimed.gateway_id) == 8
+    assert await ingest.replay(system("test"), world.tenant_id, gateway.claimed.gateway_id) == 8
     assert await world.rows("SELECT state FROM orders") == [{"state": "settled"}]
-    assert await ingest.replay(world.tenant_id, gateway.claimed.gateway_id) == 0
+    assert await ingest.replay(system("test"), world.tenant_id, gateway.claimed.gateway_id) == 0
 
 
 async def test_a_gateway_speaks_for_its_own_site_only(world: World) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cloud.callers import system
 from cloud.clock import new_id
 from cloud.sync.ingest import Ingest
 from shared.devices import DeviceLinkChanged
@@ -30,7 +31,7 @@ async def elsewhere(world: World) -> object:
 
 async def replay(world: World) -> int:
     assert world.gateway.claimed is not None
-    return await Ingest(world.database).replay(world.tenant_id, world.gateway.claimed.gateway_id)
+    return await Ingest(world.database).replay(system("test"), world.tenant_id, world.gateway.claimed.gateway_id)
 
 
 async def test_a_replayed_word_does_not_replace_a_later_one(world: World) -> None:
