@@ -1,17 +1,27 @@
 """What people see of a rotation: a bar where a terminal is, plain lines elsewhere; and the counts at its end."""
 
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Protocol
 
 from cloud.encryption.rotation import NOT_ENCRYPTED, KeyUse, Rotated
 
 _WIDTH = 40
 
 
+class Screen(Protocol):
+    """Where it is written: a terminal, a pipe or a file."""
+
+    def isatty(self) -> bool: ...
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+
 class Progress:
     """Draws on `stream` how much of `total` is done."""
 
-    def __init__(self, stream: TextIO, total: int) -> None:
+    def __init__(self, stream: Screen, total: int) -> None:
         self._stream = stream
         self._total = total
 

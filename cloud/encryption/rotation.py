@@ -78,7 +78,7 @@ class Rotation:
         names = await self._database.unit("keys.names", _names)
         missing = names - self._keyring.names
         if NOT_ENCRYPTED in missing:
-            await self._rotate_all(names - {NOT_ENCRYPTED}, START_BATCH, _say_nothing)
+            await self._rotate_all((names | self._keyring.names) - {NOT_ENCRYPTED}, START_BATCH, _say_nothing)
         if missing:
             self._refuse_without(missing - {NOT_ENCRYPTED}, await self.counts())
         await self._database.unit("keys.begin", partial(_keep_names, missing, self._keyring.newest))

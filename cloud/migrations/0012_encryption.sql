@@ -13,3 +13,7 @@ ALTER TABLE encryption_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE encryption_keys FORCE ROW LEVEL SECURITY;
 CREATE POLICY everybody ON encryption_keys USING (true) WITH CHECK (true); -- names are no secrets
 GRANT SELECT, INSERT, DELETE ON encryption_keys TO larder_app;
+
+-- Of the rows there are, those in plain stay until the next start encrypts them.
+ALTER TABLE device_instructions ADD CONSTRAINT device_instructions_pin_encrypted
+    CHECK (pin IS NULL OR encryption_key_of(pin) <> '') NOT VALID;
