@@ -15,6 +15,7 @@ from quart import Response, request
 
 from cloud.clock import Clock
 from cloud.errors import LarderError, Refused, TooManyRequests, Unauthenticated, Unavailable
+from cloud.scrubbing import where_card
 from shared.contract import Message
 from shared.errors import Code, FieldError, Problem
 
@@ -57,9 +58,13 @@ async def read_message(model: type[M]) -> M:
 def parse(model: type[M], text: bytes) -> M:
     """`text` as a message. Raises Refused."""
     try:
-        return model.model_validate_json(text)
+        message = model.model_validate_json(text)
     except ValidationError as error:
         raise _refusal(error) from None
+    path = where_card(text)
+    if path is not None:
+        raise invalid(path, "looks like the number of a payment card: those are taken nowhere here")
+    return message
 
 
 def _refusal(error: ValidationError) -> Refused:
@@ -104,7 +109,7 @@ def problem(error: LarderError, request_id: str, clock: Clock) -> Response:
         headers["Retry-After"] = str(Unavailable.retry_after_s)
     if isinstance(error, TooManyRequests):
         headers["Retry-After"] = str(error.retry_after_s)
-    structlog.get_logger().info("request_refused", code=error.code, status=error.status)
+    structlog.get_logger().info("request_refused", problem=error.code, status=error.status)
     return Response(json.dumps(body), status=error.status, mimetype="application/problem+json", headers=headers)
 
 

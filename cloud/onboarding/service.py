@@ -59,7 +59,7 @@ class OnboardingService:
 
         answer = await self._database.unit("claim", work, secret_sha256=secret)
         if isinstance(answer, Code):
-            log.warning("claim_refused", code=answer, code_sha256=secret[:12])
+            log.warning("claim_refused", problem=answer, code_sha256=secret[:12])
             raise Refused(answer, _REFUSAL, status=403)
         log.info("gateway_claimed", gateway_id=str(answer.gateway_id), tenant_id=str(answer.tenant_id))
         return answer

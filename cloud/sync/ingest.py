@@ -107,7 +107,9 @@ class Ingest:
         result = await self._turns.run(caller.gateway_id, work)
         if isinstance(result, Ack):
             return result
-        log.error("facts_refused", code=result, gateway_id=str(caller.gateway_id), epoch=batch.header.epoch, seq=first)
+        log.error(
+            "facts_refused", problem=result, gateway_id=str(caller.gateway_id), epoch=batch.header.epoch, seq=first
+        )
         raise Refused(result, "These facts contradict what this gateway told before.", status=409)
 
     async def _take(
