@@ -56,6 +56,6 @@ def blueprint(
     api.register_blueprint(devices_routes.blueprint(database))
     api.register_blueprint(RolloutRoutes(database, clock, release_keys).blueprint())
     api.register_blueprint(UpkeepRoutes(database, clock, keyring).blueprint())
-    api.register_blueprint(ConfigurationRoutes(database, clock, signer).blueprint())
+    api.register_blueprint(ConfigurationRoutes(database, clock, keyring, signer).blueprint())
     api.register_blueprint(audit_routes.blueprint(database))
     return api

@@ -8,8 +8,8 @@ from functools import lru_cache, partial
 HIDDEN = "***"
 
 _OF_SECRETS = (
-    "password|passwd|passphrase|pass|token|secret|authorization|cookie|pin|code|totp|otp|seed|api_?key|private_?key|"
-    "encryption_?keys?|index_?key|csrf|session|credential"
+    "password|passwd|passphrase|pass|token|secret|authorization|cookie|pin|code|totp|otp|seed|api[_-]?key|private[_-]?key|"
+    "encryption[_-]?keys?|index[_-]?key|csrf|session|credential"
 )
 _SECRET_NAME = re.compile(rf"(?:^|[_.-])(?:{_OF_SECRETS})s?(?:$|[_.-])")
 _TELLS_NOTHING = re.compile(

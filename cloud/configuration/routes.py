@@ -9,6 +9,7 @@ from cloud.clock import Clock
 from cloud.configuration import rules
 from cloud.configuration.service import DeviceSettings, SettingsSigner, assign_settings, settings_of
 from cloud.database import Database, Transaction
+from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
@@ -26,9 +27,10 @@ class PutSettings(Message):
 class ConfigurationRoutes:
     """What operators do with settings of devices. Without a `signer` none are assigned."""
 
-    def __init__(self, database: Database, clock: Clock, signer: SettingsSigner | None) -> None:
+    def __init__(self, database: Database, clock: Clock, keyring: Keyring, signer: SettingsSigner | None) -> None:
         self._database = database
         self._clock = clock
+        self._keyring = keyring
         self._signer = signer
 
     def blueprint(self) -> Blueprint:
@@ -53,8 +55,10 @@ class ConfigurationRoutes:
         text = rules.settings_text((await read_message(PutSettings)).settings)
 
         async def work(transaction: Transaction) -> tuple[bool, DeviceSettings]:
-            is_new = await assign_settings(transaction, operator, device_id, text, signer, self._clock.now())
-            return is_new, await settings_of(transaction, device_id)
+            is_new = await assign_settings(
+                transaction, operator, device_id, text, signer, self._keyring, self._clock.now()
+            )
+            return is_new, await settings_of(transaction, self._keyring, device_id)
 
         is_new, shown = await self._database.unit("configuration.assign", work, caller=operator)
         return answer(shown, 201 if is_new else 200)
@@ -65,6 +69,6 @@ class ConfigurationRoutes:
         operator = current_operator()
 
         async def work(transaction: Transaction) -> DeviceSettings:
-            return await settings_of(transaction, device_id)
+            return await settings_of(transaction, self._keyring, device_id)
 
         return answer(await self._database.unit("configuration.show", work, caller=operator))

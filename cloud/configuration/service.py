@@ -17,18 +17,20 @@ from cloud.callers import Operator
 from cloud.configuration import rules
 from cloud.database import Row, Transaction, columns
 from cloud.devices.service import locked_device
-from cloud.errors import FactRefused, NotFound, Refused, SettingsError
+from cloud.encryption.columns import SETTINGS_TEXT
+from cloud.encryption.keyring import Keyring
+from cloud.errors import FactRefused, NotFound, Refused, SettingsError, Undecipherable
 from cloud.onboarding.service import append_changes
 from shared.contract import Digest, Instant, Message, Name
 from shared.errors import Code
 from shared.signed import Purpose, SignedText, signed_bytes
-from shared.sync import Fact
+from shared.sync import ChangeBody, Fact
 from shared.upkeep import SettingsAssigned, SettingsReported, SettingsState
 
 log = structlog.get_logger()
 
 _NEWEST = """
-    SELECT s.device_id, d.machine_id, s.version, s.signed, s.digest, k.name AS assigned_by, s.assigned_at
+    SELECT s.tenant_id, s.device_id, d.machine_id, s.version, s.signed, s.digest, k.name AS assigned_by, s.assigned_at
     FROM device_settings s
     JOIN devices d ON d.tenant_id = s.tenant_id AND d.id = s.device_id
     JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id
@@ -40,6 +42,12 @@ _ASSIGN = """
     INSERT INTO device_settings (tenant_id, device_id, version, signed, digest, assigned_by, assigned_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
+_TEXTS = """
+    SELECT tenant_id, device_id, version, signed FROM device_settings
+    WHERE (device_id, version) IN (SELECT * FROM unnest($1::uuid[], $2::integer[]))
+"""
+_NO_TEXT = "{}"
+"""In a change as it is kept: the text itself lies encrypted in one place."""
 _REPORT = """
     INSERT INTO device_settings_reports (tenant_id, device_id, digest, state, offered, reason, tries, reported_at)
     SELECT $1, u.device_id, u.digest, u.state, u.offered, u.reason, u.tries, u.at
@@ -118,6 +126,7 @@ async def assign_settings(
     device_id: UUID,
     text: str,
     signer: SettingsSigner,
+    keyring: Keyring,
     now: datetime,
 ) -> bool:
     """Inside a unit of the tenant: have the device run on these settings; false if it shall already.
@@ -138,29 +147,31 @@ async def assign_settings(
     if newest is not None and newest["digest"] == digest and not await _came_to_nothing(transaction, device_id, digest):
         return False
     version = 1 if newest is None else newest["version"] + 1
-    what = (device_id, version, line.decode(), digest, operator.actor.id, now)
+    kept = SETTINGS_TEXT.seal(keyring, (operator.tenant_id, device_id, version), line.decode())
+    what = (device_id, version, kept, digest, operator.actor.id, now)
     await transaction.execute(_ASSIGN, operator.tenant_id, *what)
     machine_id = device["machine_id"]
-    change = SettingsAssigned(device_id=device_id, machine_id=machine_id, version=version, signed=signed)
+    without = signed.model_copy(update={"text": _NO_TEXT})  # `with_texts` adds it on the way down
+    change = SettingsAssigned(device_id=device_id, machine_id=machine_id, version=version, signed=without)
     await append_changes(transaction, device["site_id"], [change])
     about, actor, deed = Subject(SubjectKind.DEVICE, device_id), operator.actor, AuditAction.SETTINGS_ASSIGNED
     was = None if newest is None else {"version": newest["version"], "digest": newest["digest"]}
     shall_be = {
         "version": version,
         "digest": digest,
-        "changed": rules.changed_settings("{}" if newest is None else _text(newest), text),
+        "changed": rules.changed_settings("{}" if newest is None else _signed(keyring, newest).text, text),
     }
     await audit.record(transaction, actor, operator.tenant_id, deed, about, before=was, after=shall_be)
     log.info("settings_assigned", device_id=str(device_id), version=version, digest=digest)
     return True
 
 
-async def settings_of(transaction: Transaction, device_id: UUID) -> DeviceSettings:
+async def settings_of(transaction: Transaction, keyring: Keyring, device_id: UUID) -> DeviceSettings:
     """What a device shall run on, and what it says it does. Raises NotFound."""
     if await transaction.fetch_one("SELECT 1 FROM devices WHERE id = $1", device_id) is None:
         raise NotFound
     row = await transaction.fetch_one(_NEWEST + " AND s.device_id = $1", device_id)
-    wanted = None if row is None else _wanted(row)
+    wanted = None if row is None else _wanted(keyring, row)
     reported = await _reported(transaction, device_id)
     return DeviceSettings(
         device_id=device_id,
@@ -189,17 +200,34 @@ async def _came_to_nothing(transaction: Transaction, device_id: UUID, digest: st
     return told.state in (SettingsState.REVERTED, SettingsState.REFUSED)
 
 
-async def settings_for(transaction: Transaction, site_id: UUID) -> list[SettingsAssigned]:
+async def settings_for(transaction: Transaction, keyring: Keyring, site_id: UUID) -> list[SettingsAssigned]:
     """The newest settings of each device of a site."""
+    rows = await transaction.fetch(_NEWEST + " AND m.site_id = $1 ORDER BY s.device_id", site_id)
     return [
         SettingsAssigned(
-            device_id=row["device_id"],
-            machine_id=row["machine_id"],
-            version=row["version"],
-            signed=SignedText.model_validate_json(row["signed"]),
+            device_id=row["device_id"], machine_id=row["machine_id"], version=row["version"], signed=signed
         )
-        for row in await transaction.fetch(_NEWEST + " AND m.site_id = $1 ORDER BY s.device_id", site_id)
+        for row in rows
+        if (signed := _readable(keyring, row)) is not None
     ]
+
+
+async def with_texts(
+    transaction: Transaction, keyring: Keyring, bodies: Sequence[ChangeBody]
+) -> tuple[ChangeBody, ...]:
+    """The changes as a gateway is told them: settings with their text."""
+    versions: list[tuple[object, ...]] = [(b.device_id, b.version) for b in bodies if isinstance(b, SettingsAssigned)]
+    if not versions:
+        return tuple(bodies)
+    rows = await transaction.fetch(_TEXTS, *columns(versions))
+    texts = {(row["device_id"], row["version"]): _readable(keyring, row) for row in rows}
+    return tuple(
+        body.model_copy(update={"signed": texts[body.device_id, body.version]})
+        if isinstance(body, SettingsAssigned)
+        else body
+        for body in bodies
+        if not isinstance(body, SettingsAssigned) or texts.get((body.device_id, body.version)) is not None
+    )
 
 
 async def record_settings(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
@@ -214,15 +242,26 @@ async def record_settings(transaction: Transaction, tenant_id: UUID, facts: Sequ
         raise FactRefused("the device is unknown")
 
 
-def _text(row: Row) -> str:
-    return SignedText.model_validate_json(row["signed"]).text
+def _signed(keyring: Keyring, row: Row) -> SignedText:
+    """Raises Undecipherable."""
+    kept = SETTINGS_TEXT.open(keyring, (row["tenant_id"], row["device_id"], row["version"]), row["signed"])
+    return SignedText.model_validate_json(kept)
 
 
-def _wanted(row: Row) -> WantedSettings:
+def _readable(keyring: Keyring, row: Row) -> SignedText | None:
+    """None for settings that cannot be read: they are not told, and stop no others."""
+    try:
+        return _signed(keyring, row)
+    except Undecipherable as error:
+        log.error("settings_unreadable", device_id=str(row["device_id"]), reason=str(error))
+        return None
+
+
+def _wanted(keyring: Keyring, row: Row) -> WantedSettings:
     return WantedSettings(
         version=row["version"],
         digest=row["digest"],
-        settings=rules.shown(_text(row)),
+        settings=rules.shown(_signed(keyring, row).text),
         assigned_by=row["assigned_by"],
         assigned_at=row["assigned_at"],
     )

@@ -42,7 +42,9 @@ class EncryptedColumn:
 
 
 INSTRUCTION_PIN = EncryptedColumn("device_instructions", "pin")
+SETTINGS_TEXT = EncryptedColumn("device_settings", "signed", ("tenant_id", "device_id", "version"))
+"""It holds a Wi-Fi password and a claim code."""
 
 TOTP_SEED = EncryptedColumn("user_secrets", "totp_seed", key=("user_id",), owner=Owner.USER)
 
-ENCRYPTED = (INSTRUCTION_PIN, TOTP_SEED)
+ENCRYPTED = (INSTRUCTION_PIN, SETTINGS_TEXT, TOTP_SEED)

@@ -38,6 +38,7 @@ class ChangeFeed:
             rows = await changes_since(transaction, caller.site_id, cursor, limit)
             last = rows[-1][0] if rows else cursor
             bodies = await upkeep.with_pins(transaction, self._keyring, [_BODY.validate_json(body) for _, body in rows])
+            bodies = await configuration.with_texts(transaction, self._keyring, bodies)
             return Changes(cursor=last, full=False, more=last < bounds.newest, changes=bodies)
 
         return await self._database.unit("sync.changes", work, tenant_id=caller.tenant_id)
@@ -50,7 +51,7 @@ class ChangeFeed:
             *await devices.expected(transaction, caller.site_id),
             *await inventory.pending(transaction, caller.site_id),
             *await rollouts.assignments(transaction, caller.site_id),
-            *await configuration.settings_for(transaction, caller.site_id),
+            *await configuration.settings_for(transaction, self._keyring, caller.site_id),
             *await upkeep.pending(transaction, self._keyring, caller.site_id),
         ]
         return Changes(cursor=newest, full=True, more=False, changes=tuple(state))

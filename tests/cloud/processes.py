@@ -20,6 +20,8 @@ class CloudProcess:
 
     process: asyncio.subprocess.Process
     url: str
+    log: list[str]
+    """Its lines so far, on both streams."""
 
     @property
     def port(self) -> int:
@@ -37,14 +39,21 @@ async def serving(database_url: str, **settings: str) -> AsyncIterator[CloudProc
     environment = os.environ | {"LARDER_CLOUD_DATABASE_URL": database_url, "LARDER_CLOUD_PORT": "0"}
     environment |= encryption_keys.settings() | settings
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cloud", "serve", env=environment, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "cloud",
+        "serve",
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
+    log: list[str] = []
     assert process.stdout is not None
     try:
         async with asyncio.timeout(START_SECONDS):
-            url = await _first_url(process.stdout)
-        reading = asyncio.create_task(_discard(process.stdout), name="cloud-log")
-        yield CloudProcess(process, url)
+            url = await _first_url(process.stdout, log)
+        reading = asyncio.create_task(_keep(process.stdout, log), name="cloud-log")
+        yield CloudProcess(process, url, log)
         reading.cancel()
     finally:
         if process.returncode is None:
@@ -52,17 +61,18 @@ async def serving(database_url: str, **settings: str) -> AsyncIterator[CloudProc
         await process.wait()
 
 
-async def _first_url(log: asyncio.StreamReader) -> str:
-    while line := await log.readline():
+async def _first_url(stream: asyncio.StreamReader, log: list[str]) -> str:
+    while line := await stream.readline():
+        log.append(line.decode())
         entry = json.loads(line)
         if entry["event"] == "ready":
             return str(entry["url"])
     raise AssertionError("the cloud ended before it was ready")
 
 
-async def _discard(log: asyncio.StreamReader) -> None:
-    while await log.readline():
-        pass
+async def _keep(stream: asyncio.StreamReader, log: list[str]) -> None:
+    while line := await stream.readline():
+        log.append(line.decode())
 
 
 async def gateway_command(world: World, name: str, gateway_id: object = None) -> tuple[int, str]:

@@ -133,7 +133,7 @@ RARE = """
         SELECT d.tenant_id, d.id, d.id, d.id, 'restart', k.id, now(), now()
         FROM devices d JOIN api_keys k USING (tenant_id);
     INSERT INTO device_settings (tenant_id, device_id, version, signed, digest, assigned_by, assigned_at)
-        SELECT d.tenant_id, d.id, 1, 'x', encode(sha256('x'), 'hex'), k.id, now()
+        SELECT d.tenant_id, d.id, 1, 'test.gAAAA', encode(sha256('x'), 'hex'), k.id, now()
         FROM devices d JOIN api_keys k USING (tenant_id);
     INSERT INTO device_settings_reports (tenant_id, device_id, state, reported_at)
         SELECT tenant_id, id, 'kept', now() FROM devices;
