@@ -8,8 +8,13 @@ import pytest
 
 from cloud import schema
 from cloud.clock import new_id
-from cloud.database import credentials
+from cloud.database import Database, credentials
+from cloud.encryption.columns import INSTRUCTION_PIN, SETTINGS_TEXT
+from cloud.encryption.rotation import Rotation
+from cloud.failpoints import Failpoints
 from tests.cloud.conftest import Server
+from tests.fakes.encryption_keys import keyring
+from tests.fakes.postgres_cloud import tenant_rows
 
 TENANTS = (UUID(int=1), UUID(int=2))
 HISTORY = """
@@ -24,6 +29,23 @@ HISTORY = """
     INSERT INTO vends (tenant_id, id, order_id, line, state, outcome)
         SELECT $1, gen_random_uuid(), $1, line, 'done', 'dispensed' FROM unnest(ARRAY[1, 0, 0]::smallint[]) AS line
 """
+
+PLAIN = """
+    INSERT INTO tenants (tenant_id, name) VALUES ($1, 'T');
+    INSERT INTO sites (tenant_id, id, name, currency, last_change) VALUES ($1, $1, 'S', 'INR', 7);
+    INSERT INTO machines (tenant_id, id, site_id, name, rail) VALUES ($1, $1, $1, 'M', 'cash');
+    INSERT INTO devices (tenant_id, id, machine_id, name, claim_issued_at, claim_code_sha256, claim_expires_at)
+        VALUES ($1, $1, $1, 'D', now(), '', now());
+    INSERT INTO api_keys (tenant_id, id, name, prefix, secret_sha256, expires_at)
+        VALUES ($1, $1, 'K', '', $1::uuid::text, now());
+    INSERT INTO device_instructions
+            (tenant_id, id, device_id, idempotency_key, action, slot, pin, asked_by, asked_at, expires_at)
+        VALUES ($1, $1, $1, $1, 'jog', 'A1', '48151623', $1, now(), now());
+    INSERT INTO device_settings (tenant_id, device_id, version, signed, digest, assigned_by, assigned_at)
+        VALUES ($1, $1, 1, 'plain', encode(sha256('plain'), 'hex'), $1, now());
+    INSERT INTO changes (tenant_id, site_id, number, body) VALUES ($1, $1, 7, '{"kind": "machine_version"}')
+"""
+TOLD = """INSERT INTO changes (tenant_id, site_id, number, body) VALUES ($1, $1, 6, '{"kind": "settings_assigned"}')"""
 
 
 @pytest.fixture
@@ -54,3 +76,30 @@ async def test_vends_take_over_their_products_from_the_lines_of_all_tenants(empt
         assert told == [(0, "A1", "Peanuts", 1000), (1, "A1", "Peanuts", 1000), (2, "A2", "Old name", 3000)]
         assert {row["tenant_id"] for row in rows} == {tenant_id}
     await connection.close()
+
+
+async def test_what_stood_in_plain_is_encrypted_and_told_no_more(empty_url: str, server: Server) -> None:
+    await schema.migrate(empty_url, up_to="0009_told_releases")
+    connection = await asyncpg.connect(**credentials(empty_url))
+    for tenant_id in TENANTS:
+        await become(connection, tenant_id)
+        for statement in PLAIN.split(";"):
+            await connection.execute(statement, tenant_id)
+    await connection.execute(TOLD, TENANTS[1])
+    await connection.close()
+    await schema.migrate(empty_url)
+    database = Database(server.url(credentials(empty_url)["database"]), Failpoints(), pool_size=2)
+    await database.open()
+    try:
+        await Rotation(database, keyring()).begin()
+        for tenant_id, told in zip(TENANTS, (1, 0), strict=True):
+            (row,) = await tenant_rows(database, tenant_id, "SELECT tenant_id, id, pin FROM device_instructions")
+            assert INSTRUCTION_PIN.open(keyring(), (tenant_id, row["id"]), row["pin"]) == "48151623"
+            (row,) = await tenant_rows(database, tenant_id, "SELECT * FROM device_settings")
+            assert SETTINGS_TEXT.open(keyring(), (tenant_id, row["device_id"], 1), row["signed"]) == "plain"
+            assert len(await tenant_rows(database, tenant_id, "SELECT 1 FROM changes")) == told
+            (site,) = await tenant_rows(database, tenant_id, "SELECT pruned_change, last_change FROM sites")
+            assert (site["pruned_change"], site["last_change"]) == (0 if told else 7, 7)
+            assert await tenant_rows(database, tenant_id, "SELECT number FROM audit_chains") == [{"number": 0}]
+    finally:
+        await database.close()

@@ -13,8 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from werkzeug.routing import Rule
 
 from cloud.database import credentials
-from shared.devices import Evidence
-from shared.upkeep import Action, DeviceInstructionEnded, RequestState
+from shared.upkeep import SettingsReported, SettingsState
 from tests.cloud.configuration.test_settings import wanted
 from tests.cloud.conftest import Server, World
 from tests.cloud.processes import serving
@@ -100,17 +99,16 @@ async def assign_settings(world: World, client: httpx.AsyncClient) -> set[int]:
     return statuses
 
 
-def told(world: World, card: str) -> DeviceInstructionEnded:
-    """A fact that a gateway could tell, with a card's number in the one text that devices choose."""
+def told(world: World) -> SettingsReported:
+    """A fact with cards' numbers in a text that a device words."""
     machine = world.seeded.machines[0]
-    return DeviceInstructionEnded(
-        request_id=uuid4(),
+    return SettingsReported(
         device_id=UUID(machine.device_id),
         machine_id=UUID(machine.machine_id),
-        action=Action.JOG,
-        state=RequestState.REFUSED,
-        reason=card,
-        evidence=Evidence(drop=True, left_home=True, home_before=True, home_after=True, motor_ms=900),
+        digest=None,
+        state=SettingsState.REFUSED,
+        offered="ab" * 32,
+        reason=" ".join(CARDS),
     )
 
 
@@ -137,8 +135,7 @@ async def test_nothing_secret_is_logged_or_kept_in_plain(world: World, server: S
     async with serving(world.url, **more) as cloud, _client(cloud.url) as client:
         statuses = await send_everything(world, client)
         statuses |= await assign_settings(world, client)
-        for card in CARDS:
-            world.gateway.add(told(world, card))
+        world.gateway.add(told(world))
         pushed = await client.post("/v1/sync/facts", content=world.gateway.packed(), headers=world.gateway.headers())
         assert pushed.status_code == 200
         assert cloud.process.returncode is None
@@ -149,3 +146,5 @@ async def test_nothing_secret_is_logged_or_kept_in_plain(world: World, server: S
     assert [plain for plain in PLAIN if plain in log] == []
     # A fact's line is kept byte for byte, as it was hashed: to refuse it would stop its gateway from selling.
     assert await kept_in_plain(server, world.url) == {"facts.line": set(CARDS)}
+    (report,) = await world.rows("SELECT reason FROM device_settings_reports")
+    assert report["reason"] == "*** *** ***"
