@@ -1,6 +1,9 @@
-"""Adding to the audit log and reading it. An entry is committed with what it tells of, or not at all."""
+"""Adding to the audit log, reading it, and checking that it is what was written.
 
-from collections.abc import Mapping
+An entry is committed with what it tells of, or not at all.
+"""
+
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +12,9 @@ from uuid import UUID
 from cloud.audit.rules import (
     PLATFORM,
     AuditAction,
+    Chain,
     Entry,
+    Flaw,
     Subject,
     after_last,
     changed,
@@ -18,12 +23,11 @@ from cloud.audit.rules import (
     words_of,
 )
 from cloud.callers import Actor
-from cloud.database import Row, Transaction, values
+from cloud.database import Database, Row, Transaction, values
 from cloud.origin import current_origin
 
 COLUMNS = ", ".join(Entry.__dataclass_fields__)
 _TENANT = "SELECT coalesce(current_setting('app.tenant', true), '') AS tenant"
-_BECOME = "SELECT set_config('app.tenant', $1, true)"
 _HEAD = "SELECT number, hash, clock_timestamp() AS at FROM audit_chains WHERE tenant_id = $1 FOR UPDATE"
 _APPEND = f"""
     WITH added AS (
@@ -47,6 +51,11 @@ _FILTERS = {
     "since": "e.at >= {}",
     "until": "e.at < {}",
 }
+_TENANTS = "SELECT id FROM all_tenants() AS t (id) ORDER BY id"
+_END = "SELECT number, hash FROM audit_chains WHERE tenant_id = $1"
+_PAGE = f"SELECT {COLUMNS}, hash FROM audit_entries WHERE number > $1 ORDER BY number LIMIT $2"  # noqa: S608  our columns
+PAGE_ROWS = 500
+_BEFORE_ALL = -(2**63)
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ async def record(
     assert row is not None  # noqa: S101  it has no FROM
     await transaction.become(PLATFORM)
     await _append(transaction, actor, PLATFORM, action, subject, changed(before, after))
-    await transaction.execute(_BECOME, row["tenant"])
+    await transaction.become(row["tenant"])
 
 
 async def _append(
@@ -146,3 +155,55 @@ def query(wanted: Wanted, before: int, limit: int) -> tuple[str, list[Any]]:
 def entry_of(row: Row) -> Entry:
     """The entry that a row holds."""
     return Entry(**{name: row[name] for name in Entry.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A chain up to entry `number`, where its hash is `hash`; sound, unless there is a flaw."""
+
+    tenant_id: UUID
+    number: int
+    hash: bytes
+    flaw: Flaw | None
+
+    def line(self) -> str:
+        """For people. Whoever keeps it elsewhere can tell later whether a whole chain was written anew."""
+        name = "platform" if self.tenant_id == PLATFORM else str(self.tenant_id)
+        if self.flaw is not None:
+            return f"{name}: BROKEN: entry {self.flaw.number} {self.flaw.what}"
+        return f"{name}: {self.number} entries, sound, ends with {self.hash.hex()}"
+
+
+async def verify(
+    database: Database, tenant_id: UUID | None = None, *, page_rows: int = PAGE_ROWS
+) -> AsyncIterator[Verified]:
+    """Walk the chain of one tenant, or of all and the platform's. Holds a page of entries at a time."""
+    if tenant_id is not None:
+        yield await _verify(database, tenant_id, page_rows)
+        return
+    for chain in [PLATFORM, *await database.unit("audit.tenants", _tenants)]:
+        yield await _verify(database, chain, page_rows)
+
+
+async def _tenants(transaction: Transaction) -> list[UUID]:
+    return [row["id"] for row in await transaction.fetch(_TENANTS)]
+
+
+async def _verify(database: Database, tenant_id: UUID, page_rows: int) -> Verified:
+    chain, after = Chain(), _BEFORE_ALL
+    while True:
+
+        async def work(transaction: Transaction, after: int = after) -> tuple[Row | None, list[Row]]:
+            # The head first: what is added after that is in the page, and the head says less than the last entry.
+            head = await transaction.fetch_one(_END, tenant_id)
+            return head, list(await transaction.fetch(_PAGE, after, page_rows))
+
+        head, rows = await database.unit("audit.verify", work, tenant_id=tenant_id)
+        flaw = chain.follow([(entry_of(row), row["hash"]) for row in rows])
+        if flaw is None and not rows:
+            flaw = (
+                Flaw(0, "is gone with the whole chain") if head is None else chain.ends_at(head["number"], head["hash"])
+            )
+        if flaw is not None or not rows:
+            return Verified(tenant_id, chain.number, chain.hash, flaw)
+        after = chain.number

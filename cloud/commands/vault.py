@@ -4,7 +4,7 @@ import argparse
 import sys
 from uuid import UUID
 
-from cloud.audit.verification import verify
+from cloud.audit.service import verify
 from cloud.commands import Command
 from cloud.commands.databases import our_database
 from cloud.encryption import keys_file, progress

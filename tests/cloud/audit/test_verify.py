@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from cloud.audit.rules import PLATFORM
-from cloud.audit.verification import Verified, verify
+from cloud.audit.service import Verified, verify
 from cloud.database import credentials
 from tests.cloud.audit.test_log import put_down
 from tests.cloud.conftest import Server, World
