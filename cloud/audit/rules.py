@@ -6,7 +6,7 @@ Changing what `line_of` writes breaks every chain there is: a later form needs a
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -117,7 +117,7 @@ class Flaw:
 def line_of(entry: Entry) -> bytes:
     """The canonical JSON line that is hashed."""
     at = entry.at.astimezone(UTC).isoformat(timespec="microseconds")
-    said = asdict(entry) | {"tenant_id": str(entry.tenant_id), "actor_id": str(entry.actor_id), "at": at}
+    said = vars(entry) | {"tenant_id": str(entry.tenant_id), "actor_id": str(entry.actor_id), "at": at}
     return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -147,9 +147,9 @@ def _json(fields: Mapping[str, object] | None, same: set[str]) -> str | None:
 
 
 def words_of(entry: Entry) -> list[str]:
-    """By what it is found: each word of its action, subject and actor, also the parts of hyphenated ones."""
-    text = f"{entry.action} {entry.subject_kind} {entry.subject_id} {entry.actor_name}".casefold()
-    found = {*_WORD.findall(text), *_PART.findall(text)}
+    """By what it is found: each word of its action, subject and actor, of hyphenated names also the parts."""
+    text = f"{entry.action} {entry.subject_kind} {entry.actor_name}".casefold()
+    found = {*_WORD.findall(f"{text} {entry.subject_id}"), *_PART.findall(text)}
     return sorted(word[:_WORD_LENGTH] for word in found)
 
 
