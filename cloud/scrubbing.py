@@ -95,9 +95,14 @@ def _cards(text: str, judge: Judge) -> Iterator[tuple[int, int]]:
 
 def where_card(text: bytes) -> str | None:
     """The dotted path to a payment card's number in JSON, '' for the whole; None without one."""
-    if _THIRTEEN_BYTES.search(text) is None:
+    if not _may_hold_card(text):
         return None
-    return next(_where_card(json.loads(text), ()), None)
+    return next(_where_card(json.loads(text, parse_int=str), ()), None)
+
+
+def _may_hold_card(text: bytes) -> bool:
+    """False of nearly all JSON there is. Digits may also be written as escapes."""
+    return _THIRTEEN_BYTES.search(text) is not None or b"\\u00" in text
 
 
 def _where_card(value: object, path: tuple[str, ...]) -> Iterator[str]:
@@ -108,13 +113,13 @@ def _where_card(value: object, path: tuple[str, ...]) -> Iterator[str]:
     elif isinstance(value, list):
         for place, held in enumerate(value):
             yield from _where_card(held, (*path, str(place)))
-    elif (isinstance(value, str) and without_cards(value, is_card) != value) or _is_card_number(value, is_card):
+    elif isinstance(value, str) and without_cards(value, is_card) != value:
         yield ".".join(path)
 
 
 def json_without_cards(line: bytes) -> bytes:
     """JSON without payment cards' numbers in its texts; what is no JSON stays as it is."""
-    if _THIRTEEN_BYTES.search(line) is None:
+    if not _may_hold_card(line):
         return line
     try:
         value = json.loads(line)
@@ -164,11 +169,7 @@ def scrubbed(value: object, depth: int = 0) -> object:
         return HIDDEN if depth > _DEEPEST else [scrubbed(held, depth + 1) for held in value]
     if isinstance(value, bytes):
         return scrubbed_text(value.decode(errors="replace"))
-    return HIDDEN if _is_card_number(value, may_be_card) else value
-
-
-def _is_card_number(value: object, judge: Judge) -> bool:
-    return isinstance(value, int) and value > 10**12 and judge(str(value))
+    return HIDDEN if isinstance(value, int) and value > 10**12 and may_be_card(str(value)) else value
 
 
 def scrubbed_field(name: str, value: object, depth: int = 0) -> object:

@@ -96,6 +96,8 @@ def test_fields_are_hidden_by_their_names_however_deep() -> None:
 def test_a_card_in_a_body_is_named_by_its_path() -> None:
     assert where_card(b'{"a": [{"b": "x 5555-5555-5555-4444"}]}') == "a.0.b"
     assert where_card(b'{"a": 4111111111111111}') == "a"
+    assert where_card(rb'{"a": "\u0034111\u00201111 1111 1111"}') == "a"
+    assert where_card(b'{"a": ' + b"1" * 5000 + b"}") is None
     assert where_card(b'{"4111111111111111": 1}') == ""
     assert where_card(b'{"barcode": "4006381333931", "n": 1764534000000}') is None
     assert not is_card("1111111111111117")
