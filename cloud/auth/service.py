@@ -11,7 +11,7 @@ from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import tokens
 from cloud.auth.models import Gateway
-from cloud.callers import Actor
+from cloud.callers import Actor, ActorKind
 from cloud.clock import Clock
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Unauthenticated
