@@ -24,6 +24,7 @@ from cloud.onboarding import routes as onboarding_routes
 from cloud.onboarding.service import OnboardingService
 from cloud.orders import routes as orders_routes
 from cloud.rollouts.routes import RolloutRoutes
+from cloud.sales import routes as sales_routes
 from cloud.sync.routes import SyncRoutes
 from cloud.throttle import Throttle
 from cloud.upkeep.routes import UpkeepRoutes
@@ -51,6 +52,7 @@ def blueprint(
     api.register_blueprint(UserRoutes(identity.members, identity.invitations).blueprint())
     api.register_blueprint(KeyRoutes(identity.keys).blueprint())
     api.register_blueprint(orders_routes.blueprint(database))
+    api.register_blueprint(sales_routes.blueprint(database))
     api.register_blueprint(inventory_routes.blueprint(database))
     api.register_blueprint(catalog_routes.blueprint(database))
     api.register_blueprint(devices_routes.blueprint(database))

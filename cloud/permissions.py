@@ -18,6 +18,7 @@ class Permission(StrEnum):
     """What an operation asks for. An API key's scopes are some of these."""
 
     ORDERS_READ = "orders:read"
+    SALES_READ = "sales:read"
     INVENTORY_READ = "inventory:read"
     CATALOG_READ = "catalog:read"
     DEVICES_READ = "devices:read"
@@ -40,6 +41,7 @@ _HANDS = _FLEET | {Role.TECHNICIAN}
 
 ROLES: dict[Permission, frozenset[Role]] = {
     Permission.ORDERS_READ: _EVERYBODY,
+    Permission.SALES_READ: _FLEET | {Role.FINANCE, Role.VIEWER},
     Permission.INVENTORY_READ: _EVERYBODY,
     Permission.CATALOG_READ: _EVERYBODY,
     Permission.DEVICES_READ: _EVERYBODY,

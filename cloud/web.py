@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TypeVar
 from uuid import UUID
@@ -170,3 +170,14 @@ def query_id(name: str) -> UUID | None:
     """The query's id `name`, if it has one. Raises Refused."""
     text = request.args.get(name)
     return None if text is None else as_id(name, text)
+
+
+def query_instant(name: str) -> datetime:
+    """The query's point in time `name` (ISO 8601 with an offset), in UTC. Raises Refused."""
+    try:
+        told = datetime.fromisoformat(request.args.get(name, ""))
+        if told.tzinfo is not None:
+            return told.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise invalid(name, "must be a point in time with its offset, for example 2026-01-31T00:00:00Z")

@@ -11,29 +11,37 @@ from cloud.errors import NotFound
 from shared.contract import Currency, Instant, Message, Minor, Name, Rail, SlotCode
 from shared.orders import OrderState, VendOutcome
 
-_ROWS = """
-    SELECT o.id, o.machine_id, m.name AS machine_name, o.state, o.rail, o.currency, o.total_minor, o.captured_minor,
-           o.given_back_minor, o.planogram_version, o.placed_at, o.ended_at, o.received_at, (
-               SELECT json_agg(json_build_object(
-                   'slot', l.slot, 'product_id', l.product_id, 'product_name', l.product_name,
-                   'price_minor', l.price_minor, 'quantity', l.quantity, 'vends', l.vends) ORDER BY l.position)
-               FROM (
-                   SELECT v.slot, v.product_id, v.product_name, v.price_minor, count(*) AS quantity,
-                          min(v.position) AS position, json_agg(json_build_object(
-                              'vend_id', v.id, 'state', v.state, 'outcome', v.outcome, 'evidence', v.evidence,
-                              'dispensed_unpaid', v.dispensed_unpaid) ORDER BY v.position) AS vends
-                   FROM vends v WHERE v.tenant_id = o.tenant_id AND v.order_id = o.id
-                   GROUP BY v.slot, v.product_id, v.product_name, v.price_minor
-               ) AS l) AS lines
-    FROM orders o JOIN machines m ON m.tenant_id = o.tenant_id AND m.id = o.machine_id
+_PAGE = """
+    WITH page AS MATERIALIZED (
+        SELECT o.id, o.tenant_id, o.machine_id, o.state, o.rail, o.currency, o.total_minor, o.captured_minor,
+               o.given_back_minor, o.planogram_version, o.placed_at, o.ended_at, o.received_at
+        FROM orders o WHERE {which}
+    ), lines AS (
+        SELECT v.order_id, v.slot, v.product_id, v.product_name, v.price_minor, count(*) AS quantity,
+               min(v.position) AS position, json_agg(json_build_object(
+                   'vend_id', v.id, 'state', v.state, 'outcome', v.outcome, 'evidence', v.evidence,
+                   'dispensed_unpaid', v.dispensed_unpaid) ORDER BY v.position) AS vends
+        FROM vends v WHERE v.order_id = ANY (ARRAY(SELECT id FROM page))
+        GROUP BY v.order_id, v.slot, v.product_id, v.product_name, v.price_minor
+    ), gathered AS (
+        SELECT order_id, json_agg(json_build_object(
+                   'slot', slot, 'product_id', product_id, 'product_name', product_name,
+                   'price_minor', price_minor, 'quantity', quantity, 'vends', vends) ORDER BY position) AS lines
+        FROM lines GROUP BY order_id
+    )
+    SELECT p.id, p.machine_id, m.name AS machine_name, p.state, p.rail, p.currency, p.total_minor, p.captured_minor,
+           p.given_back_minor, p.planogram_version, p.placed_at, p.ended_at, p.received_at,
+           coalesce(g.lines, '[]') AS lines
+    FROM page p JOIN machines m ON m.tenant_id = p.tenant_id AND m.id = p.machine_id
+    LEFT JOIN gathered g ON g.order_id = p.id
+    ORDER BY p.placed_at DESC, p.id DESC
 """
-LIST = f"""
-    {_ROWS} WHERE (o.placed_at, o.id) < ($1, $2) ORDER BY o.placed_at DESC, o.id DESC LIMIT $3
-"""
-LIST_OF_MACHINE = f"""
-    {_ROWS} WHERE o.machine_id = $4 AND (o.placed_at, o.id) < ($1, $2) ORDER BY o.placed_at DESC, o.id DESC LIMIT $3
-"""
-_ONE = f"{_ROWS} WHERE o.id = $1"
+"""The vends of a page are asked for together: each month of them is looked into once, not once an order."""
+LIST = _PAGE.format(which="(o.placed_at, o.id) < ($1, $2) ORDER BY o.placed_at DESC, o.id DESC LIMIT $3")
+LIST_OF_MACHINE = _PAGE.format(
+    which="o.machine_id = $4 AND (o.placed_at, o.id) < ($1, $2) ORDER BY o.placed_at DESC, o.id DESC LIMIT $3"
+)
+ONE = _PAGE.format(which="o.id = $1")
 
 
 class VendRow(Message):
@@ -90,7 +98,7 @@ async def orders(
 
 async def order(transaction: Transaction, order_id: UUID) -> OrderRow:
     """One order. Raises NotFound."""
-    row = await transaction.fetch_one(_ONE, order_id)
+    row = await transaction.fetch_one(ONE, order_id)
     if row is None:
         raise NotFound
     return _order(row)

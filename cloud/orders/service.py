@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from cloud.database import Transaction, columns, values
+from cloud.database import Row, Transaction, columns, values
 from cloud.errors import FactRefused
 from cloud.orders import models
 from cloud.orders.models import OrderRow
 from cloud.orders.rules import STATES, OrderStep, VendStep, order_steps, vend_steps
+from cloud.sales import service as sales
+from cloud.sales.rules import Placed, Tally
 from cloud.web import decode_cursor, encode_cursor, invalid
 from shared.contract import Message
 from shared.orders import OrderPlaced
@@ -48,6 +50,7 @@ _ORDER_STEPS = """
     FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[])
         AS u (id, state, captured, given_back, ended_at)
     WHERE orders.id = u.id AND orders.ended_at IS NULL
+    RETURNING orders.id, orders.machine_id, orders.placed_at, orders.currency
 """
 _VEND_STEPS = """
     UPDATE vends SET
@@ -65,7 +68,10 @@ _VEND_STEPS = """
                 $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::boolean[])
         AS u (id, order_id, state, device_id, device_epoch, device_seq, requested_at,
               cancel_reason, outcome, evidence, resolved_at, dispensed_unpaid)
+    JOIN orders o ON o.id = u.order_id
     WHERE vends.id = u.id AND vends.order_id = u.order_id AND (u.outcome IS NULL OR vends.outcome IS NULL)
+        AND vends.tenant_id = o.tenant_id
+    RETURNING vends.id, vends.product_id, vends.price_minor, o.machine_id, o.placed_at, o.currency
 """
 _STRANGERS = "SELECT count(*) AS strangers FROM orders WHERE id = ANY($1::uuid[]) AND machine_id <> ALL($2::uuid[])"
 
@@ -109,10 +115,11 @@ async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact
     Raises FactRefused for an order or vend that is unknown or has ended; an order told twice is an error of Postgres.
     """
     placed = [fact.body for fact in facts if fact.body.event == "order_placed"]
-    steps, vends = order_steps(facts), vend_steps(facts)
+    steps, vends, tally = order_steps(facts), vend_steps(facts), Tally()
     if placed:
-        await _insert(transaction, tenant_id, placed, steps, vends)
-    await _update(transaction, steps, vends)
+        await _insert(transaction, tenant_id, placed, steps, vends, tally)
+    await _update(transaction, steps, vends, tally)
+    await sales.add(transaction, tenant_id, tally)
 
 
 async def _insert(
@@ -121,16 +128,32 @@ async def _insert(
     placed: Sequence[OrderPlaced],
     steps: dict[UUID, OrderStep],
     vends: dict[UUID, VendStep],
+    tally: Tally,
 ) -> None:
     """The new orders and their vends, with their steps, which are taken out of those given."""
-    order_rows = [(*_frozen(order), *values(steps.pop(order.order_id, None) or OrderStep())) for order in placed]
+    taken = [(order, steps.pop(order.order_id, OrderStep())) for order in placed]
+    order_rows = [(*_frozen(order), *values(step)) for order, step in taken]
     await transaction.send(_ORDERS, tenant_id, *columns(order_rows))
-    vend_rows = [
-        (position, *values(vend), *values(_own(vends.pop(vend.vend_id, None), order.order_id)))
-        for order in placed
-        for position, vend in enumerate(order.vends, 1)
-    ]
+    vend_rows = []
+    for order, step in taken:
+        at = Placed(order.machine_id, order.placed_at, order.currency)
+        tally.placed(at)
+        _count_end(tally, at, step)
+        for position, vend in enumerate(order.vends, 1):
+            vend_step = _own(vends.pop(vend.vend_id, None), order.order_id)
+            _count_outcome(tally, at, vend.product_id, vend.price_minor, vend_step)
+            vend_rows.append((position, *values(vend), *values(vend_step)))
     await transaction.send(_VENDS, tenant_id, *columns(vend_rows))
+
+
+def _count_end(tally: Tally, order: Placed, step: OrderStep) -> None:
+    if step.captured_minor is not None and step.given_back_minor is not None:
+        tally.ended(order, step.captured_minor, step.given_back_minor)
+
+
+def _count_outcome(tally: Tally, order: Placed, product_id: UUID, price_minor: int, step: VendStep) -> None:
+    if step.outcome is not None:
+        tally.resolved(order, product_id, price_minor, step.outcome)
 
 
 def _own(step: VendStep | None, order_id: UUID) -> VendStep:
@@ -152,15 +175,26 @@ def _frozen(order: OrderPlaced) -> tuple[object, ...]:
     )
 
 
-async def _update(transaction: Transaction, steps: Mapping[UUID, OrderStep], vends: Mapping[UUID, VendStep]) -> None:
+async def _update(
+    transaction: Transaction, steps: Mapping[UUID, OrderStep], vends: Mapping[UUID, VendStep], tally: Tally
+) -> None:
     if vends:
-        rows = [(vend_id, *values(step)) for vend_id, step in vends.items()]
-        if await transaction.execute(_VEND_STEPS, *columns(rows)) != len(rows):
+        found = await transaction.fetch(_VEND_STEPS, *columns([(key, *values(step)) for key, step in vends.items()]))
+        if len(found) != len(vends):
             raise FactRefused("the vend is unknown or has an outcome already")
+        for row in found:
+            _count_outcome(tally, _placed(row), row["product_id"], row["price_minor"], vends[row["id"]])
     if steps:
         rows = [(order_id, *values(step)) for order_id, step in steps.items()]
-        if await transaction.execute(_ORDER_STEPS, list(STATES), *columns(rows)) != len(rows):
+        found = await transaction.fetch(_ORDER_STEPS, list(STATES), *columns(rows))
+        if len(found) != len(rows):
             raise FactRefused("the order is unknown or has ended")
+        for row in found:
+            _count_end(tally, _placed(row), steps[row["id"]])
+
+
+def _placed(row: Row) -> Placed:
+    return Placed(row["machine_id"], row["placed_at"], row["currency"])
 
 
 async def refuse_strangers(transaction: Transaction, machines: Sequence[UUID], orders: Sequence[UUID]) -> None:

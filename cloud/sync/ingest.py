@@ -31,7 +31,7 @@ _LOCK = """
 """
 _LOCK_AT_ONCE = _LOCK + " NOWAIT"
 """In another process the gateway's last push may still be running: no connection of the pool waits for that."""
-_TAKEN = "SELECT hash FROM facts WHERE gateway_id = $1 AND epoch = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq"
+_TAKEN = "SELECT seq, hash FROM facts WHERE gateway_id = $1 AND epoch = $2 AND seq BETWEEN $3 AND $4 ORDER BY seq"
 _KEEP = """
     WITH kept AS (
         INSERT INTO facts (tenant_id, gateway_id, epoch, seq, event, line, hash)
@@ -55,7 +55,7 @@ _CONFLICT = """
 """
 _BURIED = """
     SELECT d.epoch, d.seq, f.line FROM dead_letters d
-    JOIN facts f USING (tenant_id, gateway_id, epoch, seq)
+    JOIN facts f USING (tenant_id, gateway_id, epoch, seq, received_at)
     WHERE d.gateway_id = $1 AND d.replayed_at IS NULL ORDER BY d.epoch, d.seq
 """
 _LATER = """
@@ -161,7 +161,7 @@ async def _take(
         await _record_conflict(transaction, caller, batch, 0)
         return Code.CHAIN_BROKEN
     taken = already_taken(mark, header)
-    different = await _first_difference(transaction, caller, batch, taken)
+    different = await _first_difference(transaction, caller, batch, taken, mark)
     if different is not None:
         await _record_conflict(transaction, caller, batch, different)
         return Code.EPOCH_SUPERSEDED if verdict is Verdict.OLD_EPOCH else Code.FACT_CONFLICT
@@ -170,14 +170,23 @@ async def _take(
     return _ack(await _add(transaction, caller, batch, facts, taken, frozenset(gateway["machines"]), projector))
 
 
-async def _first_difference(transaction: Transaction, caller: GatewayCaller, batch: Batch, taken: int) -> int | None:
-    """The place of the first repeated fact whose hash is not the one we have."""
+async def _first_difference(
+    transaction: Transaction, caller: GatewayCaller, batch: Batch, taken: int, mark: Mark
+) -> int | None:
+    """The place of the first repeated fact whose hash is not the one we have.
+
+    One at or below the mark that is here no more has outlived its retention: it was taken, and has no effect now.
+    """
     if taken == 0:
         return None
-    first = batch.header.first_seq
-    rows = await transaction.fetch(_TAKEN, caller.gateway_id, batch.header.epoch, first, first + taken - 1)
-    had = [row["hash"] for row in rows]
-    return next((place for place in range(taken) if had[place : place + 1] != [batch.hashes[place]]), None)
+    header = batch.header
+    rows = await transaction.fetch(
+        _TAKEN, caller.gateway_id, header.epoch, header.first_seq, header.first_seq + taken - 1
+    )
+    had = {row["seq"]: row["hash"] for row in rows}
+    unknown = batch.hashes if header.epoch == mark.epoch else (None,) * header.count
+    told = [had.get(header.first_seq + place, unknown[place]) for place in range(taken)]
+    return next((place for place in range(taken) if told[place] != batch.hashes[place]), None)
 
 
 async def _record_conflict(transaction: Transaction, caller: GatewayCaller, batch: Batch, place: int) -> None:

@@ -23,6 +23,9 @@ BOOKS = {
     "stock": "machine_id, slot, quantity, suspect, sensed_empty",
     "stock_movements": "id, delta, reason",
     "devices": "id, claimed_at, online, link_changed_at, link_reason",
+    "sales_hours": "*",
+    "sales_days": "*",
+    "product_days": "product_id, day, dispensed, not_started, no_drop, cancelled, ambiguous, sold_minor",
     "dead_letters": "seq, reason, tries",
 }
 DROP = Evidence(drop=True, left_home=True, home_before=True, home_after=True, motor_ms=900)
@@ -32,7 +35,8 @@ async def forget(world: World) -> None:
     """As if the gateway had told nothing yet."""
     owner = await asyncpg.connect(**credentials(world.url) | {"user": "larder_owner"})
     try:
-        await owner.execute("TRUNCATE facts, orders, stock, stock_movements, credits CASCADE")
+        books = "facts, orders, stock, stock_movements, credits, sales_hours, sales_days, product_days"
+        await owner.execute(f"TRUNCATE {books} CASCADE; ALTER TABLE gateways DISABLE TRIGGER gateways_mark_rises")
     finally:
         await owner.close()
     await world.rows("UPDATE gateways SET epoch = 0, seq = 0, chain = decode(repeat('00', 32), 'hex')")
