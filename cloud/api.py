@@ -19,6 +19,7 @@ from cloud.database import Database
 from cloud.devices import routes as devices_routes
 from cloud.encryption.keyring import Keyring
 from cloud.failpoints import Failpoints
+from cloud.health import routes as health_routes
 from cloud.inventory import routes as inventory_routes
 from cloud.onboarding import routes as onboarding_routes
 from cloud.onboarding.service import OnboardingService
@@ -56,6 +57,7 @@ def blueprint(
     api.register_blueprint(inventory_routes.blueprint(database))
     api.register_blueprint(catalog_routes.blueprint(database))
     api.register_blueprint(devices_routes.blueprint(database))
+    api.register_blueprint(health_routes.blueprint(database))
     api.register_blueprint(RolloutRoutes(database, clock, release_keys).blueprint())
     api.register_blueprint(UpkeepRoutes(database, clock, keyring).blueprint())
     api.register_blueprint(ConfigurationRoutes(database, clock, keyring, signer).blueprint())

@@ -23,12 +23,14 @@ from cloud.database import Database
 from cloud.encryption.keyring import Keyring
 from cloud.errors import LarderError, Refused, Unavailable
 from cloud.failpoints import Failpoints
+from cloud.jobs import Retention, jobs
 from cloud.limits import Limits
 from cloud.live import LiveSettings
 from cloud.mail import Carrier, MailRoom
 from cloud.operations import Access, operation, require_declared
 from cloud.origin import Origin, bind_origin
 from cloud.rollouts.rules import keys_by_id
+from cloud.scheduler import Scheduler
 from cloud.settings import Live
 from cloud.short_websocket import ShortWebsocket
 from cloud.throttle import Throttle
@@ -39,6 +41,7 @@ from shared.sync import MAX_BATCH_BYTES
 
 log = structlog.get_logger()
 
+Part = Callable[[], Coroutine[None, None, None]]
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -73,11 +76,13 @@ def create_app(
     signer: SettingsSigner | None = None,
     live: LiveSettings | None = None,
     trusted_proxies: Sequence[Network] = (),
+    retention: Retention | None = None,
 ) -> Quart:
     """The cloud on a migrated database. Setting `draining` ends all streams; a part that dies sets it too.
 
     `keyring` encrypts single columns; `release_keys` are the Ed25519 public keys, in hex, of those who may sign
     releases; `signer` signs settings; `trusted_proxies` are believed about where a request comes from.
+    Without a `retention` this instance never does the work that comes due by the clock (jobs.py).
     """
     live = live or LiveSettings(Live())
     database = Database(database_url, failpoints, pool_size=pool_size)
@@ -99,18 +104,17 @@ def create_app(
     app.register_blueprint(dashboard.blueprint(database, identity, throttle, watch, clock, draining))
     _serve_health(app, database)
     _answer_errors(app, clock)
-    _run_parts(app, database, {"watch": watch.run, "mail": mails.run}, draining)
+    running: dict[str, Part] = {"watch": watch.run, "mail": mails.run}
+    if retention is not None:
+        running["scheduler"] = Scheduler(database_url, jobs(database, clock, retention)).run
+    _run_parts(app, database, running, draining)
     require_declared(app)
     return app
 
 
-def _run_parts(
-    app: Quart,
-    database: Database,
-    parts: Mapping[str, Callable[[], Coroutine[None, None, None]]],
-    draining: asyncio.Event,
-) -> None:
-    running: set[asyncio.Task[None]] = set()
+def _run_parts(app: Quart, database: Database, parts: Mapping[str, Part], draining: asyncio.Event) -> None:
+    """Each as a task from start to stop; one that dies before sets `draining`."""
+    tasks: set[asyncio.Task[None]] = set()
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
@@ -123,12 +127,13 @@ def _run_parts(
         for name, run in parts.items():
             task = asyncio.create_task(run(), name=name)
             task.add_done_callback(ended)
-            running.add(task)
+            tasks.add(task)
 
     @app.after_serving
     async def stop() -> None:
-        for task in running:
+        for task in tasks:
             task.cancel()
+        for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
         await database.close()

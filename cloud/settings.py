@@ -113,6 +113,13 @@ class Settings(Live):
         "Larder <larder@localhost>"
     )
     """Whom mail comes from."""
+    keep_health_days: Annotated[int, Field(ge=31)] = 400
+    """Months of health samples that are older are dropped."""
+    keep_facts_days: Annotated[int, Field(ge=367)] | None = None
+    """Months of facts that are older are dropped. Without it facts are kept for ever."""
+    keep_orders_days: Annotated[int, Field(ge=367)] | None = None
+    """Orders that are older are dropped, with their vends, payments and stock movements; sums of sales stay. Without it
+    they are kept for ever."""
     failpoint: str = ""
     """Tests only, from LARDER_FAILPOINT."""
 

@@ -14,6 +14,7 @@ from cloud.configuration.service import read_signer
 from cloud.encryption import keys_file
 from cloud.encryption.rotation import Rotation
 from cloud.failpoints import Failpoints
+from cloud.jobs import Retention
 from cloud.mail import Carrier, FolderCarrier, SmtpCarrier
 from cloud.settings import Settings
 
@@ -40,6 +41,7 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
             pool_size=configured.pool_size,
             release_keys=configured.release_keys,
             signer=signer,
+            retention=Retention(configured.keep_health_days, configured.keep_facts_days, configured.keep_orders_days),
         )
         where = server.url_of(bound)
 

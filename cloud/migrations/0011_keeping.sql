@@ -30,7 +30,7 @@ DECLARE
     placed CONSTANT orders[] := ARRAY(SELECT o FROM orders o WHERE id >= low AND id < high);
     inserted CONSTANT credits[] := ARRAY(SELECT c FROM credits c WHERE id >= low AND id < high);
     told CONSTANT facts[] := ARRAY(SELECT f FROM facts f WHERE received_at >= since AND received_at < until);
-    measured CONSTANT health_samples[] := ARRAY(SELECT h FROM health_samples h WHERE slot_at >= since AND slot_at < until);
+    measured CONSTANT health_samples[] := ARRAY(SELECT h FROM health_samples h WHERE begin_at >= since AND begin_at < until);
     dead CONSTANT dead_letters[] := ARRAY(SELECT d FROM dead_letters d WHERE received_at >= since AND received_at < until);
     paid CONSTANT payments[] := ARRAY(
         SELECT p FROM payments p WHERE id >= low AND id < high
@@ -49,7 +49,7 @@ BEGIN
     DELETE FROM orders s WHERE id >= low AND id < high;
     DELETE FROM dead_letters s WHERE received_at >= since AND received_at < until;
     DELETE FROM facts s WHERE received_at >= since AND received_at < until;
-    DELETE FROM health_samples s WHERE slot_at >= since AND slot_at < until;
+    DELETE FROM health_samples s WHERE begin_at >= since AND begin_at < until;
     CALL add_partition('orders', month);
     CALL add_partition('vends', month);
     CALL add_partition('payments', month);
@@ -72,7 +72,7 @@ CREATE FUNCTION this_month() RETURNS date LANGUAGE sql STABLE
 
 -- This month and the next ones, where they are missing; how many it added.
 CREATE FUNCTION keep_months(ahead integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = public, pg_temp AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     added integer := 0;
     month date;
@@ -119,7 +119,7 @@ END $$;
 
 -- Health samples of all months that ended before `before`, and those under wrong clocks that came before; how many months.
 CREATE FUNCTION forget_health(before date) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = public, pg_temp AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     first CONSTANT date := bygone(before, '30 days');
     months CONSTANT date[] := months_before('health_samples', first);
@@ -137,7 +137,7 @@ END $$;
 -- Facts of all months that ended before `before`; how many months. A month with a dead letter that waits for its replay
 -- stays, whole.
 CREATE FUNCTION forget_facts(before date) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = public, pg_temp AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     dropped integer := 0;
     month date;
@@ -158,7 +158,7 @@ END $$;
 -- At most so many orders that were placed and came before the month of `before`, with their vends, payments and the
 -- movements of these; how many orders. Under a clock far ahead, when they came is all that counts.
 CREATE FUNCTION forget_orders(before date, at_most integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = public, pg_temp AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     first CONSTANT date := bygone(before, '1 year');
     doomed orders[];
@@ -180,7 +180,7 @@ END $$;
 -- Months of sales that ended before `before` and in which no order, vend or payment is left; how many. Movements of
 -- stock and credits go with the month: nothing refers to them, and stock has their sum.
 CREATE FUNCTION drop_sold_months(before date) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = public, pg_temp AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     dropped integer := 0;
     month date;
@@ -206,7 +206,7 @@ END $$;
 
 -- Rows that have expired and are of no use to anybody; how many.
 CREATE FUNCTION forget_expired() RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = public, pg_temp AS $$
+    SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     gone integer;
     more integer;

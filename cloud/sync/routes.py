@@ -16,6 +16,7 @@ from cloud.devices import service as devices
 from cloud.encryption.keyring import Keyring
 from cloud.errors import NotFound, Refused, Unauthenticated
 from cloud.failpoints import Failpoints
+from cloud.health import service as health
 from cloud.operations import Access, operation
 from cloud.rollouts import service as rollouts
 from cloud.sync.changes import ChangeFeed
@@ -108,8 +109,9 @@ class SyncRoutes:
         caller = await self._caller()
         samples = parse(Telemetry, await _body("application/json")).samples
 
-        async def work(transaction: Transaction) -> int:
-            return await devices.record_health(transaction, caller.tenant_id, caller.site_id, samples)
+        async def work(transaction: Transaction) -> None:
+            await devices.record_health(transaction, caller.tenant_id, caller.site_id, samples)
+            await health.record(transaction, caller.tenant_id, caller.site_id, samples)
 
         await self._database.unit("sync.telemetry", work, tenant_id=caller.tenant_id)
         self._failpoints.hit("sync.telemetry.before_reply")

@@ -1,6 +1,7 @@
 """A database that has sold for a while comes to this version's schema with all it has."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import asyncpg
@@ -103,3 +104,68 @@ async def test_what_stood_in_plain_is_encrypted_and_told_no_more(empty_url: str,
             assert await tenant_rows(database, tenant_id, "SELECT number FROM audit_chains") == [{"number": 0}]
     finally:
         await database.close()
+
+
+SOLD = """
+    INSERT INTO tenants (tenant_id, name) VALUES ($1, 'T');
+    INSERT INTO sites (tenant_id, id, name, currency) VALUES ($1, $1, 'S', 'INR');
+    INSERT INTO gateways (tenant_id, id, site_id, name, epoch, seq) VALUES ($1, $1, $1, 'G', 1, 3);
+    INSERT INTO machines (tenant_id, id, site_id, name, rail) VALUES ($1, $1, $1, 'M', 'cash');
+    INSERT INTO devices (tenant_id, id, machine_id, name, claim_issued_at, claim_code_sha256, claim_expires_at)
+        VALUES ($1, $1, $1, 'D', now(), '', now());
+    INSERT INTO products (tenant_id, id, name) VALUES ($1, $1, 'Peanuts');
+    INSERT INTO orders (tenant_id, id, machine_id, rail, currency, total_minor, planogram_version, state,
+                        captured_minor, given_back_minor, placed_at)
+        SELECT $1, id, $1, 'cash', 'INR', 5000, 1, 'settled', 3000, 2000, '2026-02-03T04:05:06Z'
+        FROM unnest($2::uuid[]) AS id;
+    INSERT INTO vends (tenant_id, id, order_id, position, state, outcome, slot, product_id, product_name, price_minor)
+        SELECT $1, id, id, 1, 'done', 'dispensed', 'A1', $1, 'Peanuts', 3000 FROM unnest($2::uuid[]) AS id;
+    INSERT INTO payments (tenant_id, id, order_id, rail, currency, amount_minor, state, attempted_at)
+        SELECT $1, id, id, 'cash', 'INR', 5000, 'pending', now() FROM unnest($2::uuid[]) AS id;
+    INSERT INTO credits (tenant_id, id, machine_id, device_id, amount_minor, currency, at)
+        SELECT $1, id, $1, $1, 5000, 'INR', now() FROM unnest($2::uuid[]) AS id;
+    INSERT INTO stock_movements (tenant_id, id, machine_id, slot, delta, reason, vend_id, at)
+        SELECT $1, id, $1, 'A1', -1, 'vend', id, now() FROM unnest($2::uuid[]) AS id;
+    INSERT INTO facts (tenant_id, gateway_id, epoch, seq, event, line, hash, received_at)
+        SELECT $1, $1, 1, seq, 'fact', 'line', 'hash', now() - seq * interval '40 days'
+        FROM generate_series(1, cardinality($2::uuid[])) AS seq;
+    INSERT INTO dead_letters (tenant_id, gateway_id, epoch, seq, reason, tries) VALUES ($1, $1, 1, 2, 'poison', 3)
+"""
+IDS = [
+    UUID(f"{ms:012x}-7000-8000-000000000001") for ms in (1_000, 1_770_000_000_000, 1_775_000_000_000, 4_070_000_000_000)
+]
+"""Made in 1970, February and March 2026, and 2098."""
+BOOKS = ("orders", "vends", "payments", "credits", "stock_movements", "facts")
+
+
+async def books(connection: asyncpg.Connection) -> dict[str, list[asyncpg.Record]]:
+    """Every row of the current tenant."""
+    return {table: await connection.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4") for table in BOOKS}  # noqa: S608
+
+
+@pytest.mark.criterion("2.5")
+@pytest.mark.criterion("2.6")
+async def test_all_that_was_sold_lies_in_months_and_is_summed_up(empty_url: str) -> None:
+    await schema.migrate(empty_url, up_to="0009_told_releases")
+    connection = await asyncpg.connect(**credentials(empty_url))
+    before = {}
+    for tenant_id in TENANTS:
+        await become(connection, tenant_id)
+        for statement in SOLD.split(";"):
+            await connection.execute(statement, *(tenant_id, IDS)[: 1 + ("$2" in statement)])
+        before[tenant_id] = await books(connection)
+    await schema.migrate(empty_url)
+    for tenant_id in TENANTS:
+        await become(connection, tenant_id)
+        assert await books(connection) == before[tenant_id]
+        lie = await connection.fetch("SELECT tableoid::regclass::text FROM orders ORDER BY id")
+        assert [row[0] for row in lie] == ["orders_other", "orders_2026_02", "orders_2026_03", "orders_other"]
+        assert not await connection.fetch("SELECT FROM facts WHERE tableoid = 'facts_other'::regclass")
+        dead = await connection.fetch("SELECT FROM dead_letters JOIN facts USING (gateway_id, epoch, seq, received_at)")
+        assert len(dead) == 1
+        sums = await connection.fetchrow("SELECT hour, orders, dispensed, captured_minor, no_drop FROM sales_hours")
+        assert tuple(sums) == (datetime(2026, 2, 3, 4, tzinfo=UTC), 4, 4, 12_000, 0)
+        days = await connection.fetchrow("SELECT day, orders, dispensed, given_back_minor FROM sales_days")
+        assert tuple(days) == (date(2026, 2, 3), 4, 4, 8_000)
+        assert tuple(await connection.fetchrow("SELECT dispensed, sold_minor FROM product_days")) == (4, 12_000)
+    await connection.close()
