@@ -10,6 +10,13 @@ CALL kept_by_owner('stock_movements', 'true');
 CALL kept_by_owner('facts', 'true');
 CALL kept_by_owner('dead_letters', 'true');
 CALL kept_by_owner('health_samples', 'true');
+CALL kept_by_owner('orders_other', 'true');
+CALL kept_by_owner('vends_other', 'true');
+CALL kept_by_owner('payments_other', 'true');
+CALL kept_by_owner('credits_other', 'true');
+CALL kept_by_owner('stock_movements_other', 'true');
+CALL kept_by_owner('facts_other', 'true');
+CALL kept_by_owner('health_samples_other', 'true');
 CALL kept_by_owner('sessions', 'expires_at < now()');
 CALL kept_by_owner('claim_codes', 'expires_at < now()');
 CALL kept_by_owner('device_instructions', 'expires_at < now()');
@@ -27,29 +34,33 @@ DECLARE
     high CONSTANT uuid := first_id((month + interval '1 month')::date);
     since CONSTANT timestamptz := month::timestamp AT TIME ZONE 'UTC';
     until CONSTANT timestamptz := (month + interval '1 month') AT TIME ZONE 'UTC';
-    placed CONSTANT orders[] := ARRAY(SELECT o FROM orders o WHERE id >= low AND id < high);
-    inserted CONSTANT credits[] := ARRAY(SELECT c FROM credits c WHERE id >= low AND id < high);
-    told CONSTANT facts[] := ARRAY(SELECT f FROM facts f WHERE received_at >= since AND received_at < until);
-    measured CONSTANT health_samples[] := ARRAY(SELECT h FROM health_samples h WHERE begin_at >= since AND begin_at < until);
-    dead CONSTANT dead_letters[] := ARRAY(SELECT d FROM dead_letters d WHERE received_at >= since AND received_at < until);
+    placed CONSTANT orders[] := ARRAY(SELECT o::orders FROM orders_other o WHERE id >= low AND id < high);
+    inserted CONSTANT credits[] := ARRAY(SELECT c::credits FROM credits_other c WHERE id >= low AND id < high);
+    told CONSTANT facts[] := ARRAY(
+        SELECT f::facts FROM facts_other f WHERE received_at >= since AND received_at < until);
+    dead CONSTANT dead_letters[] := ARRAY(
+        SELECT d FROM unnest(told) f JOIN dead_letters d USING (tenant_id, gateway_id, epoch, seq, received_at));
+    measured CONSTANT health_samples[] := ARRAY(
+        SELECT h::health_samples FROM health_samples_other h WHERE begin_at >= since AND begin_at < until);
     paid CONSTANT payments[] := ARRAY(
-        SELECT p FROM payments p WHERE id >= low AND id < high
+        SELECT p::payments FROM payments_other p WHERE id >= low AND id < high
         UNION SELECT p FROM unnest(placed) o JOIN payments p ON p.tenant_id = o.tenant_id AND p.order_id = o.id);
     asked CONSTANT vends[] := ARRAY(
-        SELECT v FROM vends v WHERE id >= low AND id < high
+        SELECT v::vends FROM vends_other v WHERE id >= low AND id < high
         UNION SELECT v FROM unnest(placed) o JOIN vends v ON v.tenant_id = o.tenant_id AND v.order_id = o.id);
     moved CONSTANT stock_movements[] := ARRAY(
-        SELECT m FROM stock_movements m WHERE id >= low AND id < high
+        SELECT m::stock_movements FROM stock_movements_other m WHERE id >= low AND id < high
         UNION SELECT m FROM unnest(asked) v JOIN stock_movements m ON m.tenant_id = v.tenant_id AND m.vend_id = v.id);
 BEGIN
     DELETE FROM stock_movements s USING unnest(moved) m WHERE s.tenant_id = m.tenant_id AND s.id = m.id;
-    DELETE FROM credits s USING unnest(inserted) m WHERE s.tenant_id = m.tenant_id AND s.id = m.id;
-    DELETE FROM payments s USING unnest(paid) m WHERE s.tenant_id = m.tenant_id AND s.id = m.id;
-    DELETE FROM vends s USING unnest(asked) m WHERE s.tenant_id = m.tenant_id AND s.id = m.id;
-    DELETE FROM orders s WHERE id >= low AND id < high;
-    DELETE FROM dead_letters s WHERE received_at >= since AND received_at < until;
-    DELETE FROM facts s WHERE received_at >= since AND received_at < until;
-    DELETE FROM health_samples s WHERE begin_at >= since AND begin_at < until;
+    DELETE FROM credits_other WHERE id >= low AND id < high;
+    DELETE FROM payments s USING unnest(paid) p WHERE s.tenant_id = p.tenant_id AND s.id = p.id;
+    DELETE FROM vends s USING unnest(asked) v WHERE s.tenant_id = v.tenant_id AND s.id = v.id;
+    DELETE FROM orders_other WHERE id >= low AND id < high;
+    DELETE FROM dead_letters s USING unnest(dead) d
+    WHERE s.tenant_id = d.tenant_id AND s.gateway_id = d.gateway_id AND s.epoch = d.epoch AND s.seq = d.seq;
+    DELETE FROM facts_other WHERE received_at >= since AND received_at < until;
+    DELETE FROM health_samples_other WHERE begin_at >= since AND begin_at < until;
     CALL add_partition('orders', month);
     CALL add_partition('vends', month);
     CALL add_partition('payments', month);
@@ -70,7 +81,8 @@ END $$;
 CREATE FUNCTION this_month() RETURNS date LANGUAGE sql STABLE
     RETURN date_trunc('month', now(), 'UTC') AT TIME ZONE 'UTC';
 
--- This month and the next ones, where they are missing; how many it added.
+-- This month and the next ones, where they are missing, and months in which facts came before anybody added them; how
+-- many it added.
 CREATE FUNCTION keep_months(ahead integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -82,8 +94,10 @@ BEGIN
         RAISE EXCEPTION 'at most a year ahead' USING ERRCODE = 'insufficient_privilege';
     END IF;
     PERFORM pg_advisory_xact_lock('keep_months(integer)'::regprocedure::oid::bigint);
-    FOR further IN 0 .. ahead LOOP
-        month := this_month() + further * interval '1 month';
+    FOR month IN
+        SELECT (this_month() + further * interval '1 month')::date FROM generate_series(0, ahead) AS further
+        UNION SELECT (date_trunc('month', received_at, 'UTC') AT TIME ZONE 'UTC')::date FROM facts_other
+    LOOP
         IF to_regclass(partition_name('health_samples', month)) IS NULL THEN
             CALL add_month(month);
             added := added + 1;
@@ -129,8 +143,7 @@ BEGIN
     FOREACH month IN ARRAY months LOOP
         CALL drop_partition('health_samples', month);
     END LOOP;
-    DELETE FROM health_samples
-    WHERE tableoid = 'health_samples_other'::regclass AND received_at < first::timestamp AT TIME ZONE 'UTC';
+    DELETE FROM health_samples_other WHERE received_at < first::timestamp AT TIME ZONE 'UTC';
     RETURN cardinality(months);
 END $$;
 

@@ -28,7 +28,7 @@ END $$;
 CREATE FUNCTION partition_name(partitioned regclass, month date) RETURNS text LANGUAGE sql STABLE
     RETURN format('%s_%s', partitioned, to_char(month, 'YYYY_MM'));
 
--- TABLE_other must hold no row of the month. Attached rather than created in place: that lets others read and write on.
+-- Does nothing if the month is there. TABLE_other must hold no row of it. Attached rather than created in place: that lets others read and write on.
 CREATE PROCEDURE add_partition(partitioned regclass, month date) LANGUAGE plpgsql AS $$
 DECLARE
     name CONSTANT text := partition_name(partitioned, month);
@@ -37,6 +37,9 @@ DECLARE
     is_by_id boolean;
     bounds text[];
 BEGIN
+    IF to_regclass(name) IS NOT NULL THEN
+        RETURN;
+    END IF;
     SELECT a.atttypid = 'uuid'::regtype INTO STRICT is_by_id
     FROM pg_partitioned_table p JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
     WHERE p.partrelid = partitioned;

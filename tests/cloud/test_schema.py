@@ -111,7 +111,8 @@ async def test_functions_that_work_as_their_owner_are_safe_from_their_callers(da
 
 
 DOORS = """
-    SELECT c.relname AS table, p.polname AS policy, p.polroles::regrole[]::text[] AS roles, c.relowner::regrole::text AS owner
+    SELECT c.relname AS table, p.polname AS policy, p.polroles::regrole[]::text[] AS roles,
+           c.relowner::regrole::text AS owner
     FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE p.polname NOT IN ('tenant', 'by_secret')
 """
 
