@@ -102,7 +102,6 @@ async def _keep_months(transaction: Transaction, ahead: int) -> int:
 
 
 @pytest.mark.criterion("2.5")
-@pytest.mark.criterion("2.6")
 async def test_what_a_wrong_clock_sold_blocks_no_month(world: World) -> None:
     """Three gateways' clocks: in 1970, in a month that is yet to be added, and in 2099."""
     soon = datetime.combine(month_of(Clock().now(), 4), datetime.min.time(), UTC) + timedelta(days=9)
@@ -180,7 +179,6 @@ async def known_orders(world: World) -> set[UUID]:
     return {row["id"] for row in await world.rows("SELECT id FROM orders")}
 
 
-@pytest.mark.criterion("2.5")
 async def test_health_outlives_its_time_by_no_month_and_facts_and_orders_stay(
     world: World, owner: asyncpg.Connection
 ) -> None:
@@ -198,7 +196,6 @@ async def test_health_outlives_its_time_by_no_month_and_facts_and_orders_stay(
     assert len(await world.rows("SELECT FROM facts")) == 2
 
 
-@pytest.mark.criterion("2.5")
 async def test_old_facts_go_by_the_month_but_not_from_under_a_dead_letter(
     world: World, owner: asyncpg.Connection
 ) -> None:
@@ -220,7 +217,6 @@ async def test_old_facts_go_by_the_month_but_not_from_under_a_dead_letter(
     assert len(await world.rows("SELECT FROM facts")) == 1
 
 
-@pytest.mark.criterion("2.5")
 async def test_a_repeat_of_facts_that_are_gone_is_acknowledged_and_does_nothing(
     world: World, owner: asyncpg.Connection
 ) -> None:
@@ -239,7 +235,6 @@ async def test_a_repeat_of_facts_that_are_gone_is_acknowledged_and_does_nothing(
     assert (await world.client.post("/v1/sync/facts", data=other.packed(), headers=other.headers())).status_code == 409
 
 
-@pytest.mark.criterion("2.5")
 async def test_old_orders_go_with_all_that_is_theirs_and_leave_their_sums(
     world: World, owner: asyncpg.Connection
 ) -> None:

@@ -144,7 +144,6 @@ async def books(connection: asyncpg.Connection) -> dict[str, list[asyncpg.Record
 
 
 @pytest.mark.criterion("2.5")
-@pytest.mark.criterion("2.6")
 async def test_all_that_was_sold_lies_in_months_and_is_summed_up(empty_url: str) -> None:
     await schema.migrate(empty_url, up_to="0009_told_releases")
     connection = await asyncpg.connect(**credentials(empty_url))

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import asyncpg
-import pytest
 
 from cloud.app import create_app
 from cloud.clock import Clock
@@ -71,7 +70,6 @@ async def leaders(server: Server, url: str) -> list[int]:
     return [row["pid"] for row in rows]
 
 
-@pytest.mark.criterion("6.3")
 async def test_one_leads_and_when_its_line_is_killed_the_other_takes_over(server: Server, database_url: str) -> None:
     leader, heir = Instance(database_url, pause_s=2.0), Instance(database_url)
     async with running(leader), asyncio.timeout(TAKEOVER_SECONDS):
