@@ -29,11 +29,10 @@ _PAGE = """
                    'price_minor', price_minor, 'quantity', quantity, 'vends', vends) ORDER BY position) AS lines
         FROM lines GROUP BY order_id
     )
-    SELECT p.id, p.machine_id, m.name AS machine_name, p.state, p.rail, p.currency, p.total_minor, p.captured_minor,
-           p.given_back_minor, p.planogram_version, p.placed_at, p.ended_at, p.received_at,
-           coalesce(g.lines, '[]') AS lines
-    FROM page p JOIN machines m ON m.tenant_id = p.tenant_id AND m.id = p.machine_id
-    LEFT JOIN gathered g ON g.order_id = p.id
+    SELECT p.id, p.machine_id, p.state, p.rail, p.currency, p.total_minor, p.captured_minor, p.given_back_minor,
+           p.planogram_version, p.placed_at, p.ended_at, p.received_at, coalesce(g.lines, '[]') AS lines,
+           (SELECT m.name FROM machines m WHERE m.tenant_id = p.tenant_id AND m.id = p.machine_id) AS machine_name
+    FROM page p LEFT JOIN gathered g ON g.order_id = p.id
     ORDER BY p.placed_at DESC, p.id DESC
 """
 """The vends of a page are asked for together: each month of them is looked into once, not once an order."""

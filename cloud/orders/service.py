@@ -73,7 +73,11 @@ _VEND_STEPS = """
         AND vends.tenant_id = o.tenant_id
     RETURNING vends.id, vends.product_id, vends.price_minor, o.machine_id, o.placed_at, o.currency
 """
-_STRANGERS = "SELECT count(*) AS strangers FROM orders WHERE id = ANY($1::uuid[]) AND machine_id <> ALL($2::uuid[])"
+_STRANGERS = """
+    SELECT count(*) AS strangers FROM unnest($1::uuid[]) AS told (id) JOIN orders o ON o.id = told.id
+    WHERE o.machine_id <> ALL($2::uuid[])
+"""
+"""Joined, so that only the months of these ids are looked into."""
 
 
 class OrderPage(Message):
