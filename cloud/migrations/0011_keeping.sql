@@ -28,6 +28,7 @@ CREATE FUNCTION begin_keeping() RETURNS text LANGUAGE sql
 
 -- One month of every table. What lies in TABLE_other though it is of this month (a gateway's clock was ahead) is taken
 -- out with all that refers to it, and put back once the month is there: so nothing blocks a month, and none is missed.
+-- The caller keeps writers out meanwhile.
 CREATE PROCEDURE add_month(month date) LANGUAGE plpgsql AS $$
 DECLARE
     low CONSTANT uuid := first_id(month);
@@ -99,6 +100,8 @@ BEGIN
         UNION SELECT (date_trunc('month', received_at, 'UTC') AT TIME ZONE 'UTC')::date FROM facts_other
     LOOP
         IF to_regclass(partition_name('health_samples', month)) IS NULL THEN
+            -- Facts first, as ingest does: whoever holds one of the others then has ended.
+            LOCK TABLE facts, orders, vends, payments, credits, stock_movements, health_samples IN SHARE ROW EXCLUSIVE MODE;
             CALL add_month(month);
             added := added + 1;
         END IF;

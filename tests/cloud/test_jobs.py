@@ -1,5 +1,6 @@
 """Months are added whatever lies in their way, and only what has outlived its time goes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
@@ -336,3 +337,24 @@ async def test_names_in_a_temporary_schema_mislead_nobody(app: asyncpg.Connectio
 def test_every_job_has_a_name_of_its_own(database: Database) -> None:
     table = jobs(database, Clock(), Retention(facts_days=400, orders_days=400))
     assert len({job.name for job in table}) == len(table) == 5
+
+
+async def test_a_month_waits_for_who_writes_and_loses_nothing_of_it(
+    world: World, app: asyncpg.Connection, database_url: str
+) -> None:
+    """A payment of a gateway whose clock is ahead is captured just when its month is added."""
+    soon = datetime.combine(month_of(Clock().now(), 3), datetime.min.time(), UTC) + timedelta(days=9)
+    order_id = await sell_under_clock(world, world.gateway, soon)
+    writer = await asyncpg.connect(**credentials(database_url), server_settings={"role": APP_ROLE})
+    transaction = writer.transaction()
+    await transaction.start()
+    await writer.execute("SELECT set_config('app.tenant', $1, true)", str(world.tenant_id))
+    await writer.execute("UPDATE orders SET captured_minor = 7 WHERE id = $1", order_id)
+    adding = asyncio.create_task(app.fetchval("SELECT keep_months(3)"))
+    await asyncio.sleep(0.1)
+    assert not adding.done()
+    await transaction.commit()
+    await writer.close()
+    assert await adding == 1
+    assert await world.rows("SELECT captured_minor FROM orders") == [{"captured_minor": 7}]
+    assert await where(world, "orders") == {f"orders_{soon:%Y_%m}"}
