@@ -77,15 +77,17 @@ def create_app(
     live: LiveSettings | None = None,
     trusted_proxies: Sequence[Network] = (),
     retention: Retention | None = None,
+    database: Database | None = None,
 ) -> Quart:
     """The cloud on a migrated database. Setting `draining` ends all streams; a part that dies sets it too.
 
     `keyring` encrypts single columns; `release_keys` are the Ed25519 public keys, in hex, of those who may sign
     releases; `signer` signs settings; `trusted_proxies` are believed about where a request comes from.
-    Without a `retention` this instance never does the work that comes due by the clock (jobs.py).
+    Without a `retention` this instance never does the work that comes due by the clock (jobs.py). A `database` that is
+    given is opened and closed with the application.
     """
     live = live or LiveSettings(Live())
-    database = Database(database_url, failpoints, pool_size=pool_size)
+    database = database or Database(database_url, failpoints, pool_size=pool_size)
     watch = Watch(database_url)
     auth = AuthService(database, clock)
     throttle = Throttle(Limits(database), live, trusted_proxies)

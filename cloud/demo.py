@@ -117,12 +117,13 @@ async def _let_in(transaction: Transaction, password_hash: str, now: datetime) -
 
 async def _seeded(transaction: Transaction, machines: Sequence[SeededMachine], password: str, now: datetime) -> Seeded:
     (gateway,) = await auth.positions(transaction)
+    code = await onboarding.issue_claim_code(transaction, ACTOR, TENANT_ID, gateway.gateway_id, now)
     key = await create_key(transaction, TENANT_ID, ACTOR, "demo", sorted(Permission), now, API_KEY_LIFE)
     return Seeded(
         tenant_id=str(TENANT_ID),
         site_id=str(gateway.site_id),
         gateway_id=str(gateway.gateway_id),
-        gateway_claim_code=await onboarding.issue_claim_code(transaction, ACTOR, TENANT_ID, gateway.gateway_id, now),
+        gateway_claim_code=code,
         api_key=key.secret,
         email=EMAIL,
         password=password,

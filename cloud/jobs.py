@@ -1,7 +1,7 @@
 """The table of what is done by the clock: months are added, and what has outlived its time is let go.
 
 The application owns no table: each job calls a function of the owner's that can do this and nothing else
-(migrations/0011_keeping.sql). All of them may be done twice.
+(migrations/*_keeping.sql). All of them may be done twice.
 """
 
 from collections.abc import Awaitable, Callable
@@ -60,8 +60,8 @@ class Keeper:
         return await self._call("SELECT keep_months($1) AS changed", MONTHS_AHEAD)
 
     async def forget_expired(self) -> int:
-        """Sessions, claim codes, PINs and changes of which nobody has any use."""
-        return await self._call("SELECT forget_expired() AS changed")
+        """Sessions, links, tokens, claim codes, PINs and changes of which nobody has any use."""
+        return await self._call("SELECT forget_expired() + forget_expired_identity() AS changed")
 
     async def forget_health(self, days: int) -> int:
         """Whole months of health samples."""

@@ -31,9 +31,9 @@ async def database_url(configured: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def fit_database(url: str) -> AsyncIterator[Database]:
+async def fit_database(url: str, failpoint: str = "") -> AsyncIterator[Database]:
     """A database that is fit for us. Raises SchemaError."""
-    database = Database(url, Failpoints(), pool_size=1)
+    database = Database(url, Failpoints(failpoint), pool_size=1)
     await database.open()
     try:
         await _require_fit(database)
@@ -45,7 +45,7 @@ async def fit_database(url: str) -> AsyncIterator[Database]:
 @asynccontextmanager
 async def our_database(configured: Settings) -> AsyncIterator[Database]:
     """Both: the database that is set or embedded, fit for us. Raises SettingsError, SchemaError."""
-    async with database_url(configured) as url, fit_database(url) as database:
+    async with database_url(configured) as url, fit_database(url, configured.failpoint) as database:
         yield database
 
 

@@ -4,7 +4,7 @@
 -- The ids of all tenants, and nothing else of them, for work that goes through tenant by tenant.
 CREATE POLICY listed ON tenants FOR SELECT TO CURRENT_USER
     USING (current_setting('app.listing', true) = 'tenants');
-CREATE FUNCTION all_tenants() RETURNS SETOF uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+CREATE FUNCTION all_tenants() RETURNS SETOF uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     PERFORM set_config('app.listing', 'tenants', true);
     RETURN QUERY SELECT tenant_id FROM tenants;

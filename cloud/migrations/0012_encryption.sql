@@ -20,6 +20,8 @@ ALTER TABLE device_instructions ADD CONSTRAINT device_instructions_pin_encrypted
 ALTER TABLE device_settings
     DROP CONSTRAINT device_settings_digest_right,
     ADD CONSTRAINT device_settings_signed_encrypted CHECK (encryption_key_of(signed) <> '') NOT VALID;
+ALTER TABLE user_secrets
+    ADD CONSTRAINT user_secrets_totp_seed_encrypted CHECK (totp_seed IS NULL OR encryption_key_of(totp_seed) <> '');
 GRANT UPDATE (signed) ON device_settings TO larder_app; -- with another key
 
 -- Changes have told settings in plain. They are told without from now on; sites with such changes get their full state.

@@ -9,5 +9,5 @@ from cloud.migrations import sql
 class Migration(TortoiseMigration):
     """Forward only."""
 
-    dependencies = [("cloud", "0010_identity")]
+    dependencies = [("cloud", "0011_identity")]
     operations = [RunSQL(sql(f"0012_{part}.sql")) for part in ("audit", "encryption")]

@@ -15,6 +15,8 @@ from cloud.failpoints import Failpoints
 from cloud.jobs import Retention
 from cloud.scheduler import TAKEOVER_SECONDS, Job, Scheduler
 from tests.cloud.conftest import Server
+from tests.fakes.encryption_keys import keyring
+from tests.fakes.mailbox import Mailbox
 
 PAUSE_S = 0.05
 
@@ -112,7 +114,14 @@ async def test_without_a_database_it_waits(database_url: str) -> None:
 async def test_an_app_that_is_told_a_retention_runs_it(server: Server, database_url: str) -> None:
     draining = asyncio.Event()
     app = create_app(
-        database_url, clock=Clock(), failpoints=Failpoints(), draining=draining, pool_size=1, retention=Retention()
+        database_url,
+        clock=Clock(),
+        failpoints=Failpoints(),
+        draining=draining,
+        keyring=keyring(),
+        carrier=Mailbox(),
+        pool_size=1,
+        retention=Retention(),
     )
     async with app.test_app(), asyncio.timeout(TAKEOVER_SECONDS):
         while not await leaders(server, database_url):  # noqa: ASYNC110 - Postgres has no such event

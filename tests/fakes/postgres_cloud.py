@@ -73,7 +73,9 @@ async def tenant_rows(
     return await database.unit("test", work, tenant_id=tenant_id)
 
 
-def cloud_app(database_url: str, draining: asyncio.Event, carrier: Carrier | None = None) -> Quart:
+def cloud_app(
+    database_url: str, draining: asyncio.Event, carrier: Carrier | None = None, database: Database | None = None
+) -> Quart:
     """The cloud's application, which believes the tests' release key and signs settings as their operator."""
     return create_app(
         database_url,
@@ -85,6 +87,7 @@ def cloud_app(database_url: str, draining: asyncio.Event, carrier: Carrier | Non
         keyring=encryption_keys.keyring(),
         release_keys=[release_key.PUBLIC],
         signer=OPERATOR.signer,
+        database=database,
         live=LiveSettings(Live(rate_address=Rate(100_000, 1), rate_gateway=Rate(100_000, 1))),
     )
 

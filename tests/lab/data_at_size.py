@@ -16,11 +16,11 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from quart import Quart
 from quart.typing import TestClientProtocol as QuartClient
 
-from cloud import api, schema
-from cloud.auth.service import AuthService, create_api_key
+from cloud import schema
+from cloud.auth.keys import create_key
+from cloud.callers import system
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Transaction, credentials
 from cloud.failpoints import Failpoints
@@ -28,9 +28,9 @@ from cloud.health import service as health
 from cloud.orders import models as orders_models
 from cloud.orders import service as orders_service
 from cloud.payments import service as payments
+from cloud.permissions import Permission
 from cloud.postgres import EmbeddedPostgres
 from cloud.sync.ingest import Ingest
-from cloud.watch import Watch
 from shared.inventory import Reason, SlotSensed
 from shared.onboarding import GatewayClaimed
 from shared.orders import VendOutcome
@@ -150,8 +150,10 @@ async def _site(superuser: asyncpg.Connection, url: str) -> Site:
     database = Database(url, Failpoints(), pool_size=1)
     await database.open()
 
-    async def key(_: Transaction) -> str:
-        return await create_api_key(row["tenant_id"], "lab", Clock().now(), timedelta(days=1))
+    async def key(transaction: Transaction) -> str:
+        now, scopes = Clock().now(), sorted(Permission)
+        made = await create_key(transaction, row["tenant_id"], system("lab"), "lab", scopes, now, timedelta(days=1))
+        return made.secret
 
     api_key = await database.unit("lab", key, tenant_id=row["tenant_id"])
     await database.close()
@@ -162,19 +164,12 @@ async def _site(superuser: asyncpg.Connection, url: str) -> Site:
 async def _ask_everything(superuser: asyncpg.Connection, url: str, site: Site) -> dict[str, tuple[object, ...]]:
     """Whatever operators and gateways can ask, once: the statements that went to Postgres for it."""
     database = Recorder(url)
-    app, clock = Quart("lab"), Clock()
-    auth, watch = AuthService(database, clock), Watch(url)
-    app.register_blueprint(
-        api.blueprint(database, auth, watch, clock, Failpoints(), asyncio.Event(), release_keys={}, signer=None)
-    )
-    await database.open()
-    try:
-        client = app.test_client()
+    app = cloud_app(url, asyncio.Event(), database=database)
+    async with app.test_app() as running:
+        client = running.test_client()
         await _as_operator(client, site)
         await _as_gateway(client, site)
         await _replay(superuser, client, database, site)
-    finally:
-        await database.close()
     return database.sent
 
 
@@ -239,7 +234,7 @@ async def _replay(superuser: asyncpg.Connection, client: QuartClient, database: 
     await _push(client, site, first)
     await superuser.execute(move, site.slot.machine_id, site.site_id)
     assert site.gateway.claimed is not None
-    assert await Ingest(database).replay(site.tenant_id, site.gateway.claimed.gateway_id) == 1
+    assert await Ingest(database).replay(system("lab"), site.tenant_id, site.gateway.claimed.gateway_id) == 1
 
 
 async def _get(client: QuartClient, path: str, headers: dict[str, str]) -> Any:

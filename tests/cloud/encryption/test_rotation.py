@@ -4,16 +4,18 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
+from cloud.auth.invitations import create_user
 from cloud.clock import new_id
 from cloud.database import Database, Transaction, credentials
 from cloud.encryption import progress
-from cloud.encryption.columns import ENCRYPTED, INSTRUCTION_PIN, EncryptedColumn, Owner
+from cloud.encryption.columns import ENCRYPTED, INSTRUCTION_PIN, TOTP_SEED
 from cloud.encryption.rotation import NOT_ENCRYPTED, Rotated, Rotation
 from cloud.errors import Undecipherable
 from tests.cloud.conftest import World
@@ -211,33 +213,17 @@ async def test_a_moved_pin_goes_down_as_none_and_stops_no_other(world: World) ->
         assert [body["pin"] for body in told_ if body["kind"] == "device_instruction"] == ["1111", None]
 
 
-PEOPLE = """
-    CREATE TABLE people (id uuid PRIMARY KEY, seed text);
-    ALTER TABLE people ENABLE ROW LEVEL SECURITY;
-    ALTER TABLE people FORCE ROW LEVEL SECURITY;
-    CREATE POLICY own ON people USING (id = nullif(current_setting('app.user', true), '')::uuid);
-    GRANT SELECT, INSERT, UPDATE ON people TO larder_app;
-    CREATE TABLE listed (id uuid PRIMARY KEY);
-    GRANT SELECT, INSERT ON listed TO larder_app;
-    CREATE FUNCTION all_users() RETURNS SETOF uuid LANGUAGE sql AS 'SELECT id FROM listed'
-"""
-SEED = EncryptedColumn("people", "seed", ("id",), Owner.USER)
-
-
-async def test_it_also_works_for_people_who_stand_outside_tenants(database: Database, owner_url: str) -> None:
-    owner = await asyncpg.connect(**credentials(owner_url))
-    await owner.execute(PEOPLE)
-    await owner.close()
-    people = [new_id() for _ in range(3)]
+async def test_it_also_works_for_people_who_stand_outside_tenants(database: Database) -> None:
+    now, people = datetime.now(UTC), [new_id() for _ in range(3)]
     for person in people:
 
         async def add(transaction: Transaction, person: UUID = person) -> None:
-            kept = SEED.seal(keyring("old"), (person,), f"seed of {person}")
-            await transaction.execute("INSERT INTO people VALUES ($1, $2)", person, kept)
-            await transaction.execute("INSERT INTO listed VALUES ($1)", person)
+            await create_user(transaction, person, f"{person}@larder.example", "Somebody", None, now)
+            kept = TOTP_SEED.seal(keyring("old"), (person,), f"seed of {person}")
+            await transaction.execute("UPDATE user_secrets SET totp_seed = $1", kept)
 
-        await database.unit("test", add, user_id=person)
-    rotation = Rotation(database, keyring("new", "old"), (*ENCRYPTED, SEED))
+        await database.unit("test", add)
+    rotation = Rotation(database, keyring("new", "old"))
     assert (await rotation.rotate(500, told)).changed == 3
     assert [(use.key, use.values) for use in await rotation.counts()] == [("new", 3)]
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from cloud.callers import system
 from cloud.sync.ingest import Ingest
 from shared.contract import Rail
 from shared.orders import VendOutcome
@@ -113,7 +114,7 @@ async def test_sums_equal_a_recount_after_any_history(world: World) -> None:
         await check_sums(world)
         if is_away:
             await move(world, slots[0].machine_id, home)
-            dead += await Ingest(world.database).replay(world.tenant_id, gateway.claimed.gateway_id)
+            dead += await Ingest(world.database).replay(system("test"), world.tenant_id, gateway.claimed.gateway_id)
             await check_sums(world)
     assert await check_sums(world) > 4
     print("replayed", dead)

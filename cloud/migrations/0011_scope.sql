@@ -20,10 +20,10 @@ DO $$
 DECLARE
     walled text;
 BEGIN
-    FOREACH walled IN ARRAY '{planograms,devices,orders,credits,stock_instructions,stock_movements,stock}'::text[] LOOP
+    FOREACH walled IN ARRAY '{planograms,devices,orders,credits,stock_instructions,stock_movements,stock,sales_hours,sales_days,product_days}'::text[] LOOP
         CALL scope_wall(walled::regclass, format('EXISTS (SELECT 1 FROM machines m WHERE m.tenant_id = %I.tenant_id AND m.id = %I.machine_id)', walled, walled));
     END LOOP;
-    FOREACH walled IN ARRAY '{device_health,firmware_assignments,device_firmware,zones,device_instructions,device_settings,device_settings_reports}'::text[] LOOP
+    FOREACH walled IN ARRAY '{device_health,health_samples,firmware_assignments,device_firmware,zones,device_instructions,device_settings,device_settings_reports}'::text[] LOOP
         CALL scope_wall(walled::regclass, format('EXISTS (SELECT 1 FROM devices d WHERE d.tenant_id = %I.tenant_id AND d.id = %I.device_id)', walled, walled));
     END LOOP;
     FOREACH walled IN ARRAY '{vends,payments}'::text[] LOOP

@@ -12,4 +12,4 @@ class Migration(TortoiseMigration):
     """Forward only."""
 
     dependencies = [("cloud", "0009_told_releases")]
-    operations = [RunSQL(sql(f"0011_{part}.sql")) for part in PARTS]
+    operations = [RunSQL(sql(f"0010_{part}.sql")) for part in PARTS]

@@ -77,7 +77,7 @@ CALL found_by_secret('sessions');
 
 -- The ids of all users, and nothing else of them, for work that goes through user by user.
 CREATE POLICY listed ON users FOR SELECT TO CURRENT_USER USING (current_setting('app.listing', true) = 'users');
-CREATE FUNCTION all_users() RETURNS SETOF uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+CREATE FUNCTION all_users() RETURNS SETOF uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     PERFORM set_config('app.listing', 'users', true);
     RETURN QUERY SELECT id FROM users;

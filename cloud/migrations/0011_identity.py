@@ -9,5 +9,5 @@ from cloud.migrations import sql
 class Migration(TortoiseMigration):
     """Forward only."""
 
-    dependencies = [("cloud", "0009_told_releases")]
-    operations = [RunSQL(sql(f"0010_{part}.sql")) for part in ("people", "members", "actors", "scope")]
+    dependencies = [("cloud", "0010_data_at_size")]
+    operations = [RunSQL(sql(f"0011_{part}.sql")) for part in ("people", "members", "actors", "scope", "keeping")]
