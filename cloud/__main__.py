@@ -7,14 +7,14 @@ import sys
 import asyncpg
 import uvloop
 
-from cloud import logs, settings
-from cloud.commands import databases, gateways, people, serving, tenants, vault
+from cloud import logs, sources
+from cloud.commands import check_config, databases, gateways, people, serving, tenants, vault
 from cloud.errors import NotFound, PostgresFailed, Refused, SchemaError, SettingsError, Unavailable, Unproven
 
 CONFIGURATION_STATUS = 78
 """EX_CONFIG of sysexits.h."""
 
-_TOPICS = (databases, serving, people, tenants, gateways, vault)
+_TOPICS = (databases, serving, check_config, people, tenants, gateways, vault)
 _COMMANDS = {command.name: command for topic in _TOPICS for command in topic.COMMANDS}
 
 
@@ -22,7 +22,7 @@ def main() -> int:
     """Runs the command. A start that cannot work ends with one line on stderr and status 78."""
     arguments = _parser().parse_args()
     try:
-        configured = settings.load(os.environ)
+        configured = sources.load(os.environ).settings
         logs.configure(configured.log_level)
         uvloop.run(_COMMANDS[arguments.command].run(configured, arguments))
     except (SettingsError, PostgresFailed, SchemaError) as error:

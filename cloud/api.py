@@ -21,6 +21,7 @@ from cloud.encryption.keyring import Keyring
 from cloud.failpoints import Failpoints
 from cloud.health import routes as health_routes
 from cloud.inventory import routes as inventory_routes
+from cloud.live import LiveSettings
 from cloud.onboarding import routes as onboarding_routes
 from cloud.onboarding.service import OnboardingService
 from cloud.orders import routes as orders_routes
@@ -36,6 +37,7 @@ def blueprint(
     database: Database,
     auth: AuthService,
     throttle: Throttle,
+    live: LiveSettings,
     watch: Watch,
     clock: Clock,
     failpoints: Failpoints,
@@ -47,7 +49,7 @@ def blueprint(
 ) -> Blueprint:
     """The API."""
     api = Blueprint("api", __name__, url_prefix="/v1")
-    api.register_blueprint(onboarding_routes.blueprint(OnboardingService(database, clock), failpoints))
+    api.register_blueprint(onboarding_routes.blueprint(OnboardingService(database, clock), failpoints, live))
     api.register_blueprint(SyncRoutes(database, auth, throttle, watch, failpoints, draining, keyring).blueprint())
     api.register_blueprint(gateway_routes.blueprint(database))
     api.register_blueprint(UserRoutes(identity.members, identity.invitations).blueprint())

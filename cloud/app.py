@@ -15,9 +15,10 @@ from cloud import api, schema
 from cloud.addresses import Network
 from cloud.auth.identity import build as build_identity
 from cloud.auth.service import AuthService
-from cloud.bounded_app import BoundedApp
+from cloud.bounded_app import REQUEST_SECONDS, BoundedApp
 from cloud.clock import Clock, new_id
 from cloud.configuration.service import SettingsSigner
+from cloud.cors import Cors
 from cloud.dashboard import routes as dashboard
 from cloud.database import Database
 from cloud.encryption.keyring import Keyring
@@ -78,8 +79,11 @@ def create_app(
     trusted_proxies: Sequence[Network] = (),
     retention: Retention | None = None,
     database: Database | None = None,
+    request_seconds: float = REQUEST_SECONDS,
+    leaving: asyncio.Event | None = None,
 ) -> Quart:
-    """The cloud on a migrated database. Setting `draining` ends all streams; a part that dies sets it too.
+    """The cloud on a migrated database. Setting `leaving` makes it say that it is not ready any more, `draining` ends
+    all streams; a part that dies sets it too.
 
     `keyring` encrypts single columns; `release_keys` are the Ed25519 public keys, in hex, of those who may sign
     releases; `signer` signs settings; `trusted_proxies` are believed about where a request comes from.
@@ -92,19 +96,20 @@ def create_app(
     auth = AuthService(database, clock)
     throttle = Throttle(Limits(database), live, trusted_proxies)
     app = BoundedApp("cloud", static_folder=None)
-    app.live = live
+    app.live, app.request_seconds = live, request_seconds
     app.asgi_websocket_class = ShortWebsocket
     app.config["BACKGROUND_TASK_SHUTDOWN_TIMEOUT"] = 0.1  # those only throw messages away
     app.config["MAX_CONTENT_LENGTH"] = MAX_BATCH_BYTES
-    _stamp_requests(app, clock)
+    _stamp_requests(app, clock, leaving or draining)
     throttle.install(app)
+    Cors(live).install(app)
     mails = MailRoom(carrier, mail_from, clock)
     identity = build_identity(database, clock, keyring, throttle, mails, public_url)
-    parts = (database, auth, throttle, watch, clock, failpoints, draining)
+    parts = (database, auth, throttle, live, watch, clock, failpoints, draining)
     app.before_request(identity.gate.admit)
     app.register_blueprint(api.blueprint(*parts, keyring, keys_by_id(release_keys), signer, identity))
     app.register_blueprint(dashboard.blueprint(database, identity, throttle, watch, clock, draining))
-    _serve_health(app, database)
+    _serve_health(app, database, leaving or draining)
     _answer_errors(app, clock)
     running: dict[str, Part] = {"watch": watch.run, "mail": mails.run}
     if retention is not None:
@@ -141,7 +146,7 @@ def _run_parts(app: Quart, database: Database, parts: Mapping[str, Part], draini
         await database.close()
 
 
-def _serve_health(app: Quart, database: Database) -> None:
+def _serve_health(app: Quart, database: Database, leaving: asyncio.Event) -> None:
     @app.get("/health/live")
     @operation(Access.PUBLIC)
     async def live() -> dict[str, str]:
@@ -151,8 +156,8 @@ def _serve_health(app: Quart, database: Database) -> None:
     @app.get("/health/ready")
     @operation(Access.PUBLIC)
     async def ready() -> dict[str, str]:
-        """The database answers and has this version's schema."""
-        if not await database.unit("health.ready", schema.is_current):
+        """The database answers and has this version's schema, and nobody has told us to stop."""
+        if leaving.is_set() or not await database.unit("health.ready", schema.is_current):
             raise Unavailable
         return {"status": "ready"}
 
@@ -182,7 +187,7 @@ def _request_id() -> str:
     return str(g.get("request_id", "")) or new_id().hex
 
 
-def _stamp_requests(app: Quart, clock: Clock) -> None:
+def _stamp_requests(app: Quart, clock: Clock, leaving: asyncio.Event) -> None:
     @app.before_request
     async def begin() -> None:
         g.request_id = new_id().hex
@@ -204,6 +209,8 @@ def _stamp_requests(app: Quart, clock: Clock) -> None:
     @app.after_request
     async def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = _request_id()
+        if leaving.is_set():
+            response.headers["Connection"] = "close"  # whoever would come again on it finds another instance
         response.headers["Date"] = format_datetime(clock.now(), usegmt=True)  # gateways set their clocks by it
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)

@@ -198,7 +198,7 @@ class Database:
             # Statements are planned once, perhaps on a table that is still empty: let no whole-table scan stick.
             "plan_cache_mode": "force_generic_plan",
             "enable_seqscan": "off",
-            "statement_timeout": "10000",
+            "statement_timeout": "8000",  # below the deadline of a request, as is the wait for a connection
             "lock_timeout": "5000",
             "idle_in_transaction_session_timeout": "15000",
         }

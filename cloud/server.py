@@ -1,24 +1,75 @@
-"""Hypercorn in process: one worker, its own deadlines, gone within a second when told to."""
+"""Hypercorn in process: one worker, its own deadlines. Told to stop, it serves on until nobody comes, then goes."""
 
 import asyncio
 import gc
 import signal
 import socket
+import ssl
 
 import structlog
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from hypercorn.protocol.ws_stream import WSStream
 from quart import Quart
+
+from cloud.certificates import Certificate
 
 log = structlog.get_logger()
 
-GRACE_SECONDS = 0.5
+GRACE_SECONDS = 12.0
+"""What is in progress when the listener closes has so long to end: a little more than a request may take. Streams and
+doorbells end at once, and connections on which nothing is asked."""
 HEAD_SECONDS = 75.0
 """How long a connection may stand without a request, or with half the head of one. Bodies have their own deadlines."""
 DEAF_MILLISECONDS = 60_000
 """A peer that acknowledges nothing for so long is gone. Doorbells and streams send more often than that."""
+HANDSHAKE_SECONDS = 10.0
 _YOUNG_OBJECTS = 10_000
 """After so many new ones garbage is searched for. A batch of facts makes about half as many, and drops them at once."""
+
+
+class Stopping:
+    """How the process ends: first `leaving` is set, so that it calls itself not ready, later `draining`.
+
+    A part that died sets `draining` itself.
+    """
+
+    def __init__(self, drain_seconds: float = 0.0) -> None:
+        self.leaving = asyncio.Event()
+        self.draining = asyncio.Event()
+        self._drain_seconds = drain_seconds
+
+    async def drained(self) -> None:
+        """Returns when the listener shall close."""
+        dead, told = (asyncio.ensure_future(event.wait()) for event in (self.draining, self.leaving))
+        try:
+            await asyncio.wait([dead, told], return_when=asyncio.FIRST_COMPLETED)
+            if not self.draining.is_set():
+                log.info("leaving", drain_s=self._drain_seconds)
+                await asyncio.wait([dead], timeout=self._drain_seconds)
+        finally:
+            dead.cancel()
+            told.cancel()
+        self.leaving.set()
+        self.draining.set()
+        _end_pings()
+        log.info("draining")
+
+
+def _end_pings() -> None:
+    """Hypercorn's pings sleep on for a while after their WebSocket has closed, and it would wait for them."""
+    for task in asyncio.all_tasks():
+        if getattr(task.get_coro(), "__qualname__", "") == WSStream._send_pings.__qualname__:
+            task.cancel()
+
+
+class _ConfigWithCertificate(Config):
+    """Hypercorn's settings with a TLS context that outlives a renewal."""
+
+    certificate: Certificate
+
+    def create_ssl_context(self) -> ssl.SSLContext:
+        return self.certificate.context
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -33,23 +84,33 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-def url_of(bound: socket.socket) -> str:
+def url_of(bound: socket.socket, scheme: str = "http") -> str:
     """Where a browser finds it."""
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
 
 
-def configure(bound: socket.socket, head_seconds: float = HEAD_SECONDS) -> Config:
+def configure(
+    bound: socket.socket,
+    head_seconds: float = HEAD_SECONDS,
+    certificate: Certificate | None = None,
+    grace_seconds: float = GRACE_SECONDS,
+) -> Config:
     """Hypercorn's settings; it takes the socket over.
 
     It has no read timeout: that would cut off every stream whose listener has nothing to say.
     """
     config = Config()
+    if certificate is not None:
+        config = with_certificate = _ConfigWithCertificate()
+        with_certificate.certificate = certificate
+        config.certfile, config.keyfile = str(certificate.certificate), str(certificate.key)
+        config.ssl_handshake_timeout = HANDSHAKE_SECONDS
     config.bind = [f"fd://{bound.detach()}"]
     config.include_date_header = False  # the app writes its own
     config.include_server_header = False
-    config.graceful_timeout = GRACE_SECONDS
-    config.shutdown_timeout = GRACE_SECONDS
+    config.graceful_timeout = grace_seconds
+    config.shutdown_timeout = grace_seconds
     config.keep_alive_timeout = head_seconds
     config.read_timeout = None
     config.websocket_ping_interval = 20
@@ -58,18 +119,24 @@ def configure(bound: socket.socket, head_seconds: float = HEAD_SECONDS) -> Confi
     return config
 
 
-async def run(app: Quart, bound: socket.socket, draining: asyncio.Event) -> None:
-    """Serve until `draining` is set, by a signal or by a part that died."""
+async def run(
+    app: Quart,
+    bound: socket.socket,
+    stopping: Stopping,
+    certificate: Certificate | None = None,
+    grace_seconds: float = GRACE_SECONDS,
+) -> None:
+    """Serve until told to stop, by a signal or by a part that died. A second signal does not wait for the drain."""
     loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        (stopping.draining if stopping.leaving.is_set() else stopping.leaving).set()
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, draining.set)
-
-    async def drained() -> None:
-        await draining.wait()
-        log.info("draining")
-
+        loop.add_signal_handler(name, told)
     _calm_collector()
-    await serve(app, configure(bound), shutdown_trigger=drained)
+    config = configure(bound, certificate=certificate, grace_seconds=grace_seconds)
+    await serve(app, config, shutdown_trigger=stopping.drained)
 
 
 def _calm_collector() -> None:

@@ -1,6 +1,6 @@
-"""Settings of the cloud: environment variables LARDER_CLOUD_*, checked once at start."""
+"""Settings of the cloud: every one with its default, each checked by itself. `sources.py` says where they come from."""
 
-from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -11,16 +11,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     SecretStr,
     StringConstraints,
-    ValidationError,
 )
 
-from cloud.errors import SettingsError
 from cloud.rates import Rate, read_rate
-
-PREFIX = "LARDER_CLOUD_"
-FAILPOINT = "LARDER_FAILPOINT"
 
 
 def _postgres_url(value: str) -> str:
@@ -47,20 +43,34 @@ def _mail_url(value: str) -> str:
     return value
 
 
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"https", "http"} or not parts.netloc or value != f"{parts.scheme}://{parts.netloc}".lower():
+        raise ValueError("must be origins like https://app.example, without a path and without *")
+    return value
+
+
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
 AnyRate = Annotated[Rate, BeforeValidator(read_rate)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_split)]
+PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
+
+
+class Feature(StrEnum):
+    """What can be switched off while the rest runs on."""
+
+    CLAIMS = "claims"
+    """Gateways may claim their places."""
 
 
 class Live(BaseModel):
     """What may change while the cloud runs. A rate is like `600/60`: 600 at once, and on average as many in 60 s."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     rate_address: AnyRate = Rate(600, 60)
@@ -79,22 +89,41 @@ class Live(BaseModel):
     """To sign in from one address."""
     max_requests: Annotated[int, Field(ge=1, le=10_000)] = 256
     """In progress at once in one process; one more is asked to come again."""
+    cors_origins: Origins = ()
+    """Pages of these origins may call /v1 from a browser."""
+    cors_credentials_origins: Origins = ()
+    """Those of them that may send cookies with it."""
+    features_off: Annotated[frozenset[Feature], BeforeValidator(_split)] = frozenset()
 
 
 class Settings(Live):
-    """Every setting with its default. An empty environment gives a working demo on the loopback interface."""
+    """Every setting with its default. An empty environment gives a working demo on the loopback interface.
 
-    database_url: Annotated[str, AfterValidator(_postgres_url)] | None = Field(None, repr=False)
+    Lists are comma-separated in the environment, arrays in the TOML file.
+    """
+
+    environment: Literal["development", "staging", "production"] = "development"
+    """In production what only a demo can do with is refused (`cloud/production.py`)."""
+    database_url: PostgresUrl | None = Field(None, repr=False)
     """Postgres of production, as a user who is nothing but a member of `larder_app`, the role that `migrate` makes:
     `CREATE ROLE larder_cloud LOGIN NOINHERIT PASSWORD '…' IN ROLE larder_app`. Without it an embedded one runs in
     `state_dir`."""
-    owner_database_url: Annotated[str, AfterValidator(_postgres_url)] | None = Field(None, repr=False)
+    owner_database_url: PostgresUrl | None = Field(None, repr=False)
     """The same database as the owner of its tables. For `migrate` alone: keep it from the other commands."""
     state_dir: Path = Path(".larder/cloud")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """0 takes a free one."""
+    tls_certificate_file: Path | None = None
+    """PEM, with the intermediate ones. With it and its key this program speaks HTTPS itself."""
+    tls_key_file: Path | None = None
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)] = ()
+    """Networks of proxies whose X-Forwarded-For is believed, like `10.0.0.0/8`."""
     pool_size: Annotated[int, Field(ge=1, le=100)] = 8
+    request_seconds: Annotated[float, Field(ge=1, le=120)] = 10.0
+    """How long a request may take, where its operation does not say otherwise."""
+    drain_seconds: Annotated[float, Field(ge=0, le=300)] = 0.0
+    """How long, when told to stop, to serve on while /health/ready says 503: until no proxy sends anything more."""
     release_keys: Annotated[tuple[PublicKey, ...], BeforeValidator(_split)] = ()
     """Ed25519 public keys in hex, comma-separated: only what one of them has signed is published as a release."""
     settings_key_file: Path | None = None
@@ -123,17 +152,6 @@ class Settings(Live):
     failpoint: str = ""
     """Tests only, from LARDER_FAILPOINT."""
 
-
-def load(environment: Mapping[str, str]) -> Settings:
-    """The settings in `environment`. Raises SettingsError: one line that names the setting, never its value."""
-    given = {name.removeprefix(PREFIX).lower(): text for name, text in environment.items() if name.startswith(PREFIX)}
-    if "failpoint" in given:
-        raise SettingsError(f"{PREFIX}FAILPOINT is not a setting of the cloud (it is {FAILPOINT})")
-    try:
-        return Settings.model_validate({**given, "failpoint": environment.get(FAILPOINT, "")})
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = PREFIX + str(first["loc"][0]).upper()
-        if first["type"] == "extra_forbidden":
-            raise SettingsError(f"{name} is not a setting of the cloud") from None
-        raise SettingsError(f"{name} is wrong: {first['msg']}") from None
+    def live(self) -> Live:
+        """The part of it that may change while the cloud runs."""
+        return Live(**{name: getattr(self, name) for name in Live.model_fields})

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TypeVar
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import structlog
@@ -22,6 +23,7 @@ from shared.errors import Code, FieldError, Problem
 M = TypeVar("M", bound=Message)
 
 MAX_JSON_BYTES = 64 * 1024
+MAX_FORM_FIELDS = 200
 CHUNK_SECONDS = 10.0
 BODY_SECONDS = 60.0
 
@@ -53,6 +55,17 @@ async def read_message(model: type[M]) -> M:
         raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send application/json.", status=415)
     body = b"".join([chunk async for chunk in body_chunks(MAX_JSON_BYTES)])
     return parse(model, body)
+
+
+async def read_form() -> dict[str, str]:
+    """The fields of an HTML form, the last of a name. Raises Refused."""
+    if request.mimetype != "application/x-www-form-urlencoded":
+        raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send application/x-www-form-urlencoded.", status=415)
+    body = b"".join([chunk async for chunk in body_chunks(MAX_JSON_BYTES)])
+    try:
+        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS, errors="strict"))
+    except ValueError:  # no UTF-8, or too many
+        raise Refused(Code.MALFORMED_BODY, "The form cannot be read.", status=400) from None
 
 
 def parse(model: type[M], text: bytes) -> M:

@@ -1,7 +1,6 @@
 """/v1/api-keys, /v1/oauth/token and /v1/me: programs, and what they may do."""
 
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from quart import Blueprint, Response, request
@@ -11,13 +10,12 @@ from cloud.callers import ActorKind
 from cloud.errors import Refused
 from cloud.operations import Access, current_operator, operation
 from cloud.permissions import Permission, Role
-from cloud.web import answer, as_id, bearer, body_chunks, decode_cursor, encode_cursor, page_size, read_message
+from cloud.web import answer, as_id, bearer, decode_cursor, encode_cursor, page_size, read_form, read_message
 from cloud.web import cursor_instant as instant
 from shared.contract import Message, Name
 from shared.errors import Code
 
 NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
-MAX_FORM_BYTES = 4096
 
 
 class KeyPage(Message):
@@ -90,7 +88,7 @@ class KeyRoutes:
     async def token(self) -> Response:
         """POST, as RFC 6749 has it: `grant_type=client_credentials` with an API key as bearer (4.4), perhaps with
         `scope`, or `grant_type=refresh_token` (6)."""
-        form = await _form()
+        form = await read_form()
         match form.get("grant_type"):
             case "client_credentials":
                 scope = form.get("scope")
@@ -124,15 +122,3 @@ def _uncached(granted: TokensGranted) -> Response:
     response = answer(granted)
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-async def _form() -> dict[str, str]:
-    """A small form. Raises Refused."""
-    if request.mimetype != "application/x-www-form-urlencoded":
-        raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send application/x-www-form-urlencoded.", status=415)
-    text = b"".join([chunk async for chunk in body_chunks(MAX_FORM_BYTES)])
-    try:
-        fields = parse_qsl(text.decode("utf-8"), keep_blank_values=True, strict_parsing=bool(text), max_num_fields=20)
-    except ValueError as error:
-        raise Refused(Code.MALFORMED_BODY, "This is no form.", status=400) from error
-    return dict(fields)

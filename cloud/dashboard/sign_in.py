@@ -12,6 +12,7 @@ from cloud.auth.sign_in import SignedIn
 from cloud.errors import TooManyRequests, Unauthenticated
 from cloud.operations import Access, operation
 from cloud.throttle import Throttle
+from cloud.web import read_form
 
 HOME = "/orders"
 
@@ -39,7 +40,7 @@ class SignInPages:
     @operation(Access.PUBLIC)
     async def sign_in(self) -> PlainResponse | Response:
         """POST /login: an address and a password for a session."""
-        form = await request.form
+        form = await read_form()
         email = form.get("email", "")
         try:
             signed_in = await self._identity.sign_in.sign_in(email, form.get("password", ""), self._visitor())
@@ -55,7 +56,7 @@ class SignInPages:
     @operation(Access.HALF_SIGNED_IN)
     async def second_factor(self) -> PlainResponse | Response:
         """POST /login/code: a code of the app, or a recovery code."""
-        code = (await request.form).get("code", "")
+        code = (await read_form()).get("code", "")
         try:
             signed_in = await self._identity.sign_in.show_second_factor(current_person(), code, self._visitor())
         except (Unauthenticated, TooManyRequests) as error:

@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 
 from cloud.errors import SettingsError
-from cloud.settings import load
+from cloud.settings import Settings
+from cloud.sources import load as load_all
 
 HIDDEN = "hunter2"
+
+
+def load(environment: dict[str, str]) -> Settings:
+    return load_all(environment).settings
 
 
 @pytest.mark.criterion("10.1")

@@ -1,0 +1,126 @@
+"""Shows every setting with where it was found, and checks what can be checked without serving."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from cloud.certificates import Certificate
+from cloud.commands import Command
+from cloud.commands.databases import fit_database
+from cloud.configuration.service import read_signer
+from cloud.errors import LarderError, SchemaError, SettingsError
+from cloud.settings import Settings
+from cloud.sources import PREFIX, load
+
+_KEY_FILES = ("tls_key_file", "settings_key_file")
+_OTHERS_MAY = 0o077
+
+
+def require_private_files(configured: Settings) -> None:
+    """In production, files with secrets are nobody's but ours. Raises SettingsError."""
+    if configured.environment == "production":
+        for field in _KEY_FILES:
+            require_private(field, getattr(configured, field))
+
+
+def require_private(field: str, path: Path | None) -> None:
+    """Raises SettingsError when the file is not there, or others may read or write it."""
+    if path is None:
+        return
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise SettingsError(f"{PREFIX}{field.upper()}: {path} cannot be read: {error.strerror}") from error
+    if mode & _OTHERS_MAY:
+        raise SettingsError(f"{PREFIX}{field.upper()}: others may read {path}: chmod 600")
+
+
+async def _check(configured: Settings, arguments: argparse.Namespace) -> None:
+    loaded = load(os.environ)
+    width = max(map(len, loaded.origins))
+    for name, origin in sorted(loaded.origins.items()):
+        sys.stdout.write(f"{name:{width}}  {_shown(configured, name)}  ({origin})\n")
+    found = [str(error) for error in _wrong(configured, loaded.file)]
+    if arguments.connect and (error := await _unreachable(configured)):
+        found.append(error)
+    for line in found[:-1]:
+        sys.stderr.write(f"larder cloud: {line}\n")
+    if found:
+        raise SettingsError(found[-1])
+    sys.stdout.write("all is well\n")
+
+
+def _shown(configured: Settings, name: str) -> str:
+    """The value; of a secret only that there is one, and of a URL all but the password."""
+    value = getattr(configured, name)
+    if value is None:
+        return "-"
+    if not Settings.model_fields[name].repr:
+        parts = urlsplit(str(value))
+        if not parts.scheme or parts.query.count("password"):
+            return "…"
+        return parts._replace(netloc=f"{parts.username or ''}:…@{parts.netloc.rpartition('@')[2]}").geturl()
+    if isinstance(value, tuple | frozenset):
+        return ",".join(sorted(map(str, value))) or "-"
+    return str(value)
+
+
+def _wrong(configured: Settings, file: Path | None) -> Iterator[SettingsError]:
+    checks: list[Callable[[], object]] = [
+        *(lambda field=field: require_private(field, getattr(configured, field)) for field in _KEY_FILES),
+        lambda: _certificate(configured),
+        lambda: configured.settings_key_file and read_signer(configured.settings_key_file),
+        lambda: _release_keys(configured),
+        lambda: _secrets_in(file, configured),
+    ]
+    for check in checks:
+        try:
+            check()
+        except SettingsError as error:
+            yield error
+
+
+def _certificate(configured: Settings) -> None:
+    if configured.tls_certificate_file is not None and configured.tls_key_file is not None:
+        Certificate(configured.tls_certificate_file, configured.tls_key_file)
+
+
+def _release_keys(configured: Settings) -> None:
+    for number, key in enumerate(configured.release_keys, 1):
+        try:
+            Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+        except ValueError:
+            raise SettingsError(f"{PREFIX}RELEASE_KEYS: number {number} is no Ed25519 public key") from None
+
+
+def _secrets_in(file: Path | None, configured: Settings) -> None:
+    """A file that holds a secret is nobody's but ours."""
+    loaded = load(os.environ)
+    if any(loaded.origins[name] == str(file) for name, field in Settings.model_fields.items() if not field.repr):
+        require_private("config", file)
+
+
+async def _unreachable(configured: Settings) -> str | None:
+    if configured.database_url is None:
+        return None if configured.environment == "development" else f"{PREFIX}DATABASE_URL is missing"
+    try:
+        async with fit_database(configured.database_url):
+            return None
+    except SchemaError as error:
+        return str(error)
+    except LarderError:
+        return f"{PREFIX}DATABASE_URL: this database cannot be reached"
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--connect", action="store_true", help="also see whether the database answers and is fit")
+
+
+COMMANDS = (
+    Command("check-config", "show and check all settings: status 0, or 78 and what is wrong", _check, _arguments),
+)
