@@ -1,5 +1,6 @@
 """Lets in only as many requests as the limits allow, and tells clients where they stand."""
 
+import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -48,7 +49,8 @@ class Throttle:
         """
         live = self._live.now
         await self._take(Bucket("attempts_address", counted_as(self.address()), live.rate_attempts_address))
-        await self._take(Bucket("attempts", account.strip().casefold()[:254], live.rate_attempts))
+        hashed = hashlib.sha256(account.strip().casefold().encode(errors="replace")).hexdigest()  # it may be a person's
+        await self._take(Bucket("attempts", hashed, live.rate_attempts))
 
     async def take(self, policy: str, key: str, rate: Rate, cost: int = 1) -> None:
         """Any other bucket, for what is dear. Raises TooManyRequests, Unavailable."""
