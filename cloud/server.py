@@ -4,15 +4,13 @@ import asyncio
 import gc
 import signal
 import socket
-import ssl
 
 import structlog
-from hypercorn.asyncio import serve
 from hypercorn.config import Config
-from hypercorn.protocol.ws_stream import WSStream
 from quart import Quart
 
 from cloud.certificates import Certificate
+from cloud.listener import Listener
 
 log = structlog.get_logger()
 
@@ -39,8 +37,8 @@ class Stopping:
         self.draining = asyncio.Event()
         self._drain_seconds = drain_seconds
 
-    async def drained(self) -> None:
-        """Returns when the listener shall close."""
+    async def run(self) -> None:
+        """Sets `draining` so long after `leaving`, and `leaving` when a part has died before anybody was told."""
         dead, told = (asyncio.ensure_future(event.wait()) for event in (self.draining, self.leaving))
         try:
             await asyncio.wait([dead, told], return_when=asyncio.FIRST_COMPLETED)
@@ -52,24 +50,7 @@ class Stopping:
             told.cancel()
         self.leaving.set()
         self.draining.set()
-        _end_pings()
         log.info("draining")
-
-
-def _end_pings() -> None:
-    """Hypercorn's pings sleep on for a while after their WebSocket has closed, and it would wait for them."""
-    for task in asyncio.all_tasks():
-        if getattr(task.get_coro(), "__qualname__", "") == WSStream._send_pings.__qualname__:
-            task.cancel()
-
-
-class _ConfigWithCertificate(Config):
-    """Hypercorn's settings with a TLS context that outlives a renewal."""
-
-    certificate: Certificate
-
-    def create_ssl_context(self) -> ssl.SSLContext:
-        return self.certificate.context
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -90,27 +71,16 @@ def url_of(bound: socket.socket, scheme: str = "http") -> str:
     return f"{scheme}://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
 
 
-def configure(
-    bound: socket.socket,
-    head_seconds: float = HEAD_SECONDS,
-    certificate: Certificate | None = None,
-    grace_seconds: float = GRACE_SECONDS,
-) -> Config:
-    """Hypercorn's settings; it takes the socket over.
+def configure(head_seconds: float = HEAD_SECONDS) -> Config:
+    """Hypercorn's settings.
 
     It has no read timeout: that would cut off every stream whose listener has nothing to say.
     """
     config = Config()
-    if certificate is not None:
-        config = with_certificate = _ConfigWithCertificate()
-        with_certificate.certificate = certificate
-        config.certfile, config.keyfile = str(certificate.certificate), str(certificate.key)
-        config.ssl_handshake_timeout = HANDSHAKE_SECONDS
-    config.bind = [f"fd://{bound.detach()}"]
+    config.ssl_handshake_timeout = HANDSHAKE_SECONDS
     config.include_date_header = False  # the app writes its own
     config.include_server_header = False
-    config.graceful_timeout = grace_seconds
-    config.shutdown_timeout = grace_seconds
+    config.shutdown_timeout = GRACE_SECONDS
     config.keep_alive_timeout = head_seconds
     config.read_timeout = None
     config.websocket_ping_interval = 20
@@ -135,8 +105,11 @@ async def run(
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, told)
     _calm_collector()
-    config = configure(bound, certificate=certificate, grace_seconds=grace_seconds)
-    await serve(app, config, shutdown_trigger=stopping.drained)
+    drain = loop.create_task(stopping.run(), name="drain")
+    try:
+        await Listener(app, bound, configure(), certificate).serve(stopping.draining, grace_seconds)
+    finally:
+        drain.cancel()
 
 
 def _calm_collector() -> None:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from cloud.certificates import Certificate
 from cloud.commands import Command
 from cloud.commands.databases import fit_database
@@ -75,7 +73,6 @@ def _wrong(configured: Settings, file: Path | None) -> Iterator[SettingsError]:
         *(lambda field=field: require_private(field, getattr(configured, field)) for field in _KEY_FILES),
         lambda: _certificate(configured),
         lambda: configured.settings_key_file and read_signer(configured.settings_key_file),
-        lambda: _release_keys(configured),
         lambda: _secrets_in(file, configured),
     ]
     for check in checks:
@@ -88,14 +85,6 @@ def _wrong(configured: Settings, file: Path | None) -> Iterator[SettingsError]:
 def _certificate(configured: Settings) -> None:
     if configured.tls_certificate_file is not None and configured.tls_key_file is not None:
         Certificate(configured.tls_certificate_file, configured.tls_key_file)
-
-
-def _release_keys(configured: Settings) -> None:
-    for number, key in enumerate(configured.release_keys, 1):
-        try:
-            Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
-        except ValueError:
-            raise SettingsError(f"{PREFIX}RELEASE_KEYS: number {number} is no Ed25519 public key") from None
 
 
 def _secrets_in(file: Path | None, configured: Settings) -> None:

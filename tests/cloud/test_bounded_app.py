@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-from hypercorn.asyncio import serve
 from quart import Quart, Response
 
 from cloud import web
@@ -15,9 +13,9 @@ from cloud.clock import Clock
 from cloud.database import Database, Transaction
 from cloud.failpoints import Failpoints
 from cloud.live import LiveSettings
-from cloud.server import configure, listen
 from cloud.settings import Live
 from tests.cloud.conftest import World
+from tests.fakes.served import on_a_port
 from tests.fakes.until import until
 
 SHORT = 0.3
@@ -118,23 +116,6 @@ async def test_clients_that_leave_give_their_place_back(database_url: str) -> No
             writer.close()
         assert isinstance(app, BoundedApp)
         await until(lambda: not app.in_progress)
-
-
-@asynccontextmanager
-async def on_a_port(app: Quart) -> AsyncIterator[int]:
-    bound = listen("127.0.0.1", 0)
-    port: int = bound.getsockname()[1]
-    stopped = asyncio.Event()
-
-    async def until_stopped() -> None:
-        await stopped.wait()
-
-    running = asyncio.create_task(serve(app, configure(bound), shutdown_trigger=until_stopped))
-    try:
-        yield port
-    finally:
-        stopped.set()
-        await running
 
 
 async def told(port: int, request: bytes, endless: bytes = b"") -> bytes:

@@ -12,12 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypercorn.asyncio import serve
 from quart import Quart
 
 from cloud.certificates import Certificate
 from cloud.errors import SettingsError
-from cloud.server import configure, listen
+from tests.fakes.served import on_a_port
 
 
 def make(folder: Path, serial: int) -> Path:
@@ -52,20 +51,8 @@ async def serving(certificate: Certificate) -> AsyncIterator[int]:
 
         return f"{request.scheme} {request.http_version}"
 
-    bound = listen("127.0.0.1", 0)
-    port: int = bound.getsockname()[1]
-    stopped = asyncio.Event()
-
-    async def until_stopped() -> None:
-        await stopped.wait()
-
-    config = configure(bound, certificate=certificate)
-    running = asyncio.create_task(serve(app, config, shutdown_trigger=until_stopped))
-    try:
+    async with on_a_port(app, certificate=certificate) as port:
         yield port
-    finally:
-        stopped.set()
-        await running
 
 
 def client(certificate: Path) -> ssl.SSLContext:

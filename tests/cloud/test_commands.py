@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -90,3 +91,56 @@ async def test_a_user_with_a_way_round_the_walls_is_found(
         await other.open()
         assert await other.unit("test", schema.has_way_round)
         await other.close()
+
+
+def check(*arguments: str, **settings: str) -> tuple[int, dict[str, str], str]:
+    """`check-config`: its status, the shown value and origin by name, and what it found wrong."""
+    ended = run("check-config", *arguments, **settings)
+    rows = (line.split(maxsplit=1) for line in ended.stdout.splitlines() if line.endswith(")"))
+    return ended.returncode, dict(rows), ended.stderr
+
+
+@pytest.mark.criterion("10.4")
+def test_check_config_shows_where_each_setting_came_from_and_no_secret(database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "cloud.toml"
+    file.write_text('log_level = "debug"\n')
+    secret = "sE3-ret_word.9~Q"
+    url = f"postgresql://larder_app:{secret}@db.example:5432/larder"
+    status, shown, wrong = check(config=str(file), database_url=url)
+    assert (status, wrong) == (0, "")
+    assert shown["log_level"] == f"debug  ({file})"
+    assert shown["database_url"] == "postgresql://larder_app:…@db.example:5432/larder  (LARDER_CLOUD_DATABASE_URL)"
+    assert shown["rate_address"] == "600/60  (default)"
+    assert secret not in str(shown)
+
+
+@pytest.mark.criterion("10.4")
+def test_check_config_connects_when_told_to(database_url: str, owner_url: str) -> None:
+    assert check("--connect", database_url=database_url)[0] == 0
+    status, _, wrong = check("--connect", database_url=owner_url)
+    assert (status, wrong.count("\n")) == (78, 1)
+    assert "walls between tenants" in wrong
+
+
+@pytest.mark.criterion("10.2")
+@pytest.mark.criterion("10.4")
+def test_check_config_tells_all_that_is_wrong_with_files_and_keys(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("no key")
+    key.chmod(0o644)
+    status, _, wrong = check(settings_key_file=str(key), tls_key_file=str(key), tls_certificate_file=str(key))
+    lines = wrong.splitlines()
+    assert status == 78
+    for needed in ("SETTINGS_KEY_FILE: others may", "TLS_KEY_FILE: others may", "TLS_CERTIFICATE_FILE", "in PEM"):
+        assert [line for line in lines if needed in line], needed
+    missing = check(settings_key_file=str(tmp_path / "none.pem"))
+    assert (missing[0], "cannot be read" in missing[2]) == (78, True)
+
+
+@pytest.mark.criterion("10.2")
+def test_production_does_not_start_with_a_key_that_others_may_read(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("no key")
+    key.chmod(0o640)
+    settings = {"environment": "production", "trusted_proxies": "10.0.0.0/8", "settings_key_file": str(key)}
+    refused(run("serve", database_url="postgresql://u@/d?host=/run/x", **settings), 78, "others may read")

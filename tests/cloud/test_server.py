@@ -5,10 +5,10 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from hypercorn.asyncio import serve
 from quart import Quart, Response
 
 from cloud.server import DEAF_MILLISECONDS, configure, listen
+from tests.fakes.served import on_a_port
 
 HEAD_SECONDS = 0.3
 
@@ -33,21 +33,12 @@ def quiet_app(silence: float) -> Quart:
 @asynccontextmanager
 async def serving(app: Quart) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to the app."""
-    bound = listen("127.0.0.1", 0)
-    port = bound.getsockname()[1]
-    stopped = asyncio.Event()
-
-    async def until_stopped() -> None:
-        await stopped.wait()
-
-    running = asyncio.create_task(serve(app, configure(bound, HEAD_SECONDS), shutdown_trigger=until_stopped))
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        stopped.set()
-        await running
+    async with on_a_port(app, HEAD_SECONDS) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
 
 
 async def test_a_stream_outlives_every_deadline_of_a_head() -> None:
@@ -67,6 +58,5 @@ def test_nothing_cuts_off_a_listener_but_its_silence_on_the_wire() -> None:
     bound = listen("127.0.0.1", 0)
     with socket.create_connection(bound.getsockname()), bound.accept()[0] as taken:
         assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == DEAF_MILLISECONDS
-    config = configure(bound)
-    socket.socket(fileno=int(config.bind[0].removeprefix("fd://"))).close()
-    assert config.read_timeout is None
+    bound.close()
+    assert configure().read_timeout is None

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from hypercorn.asyncio import serve
 from quart import Quart, Response
 
 from cloud.dashboard import wording
-from cloud.server import configure, listen, url_of
 from tests.fakes.browser import Browser, chromium
+from tests.fakes.served import on_a_port
 
 SCRIPT = Path(wording.__file__).parent / "static" / "orders.js"
 
@@ -48,20 +47,10 @@ class FakePage:
 
 
 async def test_a_refused_stream_is_opened_again() -> None:
-    fake, bound, stopped = FakePage(), listen("127.0.0.1", 0), asyncio.Event()
-    url = url_of(bound)
-
-    async def until_stopped() -> None:
-        await stopped.wait()
-
-    running = asyncio.create_task(serve(fake.app(), configure(bound), shutdown_trigger=until_stopped))
-    try:
-        async with chromium() as browser:
-            await browser.open(url)
-            await seen(browser, fake)
-    finally:
-        stopped.set()
-        await running
+    fake = FakePage()
+    async with on_a_port(fake.app()) as port, chromium() as browser:
+        await browser.open(f"http://127.0.0.1:{port}")
+        await seen(browser, fake)
 
 
 async def seen(browser: Browser, fake: FakePage) -> None:
