@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -19,6 +20,7 @@ from cloud.logs import configure
 from cloud.reloading import Reloading
 from cloud.settings import Live
 from cloud.sources import load
+from tests.cloud.processes import serving
 from tests.fakes.until import until
 
 Write = Callable[[Path, str], None]
@@ -179,3 +181,20 @@ async def test_the_level_of_the_log_changes(file: Path, capsys: pytest.CaptureFi
         capsys.readouterr()
         log.debug("whispered")
         assert ("whispered" in capsys.readouterr().out) is heard
+
+
+@pytest.mark.criterion("10.6")
+async def test_the_program_takes_a_changed_file_over(database_url: str, file: Path) -> None:
+    file.write_text('rate_address = "2/86400"\n')
+    async with (
+        serving(database_url, LARDER_CLOUD_CONFIG=str(file)) as cloud,
+        httpx.AsyncClient(base_url=cloud.url, timeout=10) as client,
+    ):
+        assert [(await client.get("/v1/orders")).status_code for _ in range(3)] == [401, 401, 429]
+        replace(file, 'rate_address = "100000/1"\n')
+        for _ in range(500):
+            if (await client.get("/v1/orders")).status_code == 401:
+                break
+            await asyncio.sleep(0.02)
+        cloud.process.send_signal(signal.SIGHUP)
+        assert (await client.get("/v1/orders")).status_code == 401, "it lives on"
