@@ -104,14 +104,14 @@ def check(*arguments: str, **settings: str) -> tuple[int, dict[str, str], str]:
 def test_check_config_shows_where_each_setting_came_from_and_no_secret(database_url: str, tmp_path: Path) -> None:
     file = tmp_path / "cloud.toml"
     file.write_text('log_level = "debug"\n')
-    secret = "sE3-ret_word.9~Q"
-    url = f"postgresql://larder_app:{secret}@db.example:5432/larder"
+    hidden = new_id().hex
+    url = f"postgresql://larder_app:{hidden}@db.example:5432/larder"
     status, shown, wrong = check(config=str(file), database_url=url)
     assert (status, wrong) == (0, "")
     assert shown["log_level"] == f"debug  ({file})"
     assert shown["database_url"] == "postgresql://larder_app:…@db.example:5432/larder  (LARDER_CLOUD_DATABASE_URL)"
     assert shown["rate_address"] == "600/60  (default)"
-    assert secret not in str(shown)
+    assert hidden not in str(shown)
 
 
 @pytest.mark.criterion("10.4")

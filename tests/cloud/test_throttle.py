@@ -130,7 +130,7 @@ async def test_attempts_to_sign_in_are_counted_by_account_and_by_address(databas
 @pytest.mark.criterion("1.7")
 async def test_without_postgres_nobody_gets_to_try_a_secret() -> None:
     async with serving(NOWHERE, LiveSettings(Live())) as client:
-        answer = await client.post("/login", form={"api_key": "larder_guess"})
+        answer = await client.post("/login", form={"api_key": new_id().hex})
         assert (answer.status_code, (await answer.get_json())["code"]) == (503, "unavailable")
     database = Database(NOWHERE, Failpoints())
     await database.open()
