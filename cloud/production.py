@@ -35,6 +35,10 @@ def refused_in_production(settings: Settings) -> Iterator[tuple[str, str]]:
             "tls_certificate_file",
             "is missing: serve HTTPS, or name the proxy that does in LARDER_CLOUD_TRUSTED_PROXIES",
         )
+    if not settings.public_url.startswith("https://"):
+        yield "public_url", "is no https:// address, and links in mails begin with it"
+    if settings.mail_url is None:
+        yield "mail_url", "is missing: nobody could be invited, or choose a new password"
     for field, origins in (
         ("cors_origins", settings.cors_origins),
         ("cors_credentials_origins", settings.cors_credentials_origins),

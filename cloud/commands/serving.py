@@ -5,18 +5,23 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from cloud import server
 from cloud.app import create_app
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
+from cloud.callers import system
 from cloud.certificates import Certificate
 from cloud.clock import Clock
 from cloud.commands import Command
 from cloud.commands.check_config import require_private_files
 from cloud.commands.databases import database_url, fit_database
 from cloud.configuration.service import read_signer
+from cloud.database import Database, Transaction
 from cloud.encryption import keys_file
 from cloud.encryption.rotation import Rotation
 from cloud.failpoints import Failpoints
@@ -25,7 +30,7 @@ from cloud.live import LiveSettings
 from cloud.mail import Carrier, FolderCarrier, SmtpCarrier
 from cloud.reloading import Reloading
 from cloud.server import Stopping
-from cloud.settings import Settings
+from cloud.settings import Live, Settings
 from cloud.sources import load
 
 log = structlog.get_logger()
@@ -44,17 +49,19 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
     async with database_url(configured) as url:
         async with fit_database(url) as database:
             await Rotation(database, keyring).begin()
+        failpoints = Failpoints(configured.failpoint)
+        working = Database(url, failpoints, pool_size=configured.pool_size)
         app = create_app(
             url,
             clock=Clock(),
-            failpoints=Failpoints(configured.failpoint),
+            failpoints=failpoints,
+            database=working,
             draining=stopping.draining,
             leaving=stopping.leaving,
             keyring=keyring,
             carrier=carrier_of(configured),
             mail_from=configured.mail_from,
             public_url=configured.public_url,
-            pool_size=configured.pool_size,
             release_keys=configured.release_keys,
             signer=signer,
             live=live,
@@ -68,7 +75,7 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
         async def say_ready() -> None:
             log.info("ready", url=where)
 
-        async with _reloading(live, certificate, stopping):
+        async with _reloading(live, certificate, stopping, working):
             await server.run(app, bound, stopping, certificate, configured.request_seconds + _MORE_SECONDS)
     log.info("stopped")
 
@@ -87,11 +94,14 @@ def _certificate(configured: Settings) -> Certificate | None:
 
 
 @asynccontextmanager
-async def _reloading(live: LiveSettings, certificate: Certificate | None, stopping: Stopping) -> AsyncIterator[None]:
+async def _reloading(
+    live: LiveSettings, certificate: Certificate | None, stopping: Stopping, database: Database
+) -> AsyncIterator[None]:
     """Changed settings and a renewed certificate are taken over as long as the context lasts."""
     files: Sequence[Path] = () if certificate is None else (certificate.certificate, certificate.key)
     renew = (lambda: None) if certificate is None else certificate.renew
-    reloading = Reloading(os.environ, load(os.environ), live, renew=renew, more_files=files)
+    record = partial(_record_reload, database)
+    reloading = Reloading(os.environ, load(os.environ), live, on_reload=record, renew=renew, more_files=files)
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
@@ -106,6 +116,17 @@ async def _reloading(live: LiveSettings, certificate: Certificate | None, stoppi
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def _record_reload(database: Database, before: Live, after: Live) -> None:
+    """In the audit log of what belongs to no tenant. Each instance takes the change over, and says so."""
+    subject = Subject(SubjectKind.PLATFORM, "settings")
+    told = {"before": before.model_dump(mode="json"), "after": after.model_dump(mode="json")}
+
+    async def work(transaction: Transaction) -> None:
+        await audit.record(transaction, system("reload"), None, AuditAction.CONFIGURATION_RELOADED, subject, **told)
+
+    await database.unit("reload", work)
 
 
 COMMANDS = (Command("serve", "serve until SIGTERM (an embedded database is migrated first)", _serve),)

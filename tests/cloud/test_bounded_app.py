@@ -15,6 +15,8 @@ from cloud.failpoints import Failpoints
 from cloud.live import LiveSettings
 from cloud.settings import Live
 from tests.cloud.conftest import World
+from tests.fakes.encryption_keys import keyring
+from tests.fakes.mailbox import Mailbox
 from tests.fakes.served import on_a_port
 from tests.fakes.until import until
 
@@ -29,6 +31,8 @@ def slow_app(url: str, live: LiveSettings | None = None) -> Quart:
         clock=Clock(),
         failpoints=Failpoints(),
         draining=asyncio.Event(),
+        keyring=keyring(),
+        carrier=Mailbox(),
         pool_size=2,
         request_seconds=SHORT,
         live=live,

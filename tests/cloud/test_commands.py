@@ -143,4 +143,5 @@ def test_production_does_not_start_with_a_key_that_others_may_read(tmp_path: Pat
     key.write_text("no key")
     key.chmod(0o640)
     settings = {"environment": "production", "trusted_proxies": "10.0.0.0/8", "settings_key_file": str(key)}
+    settings |= {"public_url": "https://cloud.example", "mail_url": "smtp://mail.example"}
     refused(run("serve", database_url="postgresql://u@/d?host=/run/x", **settings), 78, "others may read")

@@ -7,11 +7,9 @@ import pytest
 from quart.typing import TestClientProtocol as QuartClient
 from werkzeug.datastructures import Headers
 
-from cloud.app import create_app
-from cloud.clock import Clock
-from cloud.failpoints import Failpoints
 from cloud.live import LiveSettings
 from cloud.settings import Live
+from tests.fakes.postgres_cloud import cloud_app
 
 OURS, WITH_COOKIES = "https://app.example", "https://desk.example:8443"
 LIVE = Live(cors_origins=(OURS, WITH_COOKIES), cors_credentials_origins=(WITH_COOKIES,))
@@ -24,9 +22,7 @@ def allowed(headers: Headers) -> dict[str, str]:
 
 @pytest.fixture
 async def client(database_url: str) -> AsyncIterator[QuartClient]:
-    app = create_app(
-        database_url, clock=Clock(), failpoints=Failpoints(), draining=asyncio.Event(), live=LiveSettings(LIVE)
-    )
+    app = cloud_app(database_url, asyncio.Event(), live=LiveSettings(LIVE))
     async with app.test_app() as running:
         yield running.test_client()
 
@@ -73,6 +69,6 @@ async def test_pages_are_for_no_other_origin(client: QuartClient) -> None:
 
 @pytest.mark.criterion("3.5")
 async def test_nobody_is_listed_unless_somebody_lists_them(database_url: str) -> None:
-    app = create_app(database_url, clock=Clock(), failpoints=Failpoints(), draining=asyncio.Event())
+    app = cloud_app(database_url, asyncio.Event())
     async with app.test_app() as running:
         assert (await preflight(running.test_client(), OURS))[1] == {}

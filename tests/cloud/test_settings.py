@@ -77,6 +77,8 @@ def test_release_keys_are_a_list() -> None:
 GOOD = "aB3-xY9_qL7.mN2~"
 PRODUCTION = {
     "LARDER_CLOUD_ENVIRONMENT": "production",
+    "LARDER_CLOUD_PUBLIC_URL": "https://cloud.example",
+    "LARDER_CLOUD_MAIL_URL": "smtp://mail.example",
     "LARDER_CLOUD_DATABASE_URL": f"postgresql://cloud:{GOOD}@db.example/larder",
     "LARDER_CLOUD_TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8",
 }
@@ -104,6 +106,8 @@ def test_production_takes_what_is_fit_for_it() -> None:
         ("DATABASE_URL", f"postgresql://cloud:{'changeme'}-0123456789@db.example/larder"),
         ("OWNER_DATABASE_URL", f"postgresql://owner:{HIDDEN}@db.example/larder"),
         ("TRUSTED_PROXIES", None),
+        ("PUBLIC_URL", None),
+        ("MAIL_URL", None),
         ("CORS_ORIGINS", "http://app.example"),
         ("TLS_KEY_FILE", "k.pem"),
     ],

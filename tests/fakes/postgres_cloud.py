@@ -74,7 +74,12 @@ async def tenant_rows(
 
 
 def cloud_app(
-    database_url: str, draining: asyncio.Event, carrier: Carrier | None = None, database: Database | None = None
+    database_url: str,
+    draining: asyncio.Event,
+    carrier: Carrier | None = None,
+    *,
+    database: Database | None = None,
+    live: LiveSettings | None = None,
 ) -> Quart:
     """The cloud's application, which believes the tests' release key and signs settings as their operator."""
     return create_app(
@@ -88,7 +93,7 @@ def cloud_app(
         release_keys=[release_key.PUBLIC],
         signer=OPERATOR.signer,
         database=database,
-        live=LiveSettings(Live(rate_address=Rate(100_000, 1), rate_gateway=Rate(100_000, 1))),
+        live=live or LiveSettings(Live(rate_address=Rate(100_000, 1), rate_gateway=Rate(100_000, 1))),
     )
 
 

@@ -8,16 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud import sources
 from cloud.clock import new_id
 from cloud.encryption.columns import INSTRUCTION_PIN
 from cloud.encryption.keyring import Place
 from cloud.encryption.keys_file import new_secret, open_keyring
 from cloud.errors import SettingsError, Undecipherable
-from cloud.settings import load
+from cloud.settings import Settings
 from tests.fakes.encryption_keys import keyring, secret, written
 
 PLACE = Place("people", "phone", "1/2")
 PRODUCTION = {"LARDER_CLOUD_DATABASE_URL": "postgresql://larder_app@host/larder"}
+
+
+def load(environment: dict[str, str]) -> Settings:
+    return sources.load(environment).settings
 
 
 @pytest.mark.criterion("1.3")
