@@ -178,7 +178,7 @@ async def _as_operator(client: QuartClient, site: Site) -> None:
     span = {
         days: f"from={(datetime.now(UTC) - timedelta(days=days)).strftime('%Y-%m-%dT00:00:00Z')}"
         f"&to={datetime.now(UTC).strftime('%Y-%m-%dT00:00:00Z')}"
-        for days in (30, 360)
+        for days in (30, 90, 360)
     }
     machine, device = f"machine_id={site.slot.machine_id}", f"/v1/devices/{site.slot.device_id}"
     assert site.gateway.claimed is not None
@@ -196,7 +196,7 @@ async def _as_operator(client: QuartClient, site: Site) -> None:
         f"/v1/gateways/{site.gateway.claimed.gateway_id}/sync",
         f"/v1/sales?by=hour&{span[30]}",
         f"/v1/sales?by=hour&{span[30]}&{machine}",
-        f"/v1/sales?by=day&{span[360]}",
+        f"/v1/sales?by=day&{span[90]}",
         f"/v1/sales?by=day&{span[360]}&{machine}",
         f"/v1/sales/products?{span[30]}",
         f"/v1/sales/products?{span[30]}&{machine}",

@@ -23,6 +23,8 @@ FREE = {"plan_cache_mode": "force_custom_plan", "enable_seqscan": "on", "jit": "
 _DONE = (asyncpg.IntegrityConstraintViolationError, asyncpg.ObjectNotInPrerequisiteStateError)
 """Its rows are there already; the mark stands higher: it cannot be run a second time."""
 _OURS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "MERGE")
+_NOT_OURS = ("set_config", "typeinfo_tree")
+"""The unit's own settings; asyncpg's question what a type is."""
 
 
 class Recorder(Database):
@@ -31,7 +33,6 @@ class Recorder(Database):
     def __init__(self, url: str) -> None:
         super().__init__(url, Failpoints(), pool_size=2)
         self.sent: dict[str, tuple[object, ...]] = {}
-        self.listening = True
 
     @asynccontextmanager
     async def _line(self, client: Any, deadline: float) -> AsyncIterator[Any]:
@@ -40,7 +41,7 @@ class Recorder(Database):
                 yield connection
 
     def _heard(self, query: LoggedQuery) -> None:
-        if self.listening and query.query.strip().startswith(_OURS) and "set_config" not in query.query:
+        if query.query.strip().startswith(_OURS) and not any(word in query.query for word in _NOT_OURS):
             self.sent.setdefault(query.query, tuple(query.args))
 
 
