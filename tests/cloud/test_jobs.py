@@ -261,7 +261,7 @@ async def test_old_orders_go_with_all_that_is_theirs_and_leave_their_sums(
 
 async def test_what_has_expired_is_forgotten(world: World, owner: asyncpg.Connection) -> None:
     for _ in range(2):
-        await world.client.post("/login", form={"api_key": world.seeded.api_key})
+        assert (await world.client.post("/login", form=world.credentials)).status_code == 303
     await world.rows(
         "UPDATE sessions SET expires_at = now() - interval '1 minute'"
         " WHERE id = (SELECT id FROM sessions ORDER BY id LIMIT 1)"

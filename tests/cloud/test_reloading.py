@@ -9,17 +9,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from cloud.database import credentials
 from cloud.errors import Unavailable
 from cloud.live import LiveSettings
 from cloud.logs import configure
 from cloud.reloading import Reloading
 from cloud.settings import Live
 from cloud.sources import load
+from tests.cloud.conftest import Server
 from tests.cloud.processes import serving
 from tests.fakes.until import until
 
@@ -184,7 +187,7 @@ async def test_the_level_of_the_log_changes(file: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.criterion("10.6")
-async def test_the_program_takes_a_changed_file_over(database_url: str, file: Path) -> None:
+async def test_the_program_takes_a_changed_file_over(database_url: str, server: Server, file: Path) -> None:
     file.write_text('rate_address = "2/86400"\n')
     async with (
         serving(database_url, LARDER_CLOUD_CONFIG=str(file)) as cloud,
@@ -198,3 +201,11 @@ async def test_the_program_takes_a_changed_file_over(database_url: str, file: Pa
             await asyncio.sleep(0.02)
         cloud.process.send_signal(signal.SIGHUP)
         assert (await client.get("/v1/orders")).status_code == 401, "it lives on"
+    superuser = await asyncpg.connect(
+        **credentials(server.postgres.url("postgres", credentials(database_url)["database"]))
+    )
+    (entry,) = await superuser.fetch(
+        "SELECT actor_name, after FROM audit_entries WHERE action = 'configuration_reloaded'"
+    )
+    await superuser.close()
+    assert (entry["actor_name"], json.loads(entry["after"])) == ("reload", {"settings": {"rate_address": "100000/1"}})

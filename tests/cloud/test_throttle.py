@@ -22,7 +22,10 @@ from cloud.rates import Rate
 from cloud.settings import Feature, Live
 from cloud.throttle import Throttle
 from tests.cloud.conftest import World
+from tests.fakes.encryption_keys import keyring
+from tests.fakes.mailbox import Mailbox
 
+FAKES: dict[str, Any] = {"keyring": keyring(), "carrier": Mailbox()}
 FEW = Rate(4, 86_400)
 NOWHERE = "postgresql://larder_app@127.0.0.1:9/larder"
 
@@ -30,7 +33,7 @@ NOWHERE = "postgresql://larder_app@127.0.0.1:9/larder"
 @asynccontextmanager
 async def serving(url: str, live: LiveSettings, **more: Any) -> AsyncIterator[QuartClient]:
     app: Quart = create_app(
-        url, clock=Clock(), failpoints=Failpoints(), draining=asyncio.Event(), pool_size=2, live=live, **more
+        url, clock=Clock(), failpoints=Failpoints(), draining=asyncio.Event(), pool_size=2, live=live, **FAKES | more
     )
     async with app.test_app() as running:
         yield running.test_client()
