@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from cloud.audit import service as audit
-from cloud.audit.rules import AuditAction, Subject, SubjectKind
+from cloud.audit.rules import AuditAction
 from cloud.auth import rules
-from cloud.auth.sessions import Person, Visitor, end_sessions, open_session
-from cloud.callers import Actor, ActorKind
+from cloud.auth.sessions import Person, Visitor, end_sessions, open_session, record_own
 from cloud.clock import Clock
 from cloud.database import Database, Transaction
 from cloud.encryption.columns import TOTP_SEED
@@ -101,11 +99,10 @@ class SecondFactors:
             await transaction.execute(_CONFIRM, person.user_id, now, step)
             await _keep_codes(transaction, person.user_id, codes)
             await end_sessions(transaction, person.user_id)
-            acts_for = person.operator.tenant_id if person.operator else None
             secret = await open_session(
-                transaction, person.user_id, visitor, now, acts_for=acts_for, second_factor_at=now
+                transaction, person.user_id, visitor, now, acts_for=person.acts_for, second_factor_at=now
             )
-            await _record(transaction, person, AuditAction.SECOND_FACTOR_ADDED)
+            await record_own(transaction, person.actor, person.acts_for, AuditAction.SECOND_FACTOR_ADDED)
             return secret
 
         secret = await self._database.unit("second_factor.confirm", work, user_id=person.user_id)
@@ -122,7 +119,7 @@ class SecondFactors:
                 raise wrong_code()
             await transaction.execute(_REMOVE, person.user_id, now)
             await transaction.execute("DELETE FROM recovery_codes WHERE user_id = $1", person.user_id)
-            await _record(transaction, person, AuditAction.SECOND_FACTOR_REMOVED)
+            await record_own(transaction, person.actor, person.acts_for, AuditAction.SECOND_FACTOR_REMOVED)
 
         await self._database.unit("second_factor.remove", work, user_id=person.user_id)
 
@@ -132,7 +129,7 @@ class SecondFactors:
 
         async def work(transaction: Transaction) -> None:
             await _keep_codes(transaction, person.user_id, codes)
-            await _record(transaction, person, AuditAction.RECOVERY_CODES_RENEWED)
+            await record_own(transaction, person.actor, person.acts_for, AuditAction.RECOVERY_CODES_RENEWED)
 
         await self._database.unit("second_factor.renew_codes", work, user_id=person.user_id)
         return codes
@@ -161,11 +158,6 @@ class SecondFactors:
 async def _keep_codes(transaction: Transaction, user_id: UUID, codes: list[str]) -> None:
     await transaction.execute("DELETE FROM recovery_codes WHERE user_id = $1", user_id)
     await transaction.execute(_NEW_CODES, user_id, [rules.recovery_sha256(code) for code in codes])
-
-
-async def _record(transaction: Transaction, person: Person, action: AuditAction) -> None:
-    actor = Actor(ActorKind.USER, person.user_id, person.name)
-    await audit.record(transaction, actor, None, action, Subject(SubjectKind.USER, person.user_id))
 
 
 def wrong_code() -> Refused:

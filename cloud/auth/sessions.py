@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import rules
 from cloud.callers import Actor, ActorKind, Operator, Scope
 from cloud.clock import Clock, new_id
@@ -59,6 +61,16 @@ class Person:
     operator: Operator | None
     """What they are in the tenant they act for. None: they act for none, or are no member any more."""
     tenant_name: str | None
+
+    @property
+    def actor(self) -> Actor:
+        """As the audit log names them."""
+        return Actor(ActorKind.USER, self.user_id, self.name)
+
+    @property
+    def acts_for(self) -> UUID | None:
+        """The tenant in which they may do something."""
+        return None if self.operator is None else self.operator.tenant_id
 
     @property
     def is_half(self) -> bool:
@@ -181,7 +193,9 @@ class SessionService:
         """Sign out everywhere but here; how many sessions ended."""
 
         async def work(transaction: Transaction) -> int:
-            return await end_sessions(transaction, person.user_id, but=person.session_id)
+            ended = await end_sessions(transaction, person.user_id, but=person.session_id)
+            await record_own(transaction, person.actor, person.acts_for, AuditAction.SIGNED_OUT_EVERYWHERE)
+            return ended
 
         return await self._database.unit("sessions.end_others", work, user_id=person.user_id)
 
@@ -199,12 +213,24 @@ async def open_session(
     """Inside a unit of the person: a new session's secret, shown this once. It acts for a tenant, else their first."""
     secret = rules.new_secret()
     if acts_for is None:
-        tenants = await transaction.fetch(_TENANTS, user_id)
-        acts_for = tenants[0]["tenant_id"] if tenants else None
+        acts_for = await first_tenant(transaction, user_id)
     where = (visitor.address[:64], visitor.agent[:200])
     what = (new_id(), user_id, rules.sha256_hex(secret), acts_for, second_factor_at)
     await transaction.execute(_OPEN, *what, *where, now, now + life)
     return secret
+
+
+async def first_tenant(transaction: Transaction, user_id: UUID) -> UUID | None:
+    """Inside a unit of the person: the tenant, first by name, that they belong to."""
+    tenants = await transaction.fetch(_TENANTS, user_id)
+    return tenants[0]["tenant_id"] if tenants else None
+
+
+async def record_own(transaction: Transaction, actor: Actor, tenant_id: UUID | None, action: AuditAction) -> None:
+    """Inside a unit of the person, last: what they did about themselves, in the log of the tenant they act for."""
+    if tenant_id is not None:
+        await transaction.become(tenant_id)
+    await audit.record(transaction, actor, tenant_id, action, Subject(SubjectKind.USER, actor.id))
 
 
 async def end_sessions(transaction: Transaction, user_id: UUID, *, but: UUID | None = None) -> int:

@@ -7,10 +7,12 @@ from uuid import UUID
 
 import structlog
 
+from cloud.audit.rules import AuditAction
 from cloud.auth import rules
 from cloud.auth.passwords import Passwords
 from cloud.auth.second_factor import SecondFactors
-from cloud.auth.sessions import Person, Visitor, end_sessions, open_session
+from cloud.auth.sessions import Person, Visitor, end_sessions, first_tenant, open_session, record_own
+from cloud.callers import Actor, ActorKind
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
 from cloud.errors import Refused, Unauthenticated
@@ -75,9 +77,9 @@ class SignInService:
             log.info("sign_in_refused", address=visitor.address)
             raise Unauthenticated(_WRONG)
         if self._passwords.is_outdated(kept or ""):
-            await self._keep_password(user["id"], password, ends_sessions=False)
+            await self._keep_password(user["id"], password)
         is_half = secrets["totp_confirmed_at"] is not None
-        return await self._open(user["id"], visitor, is_half=is_half)
+        return await self._open(Actor(ActorKind.USER, user["id"], user["name"]), visitor, is_half=is_half)
 
     async def show_second_factor(self, person: Person, code: str, visitor: Visitor) -> SignedIn:
         """A code of the app, or a recovery code: a session that has shown it, in place of the one before.
@@ -91,10 +93,12 @@ class SignInService:
             if not await self._factors.take(transaction, person.user_id, code, now):
                 return None
             await transaction.execute("DELETE FROM sessions WHERE id = $1", person.session_id)
-            acts_for = person.operator.tenant_id if person.operator else None
-            return await open_session(
-                transaction, person.user_id, visitor, now, acts_for=acts_for, second_factor_at=now
+            secret = await open_session(
+                transaction, person.user_id, visitor, now, acts_for=person.acts_for, second_factor_at=now
             )
+            if person.is_half:  # else they were in, and have shown it once more
+                await record_own(transaction, person.actor, person.acts_for, AuditAction.SIGNED_IN)
+            return secret
 
         secret = await self._database.unit("sign_in.second_factor", work, user_id=person.user_id)
         if secret is None:
@@ -109,7 +113,14 @@ class SignInService:
         if secrets is None or not await self._passwords.match(secrets["password_hash"], old):
             raise invalid("old", "is not your password")
         self.refuse_weak(new, person.email, person.name, "new")
-        await self._keep_password(person.user_id, new, ends_sessions=True, but=person.session_id)
+        hashed, now = await self._passwords.hash(new), self._clock.now()
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.execute(_KEEP_PASSWORD, person.user_id, hashed, now)
+            await end_sessions(transaction, person.user_id, but=person.session_id)
+            await record_own(transaction, person.actor, person.acts_for, AuditAction.PASSWORD_CHANGED)
+
+        await self._database.unit("sign_in.change_password", work, user_id=person.user_id)
         self._mails.send(_changed(person.email))
 
     async def forget(self, address: str) -> None:
@@ -151,6 +162,11 @@ class SignInService:
             await transaction.execute("UPDATE password_resets SET used_at = $2 WHERE user_id = $1", user["id"], now)
             await transaction.execute(_KEEP_PASSWORD, user["id"], hashed, now)
             await end_sessions(transaction, user["id"])
+            actor, tenant_id = (
+                Actor(ActorKind.USER, user["id"], user["name"]),
+                await first_tenant(transaction, user["id"]),
+            )
+            await record_own(transaction, actor, tenant_id, AuditAction.PASSWORD_CHANGED)
 
         await self._database.unit("sign_in.reset", work, secret_sha256=rules.sha256_hex(secret))
         self._mails.send(_changed(user["email"]))
@@ -180,23 +196,25 @@ class SignInService:
         assert user is not None  # noqa: S101  a foreign key says so
         return user
 
-    async def _open(self, user_id: UUID, visitor: Visitor, *, is_half: bool) -> SignedIn:
+    async def _open(self, actor: Actor, visitor: Visitor, *, is_half: bool) -> SignedIn:
         now, life = self._clock.now(), rules.HALF_LIFE if is_half else rules.SESSION_LIFE
-        secret = await self._database.unit(
-            "sign_in.open", lambda t: open_session(t, user_id, visitor, now, life=life), user_id=user_id
-        )
-        log.info("signed_in", user_id=str(user_id), is_half=is_half)
+
+        async def work(transaction: Transaction) -> str:
+            tenant_id = await first_tenant(transaction, actor.id)
+            secret = await open_session(transaction, actor.id, visitor, now, acts_for=tenant_id, life=life)
+            if not is_half:
+                await record_own(transaction, actor, tenant_id, AuditAction.SIGNED_IN)
+            return secret
+
+        secret = await self._database.unit("sign_in.open", work, user_id=actor.id)
+        log.info("signed_in", user_id=str(actor.id), is_half=is_half)
         return SignedIn(secret, is_half, life)
 
-    async def _keep_password(
-        self, user_id: UUID, password: str, *, ends_sessions: bool, but: UUID | None = None
-    ) -> None:
+    async def _keep_password(self, user_id: UUID, password: str) -> None:
         hashed, now = await self._passwords.hash(password), self._clock.now()
 
         async def work(transaction: Transaction) -> None:
             await transaction.execute(_KEEP_PASSWORD, user_id, hashed, now)
-            if ends_sessions:
-                await end_sessions(transaction, user_id, but=but)
 
         await self._database.unit("sign_in.keep_password", work, user_id=user_id)
 

@@ -185,6 +185,7 @@ async def test_what_is_done_with_users_is_audited(office: Office, admin: PersonA
     await admin.ask("PATCH", who, json={"role": "finance"})
     await admin.ask("DELETE", who)
     entries = (await (await admin.get("/v1/audit")).get_json())["entries"]
+    entries = [entry for entry in entries if entry["action"] != "signed_in"]
     told = [(entry["action"], entry["actor"]["name"]) for entry in entries][:4]
     assert told == [
         ("user_removed", "Demo Admin"),

@@ -175,3 +175,21 @@ async def test_other_sites_cannot_act_in_somebodys_name(world: World, admin: Per
         answer = await admin.ask("POST", "/v1/invitations", json=wish, headers=headers)
         assert (answer.status_code, await code_of(answer)) == (403, "forbidden")
     assert await world.rows("SELECT 1 FROM invitations") == []
+
+
+async def test_signing_in_and_what_changes_it_is_audited(world: World, office: Office, admin: PersonAtCloud) -> None:
+    await office.with_second_factor(admin)
+    await admin.sign_in()
+    known = await office.identity.sessions.person(admin.cookie)
+    await office.identity.sign_in.change_password(known, admin.password, "a wholly new pass phrase")
+    await office.identity.sessions.end_others(known)
+    entries = (await (await admin.get("/v1/audit?limit=6")).get_json())["entries"]
+    assert [entry["action"] for entry in reversed(entries)] == [
+        "signed_in",  # the fixture's
+        "signed_in",  # before there was a second factor
+        "second_factor_added",
+        "signed_in",
+        "password_changed",
+        "signed_out_everywhere",
+    ]
+    assert {entry["actor"]["name"] for entry in entries} == {"Demo Admin"}
