@@ -1,74 +1,18 @@
 """Two tenants: nobody reads another's rows, through no route, id or cursor."""
 
-from dataclasses import dataclass
-from datetime import timedelta
-from uuid import UUID
-
 import pytest
 
-from cloud.auth.keys import create_key
-from cloud.callers import system
-from cloud.catalog import service as catalog
-from cloud.clock import Clock, new_id
-from cloud.database import Transaction
-from cloud.devices import service as devices
-from cloud.inventory import service as inventory
-from cloud.onboarding import service as onboarding
-from cloud.permissions import Permission
-from shared.catalog import PlanogramSlot
-from shared.contract import Rail
 from shared.inventory import Reason
-from tests.cloud.conftest import JSON, World, claim
-from tests.fakes.gateway_client import GatewayClient, Slot
+from tests.cloud.conftest import JSON, World
+from tests.cloud.rival import Rival, rival_of
 from tests.fakes.release_key import signed_release
 
 LISTS = ("/v1/orders", "/v1/inventory", "/v1/catalog/products", "/v1/devices", "/v1/releases")
 
 
-@dataclass
-class Rival:
-    """A second tenant with one of everything."""
-
-    headers: dict[str, str]
-    gateway: GatewayClient
-    slot: Slot
-    order_id: UUID
-
-
-async def found(world: World) -> tuple[str, str, Slot]:
-    tenant_id, now = new_id(), Clock().now()
-
-    async def work(transaction: Transaction) -> tuple[str, str, Slot]:
-        await onboarding.create_tenant(transaction, system("test"), tenant_id, "Rival")
-        site_id = await onboarding.create_site(tenant_id, "Rival Street", "EUR")
-        gateway_id = await onboarding.create_gateway(tenant_id, site_id, "Rival gateway")
-        code = await onboarding.issue_claim_code(transaction, system("test"), tenant_id, gateway_id, now)
-        machine_id = await catalog.create_machine(transaction, tenant_id, site_id, "Rival machine", Rail.FREE)
-        device_id, _ = await devices.expect_device(transaction, tenant_id, site_id, machine_id, "Rival board", now)
-        product_id = await catalog.create_product(tenant_id, "Rival product")
-        content = PlanogramSlot(
-            slot="B1", product_id=product_id, device_id=device_id, price_minor=100, capacity=5, par_level=1
-        )
-        await catalog.publish_planogram(transaction, tenant_id, machine_id, now, [content])
-        await inventory.instruct(transaction, tenant_id, site_id, machine_id, [("B1", 5, Reason.OPENING)])
-        key = await create_key(
-            transaction, tenant_id, system("test"), "rival", sorted(Permission), now, timedelta(days=1)
-        )
-        return code, key.secret, Slot(machine_id, device_id, product_id, "B1", 100)
-
-    return await world.database.unit("test", work, tenant_id=tenant_id)
-
-
 @pytest.fixture
 async def rival(world: World) -> Rival:
-    code, key, slot = await found(world)
-    gateway = GatewayClient()
-    await claim(world.client, gateway, code)
-    gateway.move(slot, 5, Reason.OPENING)
-    order_id = gateway.sell(slot)
-    answer = await world.client.post("/v1/sync/facts", data=gateway.packed(), headers=gateway.headers())
-    assert answer.status_code == 200
-    return Rival({"Authorization": f"Bearer {key}"}, gateway, slot, order_id)
+    return await rival_of(world)
 
 
 async def text(world: World, path: str, headers: dict[str, str]) -> str:
