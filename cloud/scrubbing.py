@@ -37,6 +37,11 @@ _GROUP = re.compile(r"[0-9]+")
 _THIRTEEN = re.compile(r"[0-9][0-9 -]{11,}[0-9]")
 """Without this a text has no card's number: to look for it takes less time."""
 _THIRTEEN_BYTES = re.compile(_THIRTEEN.pattern.encode())
+_BESIDE_IDS = re.compile(
+    rb"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b|\b[0-9a-f]{32,}\b"
+    rb"|([0-9][0-9 -]{11,}[0-9])"
+)
+"""Its group is what is left of _THIRTEEN when ids are passed over, which are full of digits and hyphens."""
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _DEEPEST = 8
 _ROWS = (list, tuple, set, frozenset)
@@ -102,7 +107,11 @@ def where_card(text: bytes) -> str | None:
 
 def _may_hold_card(text: bytes) -> bool:
     """False of nearly all JSON there is. Digits may also be written as escapes."""
-    return _THIRTEEN_BYTES.search(text) is not None or b"\\u00" in text
+    if b"\\u00" in text:
+        return True
+    if _THIRTEEN_BYTES.search(text) is None:
+        return False
+    return any(found.lastindex for found in _BESIDE_IDS.finditer(text))
 
 
 def _where_card(value: object, path: tuple[str, ...]) -> Iterator[str]:

@@ -20,6 +20,9 @@ from shared.sync import CHAIN_START, BatchHeader, Fact, FactBody, link
 
 PACKED = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
 
+BOOT_ID = UUID("019a3c5e-8d2f-7b41-a6ce-f30b92d417ea")
+"""As a boot makes one: with letters, which tell an id from a number at first sight."""
+
 
 @dataclass
 class Slot:
@@ -79,7 +82,7 @@ class GatewayClient:
                 seq=len(self.lines) + 1,
                 at=self.now,
                 mono_ms=len(self.lines) * 10,
-                boot_id=UUID(int=7),
+                boot_id=BOOT_ID,
                 clock=ClockQuality.SYNCED,
                 body=body,
             )
