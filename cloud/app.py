@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from email.utils import format_datetime
 from http import HTTPStatus
+from typing import Literal
 
 import structlog
 from quart import Quart, Response, g, request, websocket
@@ -36,7 +37,8 @@ from cloud.settings import Live
 from cloud.short_websocket import ShortWebsocket
 from cloud.throttle import Throttle
 from cloud.watch import Watch
-from cloud.web import problem
+from cloud.web import answer, problem
+from shared.contract import Message
 from shared.errors import Code
 from shared.sync import MAX_BATCH_BYTES
 
@@ -60,6 +62,12 @@ _CODES = {
     HTTPStatus.REQUEST_TIMEOUT: Code.TIMEOUT,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: Code.UNSUPPORTED_MEDIA_TYPE,
 }
+
+
+class Health(Message):
+    """That it answers, and how far."""
+
+    status: Literal["live", "ready"]
 
 
 def create_app(
@@ -148,18 +156,18 @@ def _run_parts(app: Quart, database: Database, parts: Mapping[str, Part], draini
 
 def _serve_health(app: Quart, database: Database, leaving: asyncio.Event) -> None:
     @app.get("/health/live")
-    @operation(Access.PUBLIC)
-    async def live() -> dict[str, str]:
+    @operation(Access.PUBLIC, summary="Is it alive?", answers={200: Health})
+    async def live() -> Response:
         """The process answers."""
-        return {"status": "live"}
+        return answer(Health(status="live"))
 
     @app.get("/health/ready")
-    @operation(Access.PUBLIC)
-    async def ready() -> dict[str, str]:
+    @operation(Access.PUBLIC, summary="Is it ready?", answers={200: Health})
+    async def ready() -> Response:
         """The database answers and has this version's schema, and nobody has told us to stop."""
         if leaving.is_set() or not await database.unit("health.ready", schema.is_current):
             raise Unavailable
-        return {"status": "ready"}
+        return answer(Health(status="ready"))
 
 
 def _answer_errors(app: Quart, clock: Clock) -> None:
@@ -171,10 +179,10 @@ def _answer_errors(app: Quart, clock: Clock) -> None:
     async def of_http(error: HTTPException) -> Response:
         status = error.code or 500
         code = _CODES.get(HTTPStatus(status), Code.INTERNAL if status >= 500 else Code.VALIDATION_FAILED)
-        answer = problem(Refused(code, HTTPStatus(status).phrase + ".", status=status), _request_id(), clock)
+        response = problem(Refused(code, HTTPStatus(status).phrase + ".", status=status), _request_id(), clock)
         if isinstance(error, MethodNotAllowed):
-            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
-        return answer
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return response
 
     @app.errorhandler(Exception)
     async def unexpected(error: Exception) -> Response:

@@ -1,14 +1,22 @@
-"""What each route declares of itself: first of all, who may use it. Nothing is served without that."""
+"""What each route declares of itself: who may use it, what it takes, what it answers. Nothing is served without that.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A view is given what it declares: its parameter `query` is a model that the query string is parsed into, its parameter
+`body` one of the JSON body; both are refused by field before the view runs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast, get_type_hints
 
 from quart import Quart, current_app, g, request
 
 from cloud.callers import Operator
 from cloud.permissions import Permission
+from cloud.web import MAX_JSON_BYTES, read_message, read_query
+from shared.contract import Message
+from shared.errors import Code
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,24 +46,97 @@ Policy = Permission | Access
 
 
 @dataclass(frozen=True)
+class Raw:
+    """A body that is no JSON message: its media type, and what it is in a sentence."""
+
+    media_type: str
+    description: str
+
+
+Content = type[Message] | Raw | None
+"""What travels in a body; None: nothing."""
+
+
+class NoQuery(Message):
+    """Takes no parameters."""
+
+
+@dataclass(frozen=True)
 class Operation:
-    """What a route declares."""
+    """What a route declares. One without a summary is a page, and no part of the API."""
 
     policy: Policy
+    summary: str = ""
+    description: str = ""
+    query: type[Message] = NoQuery
+    body: Content = None
+    body_limit: int = MAX_JSON_BYTES
+    """In bytes."""
+    answers: Mapping[int, Content] = field(default_factory=dict)
+    problems: tuple[Code, ...] = ()
+    """Beyond those that follow from the rest."""
+    idempotent: bool = False
+    """It creates something or moves money: it needs an Idempotency-Key."""
+    conditional: bool = False
+    """Its answer has an ETag, and is not sent again to whom has it."""
+    guarded: bool = False
+    """It writes only over what the caller has seen, if that is told by If-Match."""
 
 
 class Undeclared(Exception):
     """A route says not who may use it. The program must not start; the text names the route."""
 
 
-def operation(policy: Policy) -> Callable[[F], F]:
-    """Declare who may use the decorated view."""
+def operation(
+    policy: Policy,
+    *,
+    summary: str = "",
+    answers: Mapping[int, Content] | None = None,
+    takes: Raw | None = None,
+    body_limit: int = MAX_JSON_BYTES,
+    problems: tuple[Code, ...] = (),
+    idempotent: bool = False,
+    conditional: bool = False,
+    guarded: bool = False,
+) -> Callable[[F], F]:
+    """Declare the decorated view. `takes` is a body that it reads by itself."""
 
     def declare(view: F) -> F:
-        setattr(view, _ATTRIBUTE, Operation(policy))
-        return view
+        parameters = {} if not summary else get_type_hints(view)
+        declared = Operation(
+            policy=policy,
+            summary=summary,
+            description=view.__doc__ or "",
+            query=parameters.get("query", NoQuery),
+            body=parameters.get("body", takes),
+            body_limit=body_limit,
+            answers=answers or {},
+            problems=problems,
+            idempotent=idempotent,
+            conditional=conditional,
+            guarded=guarded,
+        )
+        served = _given(view, declared, parameters) if summary else view
+        setattr(served, _ATTRIBUTE, declared)
+        return served
 
     return declare
+
+
+def _given(view: F, declared: Operation, parameters: Mapping[str, Any]) -> F:
+    """The view, called with what it declares."""
+
+    @wraps(view)
+    async def given(*args: Any, **path: Any) -> Any:
+        found: dict[str, Message] = {}
+        query = read_query(declared.query)
+        if "query" in parameters:
+            found["query"] = query
+        if "body" in parameters:
+            found["body"] = await read_message(parameters["body"], declared.body_limit)
+        return await view(*args, **path, **found)
+
+    return cast(F, given)
 
 
 def operation_of(view: Callable[..., Any] | None) -> Operation | None:

@@ -1,8 +1,9 @@
-"""How requests are read and answered: bounded bodies, strict messages, RFC 9457 problems, opaque cursors."""
+"""How requests are read and answered: bounded bodies, strict messages and queries, RFC 9457 problems."""
 
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -26,6 +27,9 @@ MAX_JSON_BYTES = 64 * 1024
 MAX_FORM_FIELDS = 200
 CHUNK_SECONDS = 10.0
 BODY_SECONDS = 60.0
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""As JSON spells it; Postgres can hold no text with it."""
 
 
 async def body_chunks(limit: int) -> AsyncIterator[bytes]:
@@ -49,12 +53,11 @@ async def body_chunks(limit: int) -> AsyncIterator[bytes]:
         raise Refused(Code.TIMEOUT, "The body did not come in time.", status=408) from error
 
 
-async def read_message(model: type[M]) -> M:
+async def read_message(model: type[M], limit: int = MAX_JSON_BYTES) -> M:
     """The JSON body as a message. Raises Refused with the field paths that are wrong."""
     if request.mimetype != "application/json":
         raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send application/json.", status=415)
-    body = b"".join([chunk async for chunk in body_chunks(MAX_JSON_BYTES)])
-    return parse(model, body)
+    return parse(model, b"".join([chunk async for chunk in body_chunks(limit)]))
 
 
 async def read_form() -> dict[str, str]:
@@ -71,13 +74,37 @@ async def read_form() -> dict[str, str]:
 def parse(model: type[M], text: bytes) -> M:
     """`text` as a message. Raises Refused."""
     try:
-        message = model.model_validate_json(text)
+        parsed = model.model_validate_json(text)
     except ValidationError as error:
         raise _refusal(error) from None
-    path = where_card(text)
-    if path is not None:
+    if (path := where_card(text)) is not None:
         raise invalid(path, "looks like the number of a payment card: those are taken nowhere here")
-    return message
+    if _NUL.search(text) and (path := _path_of_nul(json.loads(text))) is not None:
+        raise invalid(path.removeprefix("."), "contains the character NUL")
+    return parsed
+
+
+def _path_of_nul(value: object, path: str = "") -> str | None:
+    """Where the first text with a NUL lies, each step after a dot. A name with one is no field of ours."""
+    if isinstance(value, str):
+        return path if "\0" in value else None
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (path if "\0" in str(name) else _path_of_nul(item, f"{path}.{name}") for name, item in steps)
+    return next((found for found in inner if found is not None), None)
+
+
+def read_query(model: type[M]) -> M:
+    """The query string as a message, each parameter given once at most. Raises Refused with those that are wrong."""
+    given = request.args.to_dict(flat=False)
+    for name, values in given.items():
+        if len(values) > 1:
+            raise invalid(name, "is given more than once")
+        if "\0" in values[0]:
+            raise invalid(name, "contains the character NUL")
+    try:
+        return model.model_validate_strings({name: values[0] for name, values in given.items()})
+    except ValidationError as error:
+        raise _refusal(error) from None
 
 
 def _refusal(error: ValidationError) -> Refused:
@@ -106,6 +133,7 @@ def answer(message: Message, status: int = 200) -> Response:
 def problem(error: LarderError, request_id: str, clock: Clock) -> Response:
     """The error as problem details. A refused token also gets the time, for a gateway whose clock knows none."""
     found = Problem(
+        type=f"/docs/problems/{error.code}",
         title=error.code.replace("_", " "),
         status=error.status,
         code=error.code,
@@ -194,3 +222,8 @@ def query_instant(name: str) -> datetime:
     except (ValueError, OverflowError):
         pass
     raise invalid(name, "must be a point in time with its offset, for example 2026-01-31T00:00:00Z")
+
+
+def is_digest(text: str) -> bool:
+    """Whether it is 32 bytes as lower-case hex: what a path may say."""
+    return _DIGEST.fullmatch(text) is not None

@@ -1,11 +1,12 @@
 """GET /v1/gateways/{id}/sync: for comparing both ledgers."""
 
+from functools import partial
 from uuid import UUID
 
 from quart import Blueprint, Response
 
-from cloud.auth.service import Position, positions
-from cloud.database import Database, Transaction
+from cloud.auth.service import positions
+from cloud.database import Database
 from cloud.errors import NotFound
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
@@ -34,14 +35,16 @@ def blueprint(database: Database) -> Blueprint:
     routes = Blueprint("gateways", __name__, url_prefix="/gateways")
 
     @routes.get("/<uuid:gateway_id>/sync")
-    @operation(Permission.GATEWAYS_READ)
+    @operation(
+        Permission.GATEWAYS_READ,
+        summary="Show how far a gateway was heard",
+        answers={200: GatewaySync},
+        conditional=True,
+    )
     async def show_sync(gateway_id: UUID) -> Response:
-        operator = current_operator()
-
-        async def work(transaction: Transaction) -> list[Position]:
-            return await positions(transaction, gateway_id)
-
-        found = await database.unit("gateways.sync", work, caller=operator)
+        """For comparing both ledgers: up to which fact they are the same."""
+        work = partial(positions, gateway_id=gateway_id)
+        found = await database.unit("gateways.sync", work, caller=current_operator())
         if not found:
             raise NotFound
         at = found[0]

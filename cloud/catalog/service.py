@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from cloud.catalog.models import Machine, Planogram, PlanogramSlot, Product
 from cloud.clock import new_id
 from cloud.database import Transaction
 from cloud.errors import NotFound
+from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.onboarding.service import append_changes, currency_of
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
 from shared.catalog import PlanogramSlot as SlotContent
@@ -25,9 +27,6 @@ _IN_FORCE = """
         SELECT 1 FROM planograms q WHERE q.tenant_id = p.tenant_id AND q.machine_id = p.machine_id
             AND q.version > p.version AND q.effective_at <= now())
 """
-_PRODUCTS = """
-    SELECT id AS product_id, name, version FROM products WHERE (name, id) > ($1, $2) ORDER BY name, id LIMIT $3
-"""
 
 
 class ProductRow(Message):
@@ -36,6 +35,33 @@ class ProductRow(Message):
     product_id: UUID
     name: Name
     version: int
+
+
+class ProductQuery(PageQuery):
+    """Products by name."""
+
+    row = ProductRow
+
+    sort: Literal["name", "-name"] = "name"
+
+
+class ProductPage(Message):
+    """A page of products by name."""
+
+    products: tuple[ProductRow, ...]
+    next_cursor: str | None
+
+
+_BY_NAME = {"name": "p.name", "product_id": "p.id"}
+_PRODUCTS = Listing(
+    name="products",
+    row=ProductRow,
+    page=ProductPage,
+    table="products p",
+    show="SELECT p.id AS product_id, p.name, p.version FROM {picked}",
+    read=lambda row: ProductRow(**row),
+    sorts={"name": Sort(_BY_NAME), "-name": Sort(_BY_NAME, descending=True)},
+)
 
 
 async def create_machine(
@@ -109,9 +135,9 @@ async def current(transaction: Transaction, site_id: UUID) -> list[MachineVersio
     ]
 
 
-async def products(transaction: Transaction, after: tuple[str, UUID], limit: int) -> list[ProductRow]:
-    """Products by name, from after the given (name, id) on."""
-    return [ProductRow(**row) for row in await transaction.fetch(_PRODUCTS, *after, limit)]
+async def product_page(transaction: Transaction, query: ProductQuery) -> ProductPage:
+    """The products that are asked for. Raises Refused for a cursor that is not theirs."""
+    return await read_page(transaction, _PRODUCTS, query)
 
 
 def _machine_version(machine: Machine, currency: str) -> MachineVersion:

@@ -1,5 +1,6 @@
 """PUT and GET /v1/devices/{id}/settings."""
 
+from functools import partial
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -13,7 +14,7 @@ from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
-from cloud.web import answer, read_message
+from cloud.web import answer
 from shared.contract import Message
 from shared.errors import Code
 
@@ -41,9 +42,17 @@ class ConfigurationRoutes:
         routes.add_url_rule(path, view_func=self.show_settings, methods=["GET"])
         return routes
 
-    @operation(Permission.DEVICES_CONFIGURE)
-    async def put_settings(self, device_id: UUID) -> Response:
-        """PUT a PutSettings; 201, or 200 if the device shall run on just these already."""
+    @operation(
+        Permission.DEVICES_CONFIGURE,
+        summary="Assign settings to a device",
+        answers={201: DeviceSettings, 200: DeviceSettings},
+        problems=(Code.SETTINGS_KEY_MISSING,),
+    )
+    async def put_settings(self, device_id: UUID, body: PutSettings) -> Response:
+        """Have a device run on these settings: checked as the device would, signed, and told to its gateway.
+
+        200 if it shall run on just these already.
+        """
         operator = current_operator()
         signer = self._signer
         if signer is None:
@@ -52,7 +61,7 @@ class ConfigurationRoutes:
                 "This cloud has no key to sign settings with: LARDER_CLOUD_SETTINGS_KEY_FILE names none.",
                 status=409,
             )
-        text = rules.settings_text((await read_message(PutSettings)).settings)
+        text = rules.settings_text(body.settings)
 
         async def work(transaction: Transaction) -> tuple[bool, DeviceSettings]:
             is_new = await assign_settings(
@@ -63,12 +72,10 @@ class ConfigurationRoutes:
         is_new, shown = await self._database.unit("configuration.assign", work, caller=operator)
         return answer(shown, 201 if is_new else 200)
 
-    @operation(Permission.DEVICES_READ)
+    @operation(
+        Permission.DEVICES_READ, summary="Show settings of a device", answers={200: DeviceSettings}, conditional=True
+    )
     async def show_settings(self, device_id: UUID) -> Response:
-        """GET what the device shall run on, and what it says it does."""
-        operator = current_operator()
-
-        async def work(transaction: Transaction) -> DeviceSettings:
-            return await settings_of(transaction, self._keyring, device_id)
-
-        return answer(await self._database.unit("configuration.show", work, caller=operator))
+        """What a device shall run on, and what it says it does."""
+        work = partial(settings_of, keyring=self._keyring, device_id=device_id)
+        return answer(await self._database.unit("configuration.show", work, caller=current_operator()))

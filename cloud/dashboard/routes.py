@@ -17,10 +17,12 @@ from cloud.dashboard.wording import install_filters
 from cloud.database import Database, Transaction
 from cloud.errors import Unauthenticated
 from cloud.operations import Access, current_operator, operation
-from cloud.orders.service import OrderPage, order_page, read_cursor
+from cloud.orders.service import OrderQuery, order_page
 from cloud.permissions import Permission
 from cloud.throttle import Throttle
 from cloud.watch import Watch
+from cloud.web import read_query
+from shared.contract import Message
 
 EVENTS = "/orders/events"
 PAGE_ROWS = 25
@@ -30,7 +32,7 @@ PAGE_ROWS = 25
 class OrdersView:
     """What the orders page shows."""
 
-    page: OrderPage
+    page: Message
     gateways: list[Position]
 
 
@@ -54,10 +56,10 @@ class Dashboard:
     async def orders(self) -> str:
         """GET /orders: the newest orders, and how far each gateway has been heard."""
         operator = current_operator()
-        before = read_cursor(request.args.get("cursor"))
+        query = read_query(OrderQuery).model_copy(update={"limit": PAGE_ROWS})
 
         async def work(transaction: Transaction) -> OrdersView:
-            return OrdersView(await order_page(transaction, before, None, PAGE_ROWS), await positions(transaction))
+            return OrdersView(await order_page(transaction, query), await positions(transaction))
 
         view = await self._database.unit("dashboard.orders", work, caller=operator)
         return await render_template(

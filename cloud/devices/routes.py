@@ -1,22 +1,14 @@
 """GET /v1/devices."""
 
-from uuid import UUID
+from functools import partial
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
-from cloud.database import Database, Transaction
-from cloud.devices.service import DeviceRow, devices
+from cloud.database import Database
+from cloud.devices.service import DevicePage, DeviceQuery, device_page
+from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
-from cloud.web import answer, as_id, decode_cursor, encode_cursor, page_size
-from shared.contract import Message
-
-
-class DevicePage(Message):
-    """A page of devices by id."""
-
-    devices: tuple[DeviceRow, ...]
-    next_cursor: str | None
 
 
 def blueprint(database: Database) -> Blueprint:
@@ -24,19 +16,10 @@ def blueprint(database: Database) -> Blueprint:
     routes = Blueprint("devices", __name__, url_prefix="/devices")
 
     @routes.get("")
-    @operation(Permission.DEVICES_READ)
-    async def list_devices() -> Response:
-        operator = current_operator()
-        limit, after = page_size(), UUID(int=0)
-        if "cursor" in request.args:
-            after = as_id("cursor", decode_cursor(request.args["cursor"], 1)[0])
-
-        async def work(transaction: Transaction) -> list[DeviceRow]:
-            return await devices(transaction, after, limit + 1)
-
-        rows = await database.unit("devices.list", work, caller=operator)
-        shown = rows[:limit]
-        more = encode_cursor([str(shown[-1].device_id)]) if len(rows) > limit else None
-        return answer(DevicePage(devices=tuple(shown), next_cursor=more))
+    @operation(Permission.DEVICES_READ, summary="List devices", answers={200: DevicePage})
+    async def list_devices(query: DeviceQuery) -> Response:
+        """Each device with its newest health sample, its zones, and the firmware it runs and shall run."""
+        work = partial(device_page, query=query)
+        return answer_page(await database.unit("devices.list", work, caller=current_operator()), query)
 
     return routes

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -14,6 +13,7 @@ from cloud.database import Row, Transaction, columns, values
 from cloud.devices.models import Device
 from cloud.devices.rules import device_steps
 from cloud.errors import FactRefused, NotFound
+from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code
 from cloud.onboarding.service import append_changes
 from shared.contract import CentiCelsius, Digest, Instant, Message, Name, SlotCode, Zone
@@ -69,11 +69,10 @@ _LIST = """
            f.state AS firmware_state, f.offered AS firmware_offered, f.reason AS firmware_reason,
            f.changed_at AS firmware_changed_at,
            a.digest AS assigned_digest, r.version AS assigned_version, a.given_up_reason
-    FROM devices d LEFT JOIN device_health h ON h.tenant_id = d.tenant_id AND h.device_id = d.id
+    FROM {picked} LEFT JOIN device_health h ON h.tenant_id = d.tenant_id AND h.device_id = d.id
     LEFT JOIN device_firmware f ON f.tenant_id = d.tenant_id AND f.device_id = d.id
     LEFT JOIN firmware_assignments a ON a.tenant_id = d.tenant_id AND a.device_id = d.id
     LEFT JOIN releases r ON r.tenant_id = a.tenant_id AND r.digest = a.digest
-    WHERE d.id > $1 ORDER BY d.id LIMIT $2
 """
 
 
@@ -140,6 +139,47 @@ class DeviceRow(Message):
 _ZONES: TypeAdapter[tuple[ZoneRow, ...]] = TypeAdapter(tuple[ZoneRow, ...])
 
 
+def _row(found: Row) -> DeviceRow:
+    row = dict(found)
+    row["zones"] = _ZONES.validate_json(row["zones"] or "[]")
+    for name in ("centi_celsius", "peak_ma"):
+        row[name] = json.loads(row[name] or "{}")
+    return DeviceRow(**row)
+
+
+class DeviceQuery(PageQuery):
+    """Devices by id."""
+
+    row = DeviceRow
+
+    machine_id: UUID | None = None
+    site_id: UUID | None = None
+    online: bool | None = None
+
+
+class DevicePage(Message):
+    """A page of devices by id."""
+
+    devices: tuple[DeviceRow, ...]
+    next_cursor: str | None
+
+
+_DEVICES = Listing(
+    name="devices",
+    row=DeviceRow,
+    page=DevicePage,
+    table="devices d",
+    show=_LIST,
+    read=_row,
+    sorts={"device_id": Sort({"device_id": "d.id"})},
+    filters={
+        "machine_id": "d.machine_id = {}",
+        "site_id": "d.machine_id IN (SELECT m.id FROM machines m WHERE m.site_id = {})",
+        "online": "d.online = {}",
+    },
+)
+
+
 async def expect_device(
     transaction: Transaction, tenant_id: UUID, site_id: UUID, machine_id: UUID, name: str, now: datetime
 ) -> tuple[UUID, str]:
@@ -203,16 +243,9 @@ async def record_health(
     return await transaction.execute(_HEALTH, tenant_id, *columns(rows), site_id) if rows else 0
 
 
-async def devices(transaction: Transaction, after: UUID, limit: int) -> list[DeviceRow]:
-    """Devices by id, from after the given one on."""
-    return [_row(dict(row)) for row in await transaction.fetch(_LIST, after, limit)]
-
-
-def _row(row: dict[str, Any]) -> DeviceRow:
-    row["zones"] = _ZONES.validate_json(row["zones"] or "[]")
-    for name in ("centi_celsius", "peak_ma"):
-        row[name] = json.loads(row[name] or "{}")
-    return DeviceRow(**row)
+async def device_page(transaction: Transaction, query: DeviceQuery) -> DevicePage:
+    """The devices that are asked for. Raises Refused for a cursor that is not theirs."""
+    return await read_page(transaction, _DEVICES, query)
 
 
 def _health(sample: DeviceHealth) -> tuple[object, ...]:

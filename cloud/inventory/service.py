@@ -1,17 +1,20 @@
 """Stock: taken from facts in whole batches, asked for by people, shown to both."""
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
 
 from cloud.clock import new_id
 from cloud.database import Transaction, columns, values
 from cloud.inventory.rules import SlotStep, slot_steps
+from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.onboarding.service import append_changes
 from shared.contract import Message, SlotCode
 from shared.inventory import Reason, StockInstruction
 from shared.sync import Fact
 
-_LEAST, _MOST = UUID(int=0), UUID(int=2**128 - 1)
 _MOVEMENTS = """
     WITH moved AS (
         INSERT INTO stock_movements (tenant_id, id, machine_id, slot, delta, reason, vend_id, at)
@@ -44,11 +47,6 @@ _PENDING = """
     JOIN machines m ON m.tenant_id = i.tenant_id AND m.id = i.machine_id
     WHERE m.site_id = $1 AND i.applied_at IS NULL ORDER BY i.created_at, i.id
 """
-_LEVELS = """
-    SELECT machine_id, slot, quantity, suspect, sensed_empty FROM stock
-    WHERE (machine_id, slot) > ($1, $2) AND machine_id BETWEEN $3 AND $4
-    ORDER BY machine_id, slot LIMIT $5
-"""
 
 
 class StockLevel(Message):
@@ -59,6 +57,44 @@ class StockLevel(Message):
     quantity: int
     suspect: bool
     sensed_empty: bool | None
+
+
+class StockQuery(PageQuery):
+    """Stock by machine and slot."""
+
+    row = StockLevel
+
+    machine_id: UUID | None = None
+    product_id: Annotated[UUID | None, Field(description="Slots that have this product by the planogram in force.")] = (
+        None
+    )
+
+
+class StockPage(Message):
+    """A page of stock by machine and slot."""
+
+    stock: tuple[StockLevel, ...]
+    next_cursor: str | None
+
+
+_STOCK_LEVELS = Listing(
+    name="stock",
+    row=StockLevel,
+    page=StockPage,
+    table="stock s",
+    show="SELECT s.machine_id, s.slot, s.quantity, s.suspect, s.sensed_empty FROM {picked}",
+    read=lambda row: StockLevel(**row),
+    sorts={"machine_id": Sort({"machine_id": "s.machine_id", "slot": "s.slot"})},
+    filters={
+        "machine_id": "s.machine_id = {}",
+        "product_id": """(s.machine_id, s.slot) IN (
+            SELECT p.machine_id, c.slot
+            FROM planogram_slots c JOIN planograms p ON p.tenant_id = c.tenant_id AND p.id = c.planogram_id
+            WHERE c.product_id = {} AND p.version = (
+                SELECT max(q.version) FROM planograms q WHERE q.tenant_id = p.tenant_id
+                    AND q.machine_id = p.machine_id AND q.effective_at <= now()))""",
+    },
+)
 
 
 async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
@@ -125,10 +161,6 @@ async def pending(transaction: Transaction, site_id: UUID) -> list[StockInstruct
     ]
 
 
-async def levels(
-    transaction: Transaction, after: tuple[UUID, str], machine_id: UUID | None, limit: int
-) -> list[StockLevel]:
-    """Stock by machine and slot, from after the given pair on."""
-    least, most = (_LEAST, _MOST) if machine_id is None else (machine_id, machine_id)
-    rows = await transaction.fetch(_LEVELS, *after, least, most, limit)
-    return [StockLevel(**row) for row in rows]
+async def stock_page(transaction: Transaction, query: StockQuery) -> StockPage:
+    """The stock that is asked for. Raises Refused for a cursor that is not its."""
+    return await read_page(transaction, _STOCK_LEVELS, query)

@@ -1,22 +1,23 @@
 """Orders: taken from facts in whole batches, and shown to people."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from typing import Annotated, Literal
 from uuid import UUID
+
+from pydantic import Field
 
 from cloud.database import Row, Transaction, columns, values
 from cloud.errors import FactRefused
+from cloud.lists import PageQuery, read_page
 from cloud.orders import models
-from cloud.orders.models import OrderRow
+from cloud.orders.models import OrderPage, OrderRow
 from cloud.orders.rules import STATES, OrderStep, VendStep, order_steps, vend_steps
 from cloud.sales import service as sales
 from cloud.sales.rules import Placed, Tally
-from cloud.web import decode_cursor, encode_cursor, invalid
-from shared.contract import Message
-from shared.orders import OrderPlaced
+from shared.contract import Instant, Rail
+from shared.orders import OrderPlaced, OrderState
 from shared.sync import Fact
 
-NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 _ORDERS = """
     INSERT INTO orders (tenant_id, id, machine_id, rail, currency, total_minor, planogram_version, placed_at,
                         state, captured_minor, given_back_minor, ended_at)
@@ -80,32 +81,23 @@ _STRANGERS = """
 """Joined, so that only the months of these ids are looked into."""
 
 
-class OrderPage(Message):
-    """A page of orders, newest first. `next_cursor` is None on the last one."""
+class OrderQuery(PageQuery):
+    """Orders, the newest first unless sorted otherwise."""
 
-    orders: tuple[OrderRow, ...]
-    next_cursor: str | None
+    row = OrderRow
 
-
-def read_cursor(text: str | None) -> tuple[datetime, UUID]:
-    """Where the page before ended. Raises Refused."""
-    if text is None:
-        return NEWEST
-    placed_at, order_id = decode_cursor(text, 2)
-    try:
-        return datetime.fromisoformat(placed_at).astimezone(UTC), UUID(order_id)
-    except (ValueError, OverflowError) as error:
-        raise invalid("cursor", "is not one of ours") from error
+    machine_id: UUID | None = None
+    site_id: UUID | None = None
+    state: OrderState | None = None
+    rail: Rail | None = None
+    placed_from: Annotated[Instant | None, Field(description="Placed then or later.")] = None
+    placed_to: Annotated[Instant | None, Field(description="Placed before then.")] = None
+    sort: Literal["-placed_at", "placed_at"] = "-placed_at"
 
 
-async def order_page(
-    transaction: Transaction, before: tuple[datetime, UUID], machine_id: UUID | None, limit: int
-) -> OrderPage:
-    """At most `limit` orders, newest first, from before the given (placed_at, id) on."""
-    rows = await models.orders(transaction, before, machine_id, limit + 1)
-    shown = rows[:limit]
-    last = encode_cursor([shown[-1].placed_at.isoformat(), str(shown[-1].order_id)]) if len(rows) > limit else None
-    return OrderPage(orders=tuple(shown), next_cursor=last)
+async def order_page(transaction: Transaction, query: OrderQuery) -> OrderPage:
+    """The orders that are asked for. Raises Refused for a cursor that is not theirs."""
+    return await read_page(transaction, models.ORDERS, query)
 
 
 async def order(transaction: Transaction, order_id: UUID) -> OrderRow:

@@ -15,6 +15,7 @@ from cloud.callers import Operator
 from cloud.clock import new_id
 from cloud.database import Row, Transaction, columns
 from cloud.errors import FactRefused, NotFound, Refused
+from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.onboarding.service import append_changes
 from cloud.rollouts.rules import Release, given_up, last_firmware
 from shared.contract import Digest, Instant, Message
@@ -34,10 +35,6 @@ _ADD_FILES = """
     SELECT DISTINCT ON (content) $1::uuid, encode(sha256(content), 'hex'), content
     FROM unnest($2::bytea[]) AS f (content)
     ON CONFLICT DO NOTHING
-"""
-_RELEASES = """
-    SELECT digest, kind, board, version, minimum, expires, signed_by, published_at, withdrawn_at FROM releases
-    WHERE (published_at, digest) < ($1, $2) ORDER BY published_at DESC, digest DESC LIMIT $3
 """
 _DEVICES = """
     SELECT d.id, d.machine_id, m.site_id FROM devices d
@@ -128,6 +125,31 @@ class ReleaseRow(Message):
     withdrawn_at: Instant | None
 
 
+class ReleaseQuery(PageQuery):
+    """Releases, the newest first."""
+
+    row = ReleaseRow
+
+
+class ReleasePage(Message):
+    """A page of releases, the newest first."""
+
+    releases: tuple[ReleaseRow, ...]
+    next_cursor: str | None
+
+
+_RELEASES = Listing(
+    name="releases",
+    row=ReleaseRow,
+    page=ReleasePage,
+    table="releases r",
+    show="SELECT r.digest, r.kind, r.board, r.version, r.minimum, r.expires, r.signed_by, r.published_at,"
+    " r.withdrawn_at FROM {picked}",
+    read=lambda row: ReleaseRow(**row),
+    sorts={"-published_at": Sort({"published_at": "r.published_at", "digest": "r.digest"}, descending=True)},
+)
+
+
 async def publish(transaction: Transaction, operator: Operator, release: Release) -> bool:
     """Inside a unit of the tenant: keep a release and its files; false if it was published before.
 
@@ -151,9 +173,9 @@ async def publish(transaction: Transaction, operator: Operator, release: Release
     return False
 
 
-async def releases(transaction: Transaction, before: tuple[datetime, str], limit: int) -> list[ReleaseRow]:
-    """Releases, the newest first, from before the given pair on."""
-    return [ReleaseRow(**row) for row in await transaction.fetch(_RELEASES, *before, limit)]
+async def release_page(transaction: Transaction, query: ReleaseQuery) -> ReleasePage:
+    """The releases that are asked for. Raises Refused for a cursor that is not theirs."""
+    return await read_page(transaction, _RELEASES, query)
 
 
 async def assign(

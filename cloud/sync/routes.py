@@ -5,8 +5,10 @@ import gzip
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
 from quart import Blueprint, Response, request, websocket
 
 from cloud.auth.service import AuthService, GatewayCaller
@@ -17,7 +19,7 @@ from cloud.encryption.keyring import Keyring
 from cloud.errors import NotFound, Refused, Unauthenticated
 from cloud.failpoints import Failpoints
 from cloud.health import service as health
-from cloud.operations import Access, operation
+from cloud.operations import Access, Raw, operation
 from cloud.rollouts import service as rollouts
 from cloud.sync.changes import ChangeFeed
 from cloud.sync.ingest import Ingest
@@ -25,17 +27,36 @@ from cloud.sync.recall import Recall, Wanted
 from cloud.sync.rules import BatchMalformed, BatchTooLarge, gunzip, read_batch
 from cloud.throttle import Throttle
 from cloud.watch import Watch, first_of
-from cloud.web import answer, bearer, body_chunks, invalid, page_size, parse
+from cloud.web import answer, bearer, body_chunks, is_digest, parse
+from shared.contract import Message
 from shared.errors import Code
-from shared.sync import DOORBELL, MAX_BATCH_BYTES, MAX_BATCH_FACTS, Telemetry
+from shared.sync import DOORBELL, MAX_BATCH_BYTES, MAX_BATCH_FACTS, Ack, Changes, Telemetry
 
-DIGEST = re.compile(r"[0-9a-f]{64}")
+NDJSON = Raw("application/x-ndjson", "A header line, then facts, one a line (shared/sync.py).")
+FILE = Raw("application/octet-stream", "The file, or its rest.")
+EpochOrNone = Annotated[int, Field(ge=0, lt=2**31)]
 RANGE = re.compile(r"bytes=([0-9]{1,9})-")
 
 LONG_SECONDS = 60.0
 """For what is large, or comes over a slow line."""
 TRUST_SECONDS = 30.0
 """How long a doorbell rings on without asking whether its gateway is still trusted."""
+
+
+class ChangesQuery(Message):
+    """From where on."""
+
+    cursor: Annotated[int, Field(ge=0, lt=10**16)] | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 200
+
+
+class RecallQuery(Message):
+    """The caller's facts above (`epoch`, `after`) and below `before_epoch`."""
+
+    epoch: EpochOrNone
+    after: Annotated[int, Field(ge=0, lt=10**16)]
+    before_epoch: EpochOrNone
+    limit: Annotated[int, Field(ge=1, le=MAX_BATCH_FACTS)] = MAX_BATCH_FACTS
 
 
 class SyncRoutes:
@@ -73,10 +94,17 @@ class SyncRoutes:
         routes.add_websocket("/doorbell", view_func=self.doorbell)
         return routes
 
-    @operation(Access.GATEWAY)
+    @operation(
+        Access.GATEWAY,
+        summary="Push facts",
+        takes=NDJSON,
+        body_limit=MAX_BATCH_BYTES,
+        answers={200: Ack},
+        problems=(Code.UNKNOWN_VERSION, Code.FACT_CONFLICT, Code.EPOCH_SUPERSEDED, Code.CHAIN_BROKEN),
+    )
     @deadline(None)
     async def facts(self) -> Response:
-        """POST: a batch of facts, acknowledged once they have taken effect."""
+        """A batch of facts, acknowledged once they have taken effect. It may be compressed with gzip."""
         caller = await self._auth.gateway_by_known_token(bearer())
         await self._throttle.gateway(caller.gateway_id)
         try:
@@ -91,21 +119,27 @@ class SyncRoutes:
         await self._throttle.gateway(caller.gateway_id)
         return caller
 
-    @operation(Access.GATEWAY)
+    @operation(Access.GATEWAY, summary="Recall facts", answers={200: NDJSON})
     @deadline(LONG_SECONDS)
-    async def told(self) -> Response:
-        """GET ?epoch=&after=&before_epoch=&limit=: the caller's own facts, for a ledger that has lost them."""
+    async def told(self, query: RecallQuery) -> Response:
+        """The caller's own facts, for a ledger that has lost them. Compressed with gzip."""
         caller = await self._caller()
-        limit = page_size(MAX_BATCH_FACTS, MAX_BATCH_FACTS)
-        wanted = Wanted(_number("epoch", 2**31 - 1), _number("after"), _number("before_epoch", 2**31 - 1), limit)
+        wanted = Wanted(query.epoch, query.after, query.before_epoch, query.limit)
         text = await self._recall.told(caller, wanted)
         packed = await asyncio.to_thread(gzip.compress, text, 6)
         return Response(packed, content_type="application/x-ndjson", headers={"Content-Encoding": "gzip"})
 
-    @operation(Access.GATEWAY)
+    @operation(
+        Access.GATEWAY,
+        summary="Push telemetry",
+        takes=Raw("application/json", "A Telemetry message (shared/sync.py)."),
+        body_limit=MAX_BATCH_BYTES,
+        answers={204: None},
+        problems=(Code.UNKNOWN_VERSION,),
+    )
     @deadline(LONG_SECONDS)
     async def telemetry(self) -> Response:
-        """POST: the newest health samples; nothing is promised about them."""
+        """The newest health samples; nothing is promised about them. They may be compressed with gzip."""
         caller = await self._caller()
         samples = parse(Telemetry, await _body("application/json")).samples
 
@@ -117,23 +151,27 @@ class SyncRoutes:
         self._failpoints.hit("sync.telemetry.before_reply")
         return Response(status=204)
 
-    @operation(Access.GATEWAY)
-    async def changes(self) -> Response:
-        """GET ?cursor=&limit=: what moved since the cursor."""
+    @operation(Access.GATEWAY, summary="Pull changes", answers={200: Changes})
+    async def changes(self, query: ChangesQuery) -> Response:
+        """What moved since the cursor; without one, or with one too old, the whole state."""
         caller = await self._caller()
-        cursor = _number("cursor") if "cursor" in request.args else None
-        return answer(await self._feed.since(caller, cursor, page_size(200, 500)))
+        return answer(await self._feed.since(caller, query.cursor, query.limit))
 
-    @operation(Access.GATEWAY)
+    @operation(
+        Access.GATEWAY,
+        summary="Fetch a file of a release",
+        answers={200: FILE, 206: FILE},
+        problems=(Code.RANGE_NOT_SATISFIABLE,),
+    )
     @deadline(LONG_SECONDS)
     async def file(self, sha256: str) -> Response:
-        """GET: a file of a release, with `Range: bytes=N-` its rest from byte N on."""
+        """A file by its SHA-256; with `Range: bytes=N-` its rest from byte N on, as 206."""
         caller = await self._caller()
-        if not DIGEST.fullmatch(sha256):
+        if not is_digest(sha256):
             raise NotFound
         wanted = RANGE.fullmatch(request.headers.get("Range", "bytes=0-"))
         if wanted is None:
-            raise Refused(Code.VALIDATION_FAILED, "Ask for bytes=N-.", status=416)
+            raise Refused(Code.RANGE_NOT_SATISFIABLE, "Ask for bytes=N-.", status=416)
         offset = int(wanted[1])
 
         async def work(transaction: Transaction) -> tuple[bytes, int] | None:
@@ -144,7 +182,7 @@ class SyncRoutes:
             raise NotFound
         rest, size = found
         if offset and not rest:
-            raise Refused(Code.VALIDATION_FAILED, f"It has {size} bytes.", status=416)
+            raise Refused(Code.RANGE_NOT_SATISFIABLE, f"It has {size} bytes.", status=416)
         headers = {"Content-Range": f"bytes {offset}-{size - 1}/{size}"} if "Range" in request.headers else {}
         return Response(rest, status=206 if headers else 200, content_type="application/octet-stream", headers=headers)
 
@@ -194,14 +232,6 @@ class SyncRoutes:
                     touched.clear()
                     if not await self._auth.still_trusted(caller):
                         return
-
-
-def _number(name: str, largest: int = 10**16 - 1) -> int:
-    """A parameter of the query. Raises Refused."""
-    text = request.args.get(name, "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= largest):
-        raise invalid(name, "must be a number")
-    return int(text)
 
 
 async def _hear(ended: asyncio.Event) -> None:

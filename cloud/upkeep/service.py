@@ -17,6 +17,7 @@ from cloud.devices.service import locked_device
 from cloud.encryption.columns import INSTRUCTION_PIN
 from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused, Undecipherable
+from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.onboarding.service import append_changes
 from shared.contract import Instant, Message, Name, SlotCode, Zone
 from shared.devices import Evidence
@@ -35,12 +36,9 @@ _ADD = """
 _ROWS = """
     SELECT i.id AS request_id, i.device_id, i.action, i.slot, i.zone, k.name AS asked_by, i.asked_at, i.expires_at,
            i.state, i.reason, i.evidence, i.ended_at, i.idempotency_key
-    FROM device_instructions i JOIN actors k ON k.tenant_id = i.tenant_id AND k.id = i.asked_by
+    FROM {picked} JOIN actors k ON k.tenant_id = i.tenant_id AND k.id = i.asked_by
 """
-_BY_KEY = _ROWS + " WHERE i.idempotency_key = $1"
-_OF_DEVICE = (
-    _ROWS + " WHERE i.device_id = $1 AND (i.asked_at, i.id) < ($2, $3) ORDER BY i.asked_at DESC, i.id DESC LIMIT $4"
-)
+_BY_KEY = _ROWS.format(picked="device_instructions i") + " WHERE i.idempotency_key = $1"
 _PENDING = """
     SELECT i.tenant_id, i.id AS request_id, i.device_id, d.machine_id, i.action, i.slot, i.zone,
            CASE WHEN i.expires_at > now() THEN i.pin END AS pin, k.name AS asked_by, i.expires_at
@@ -88,6 +86,38 @@ class InstructionWish(Message):
     expires_in_s: Annotated[int, Field(ge=10, le=86_400)] = 300
 
 
+def _instruction(row: Row) -> InstructionRow:
+    evidence = None if row["evidence"] is None else Evidence.model_validate_json(row["evidence"])
+    state = None if row["state"] is None else RequestState(row["state"])
+    told = {name: row[name] for name in InstructionRow.model_fields}
+    return InstructionRow(**told | {"action": Action(row["action"]), "state": state, "evidence": evidence})
+
+
+class InstructionQuery(PageQuery):
+    """What was asked of a device, the newest first."""
+
+    row = InstructionRow
+
+
+class InstructionPage(Message):
+    """A page of what was asked of a device, the newest first."""
+
+    instructions: tuple[InstructionRow, ...]
+    next_cursor: str | None
+
+
+_INSTRUCTIONS = Listing(
+    name="instructions",
+    row=InstructionRow,
+    page=InstructionPage,
+    table="device_instructions i",
+    show=_ROWS,
+    read=_instruction,
+    sorts={"-asked_at": Sort({"asked_at": "i.asked_at", "request_id": "i.id"}, descending=True)},
+    filters={"device_id": "i.device_id = {}"},
+)
+
+
 async def instruct(
     transaction: Transaction,
     operator: Operator,
@@ -132,11 +162,9 @@ async def instruct(
     return _instruction(row), is_new
 
 
-async def instructions(
-    transaction: Transaction, device_id: UUID, before: tuple[datetime, UUID], limit: int
-) -> list[InstructionRow]:
-    """What was asked of a device, the newest first, from before the given pair on."""
-    return [_instruction(row) for row in await transaction.fetch(_OF_DEVICE, device_id, *before, limit)]
+async def instruction_page(transaction: Transaction, device_id: UUID, query: InstructionQuery) -> InstructionPage:
+    """What was asked of a device. Raises Refused for a cursor that is not its."""
+    return await read_page(transaction, _INSTRUCTIONS, query, device_id=device_id)
 
 
 async def pending(transaction: Transaction, keyring: Keyring, site_id: UUID) -> list[DeviceInstruction]:
@@ -190,10 +218,3 @@ def _pin(keyring: Keyring, row: Row) -> str | None:
     except Undecipherable as error:
         log.error("pin_unreadable", instruction_id=str(row["request_id"]), reason=str(error))
         return None
-
-
-def _instruction(row: Row) -> InstructionRow:
-    evidence = None if row["evidence"] is None else Evidence.model_validate_json(row["evidence"])
-    state = None if row["state"] is None else RequestState(row["state"])
-    told = {name: row[name] for name in InstructionRow.model_fields}
-    return InstructionRow(**told | {"action": Action(row["action"]), "state": state, "evidence": evidence})

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from cloud.web import encode_cursor
+from cloud import cursors
 from tests.cloud.conftest import World
 
 DEEP = b"[" * 6000
@@ -16,17 +16,27 @@ def packed(text: bytes) -> str:
     return base64.urlsafe_b64encode(text).decode()
 
 
+def forged(name: str, sort: str, *position: str) -> str:
+    """A cursor that knows all but what a position is."""
+    return packed(json.dumps([cursors.VERSION, cursors.mark_of(name, sort, []), *position]).encode())
+
+
 QUERIES = [
-    *(f"/v1/orders?limit={limit}" for limit in ("0000019999", "9" * 31, "9" * 5000, "1e2", "%D9%A1")),
+    *(f"/v1/orders?limit={limit}" for limit in ("0000019999", "9" * 31, "9" * 5000, "1e2", "%D9%A1", "", "null")),
+    *(f"/v1/orders?{query}" for query in ("limit=1&limit=2", "state=sold", "placed_from=2026-01-01", "nothing=1")),
+    *(f"/v1/orders?{query}" for query in ("machine_id=%00", "fields=lines,secret", "fields=", "sort=rail", "%00=1")),
     f"/v1/orders?cursor={packed(DEEP)}",
-    "/v1/orders?cursor=" + encode_cursor(["0001-01-01T00:00:00+14:00", ANY_ID]),
-    "/v1/orders?cursor=" + encode_cursor(["9999-12-31T23:59:59-14:00", ANY_ID]),
-    "/v1/orders?cursor=" + encode_cursor(["2026-01-01T00:00:00+00:00", "\0"]),
-    "/v1/catalog/products?cursor=" + encode_cursor(["\0", ANY_ID]),
-    "/v1/catalog/products?cursor=" + encode_cursor(["\ud800", ANY_ID]),
-    "/v1/inventory?cursor=" + encode_cursor([ANY_ID, "\0"]),
-    "/v1/inventory?cursor=" + encode_cursor([ANY_ID, "\udfff"]),
-    "/v1/devices?cursor=" + encode_cursor(["\0"]),
+    *(f"/v1/orders?cursor={packed(text)}" for text in (b"", b"[]", b"{}", b"7", b"[1]", b"\xff", b'[1,"x",{}]')),
+    "/v1/orders?cursor=" + "A" * 100_000,
+    "/v1/orders?cursor=" + forged("orders", "-placed_at", "0001-01-01T00:00:00+14:00", ANY_ID),
+    "/v1/orders?cursor=" + forged("orders", "-placed_at", "9999-12-31T23:59:59-14:00", ANY_ID),
+    "/v1/orders?cursor=" + forged("orders", "-placed_at", "2026-01-01T00:00:00Z", "\0"),
+    "/v1/orders?cursor=" + forged("orders", "-placed_at", "2026-01-01T00:00:00Z"),
+    "/v1/catalog/products?cursor=" + forged("products", "name", "\0", ANY_ID),
+    "/v1/catalog/products?cursor=" + forged("products", "name", "\ud800", ANY_ID),
+    "/v1/inventory?cursor=" + forged("stock", "machine_id", ANY_ID, "\0"),
+    "/v1/inventory?cursor=" + forged("stock", "machine_id", ANY_ID, "\udfff"),
+    "/v1/devices?cursor=" + forged("devices", "device_id", "\0"),
 ]
 
 
