@@ -31,6 +31,7 @@ from cloud.live import LiveSettings
 from cloud.mail import Carrier, MailRoom
 from cloud.operations import Access, operation, require_declared
 from cloud.origin import Origin, bind_origin
+from cloud.reference.routes import Reference
 from cloud.rollouts.rules import keys_by_id
 from cloud.scheduler import Scheduler
 from cloud.settings import Live
@@ -117,6 +118,7 @@ def create_app(
     app.before_request(identity.gate.admit)
     app.register_blueprint(api.blueprint(*parts, keyring, keys_by_id(release_keys), signer, identity))
     app.register_blueprint(dashboard.blueprint(database, identity, throttle, watch, clock, draining))
+    app.register_blueprint(Reference().blueprint())
     _serve_health(app, database, leaving or draining)
     _answer_errors(app, clock)
     running: dict[str, Part] = {"watch": watch.run, "mail": mails.run}

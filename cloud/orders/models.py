@@ -34,8 +34,7 @@ _ROWS = """
            (SELECT m.name FROM machines m WHERE m.tenant_id = o.tenant_id AND m.id = o.machine_id) AS machine_name
     FROM page o LEFT JOIN gathered g ON g.order_id = o.id
 """
-"""The vends of a page are asked for together, not once an order."""
-"""
+"""The vends of a page are asked for together, not once an order: each month of them is looked into once."""
 ONE = _ROWS.format(picked="orders o WHERE o.id = $1")
 
 

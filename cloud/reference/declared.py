@@ -1,0 +1,88 @@
+"""The routes of the API, as they declare themselves."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from quart import Quart
+
+from cloud.operations import Access, Operation, operation_of
+from cloud.permissions import Permission
+from shared.errors import Code
+
+TAGS = {
+    "orders": ("Orders", "What customers bought, and what became of each unit."),
+    "inventory": ("Inventory", "What lies in the slots."),
+    "catalog": ("Catalogue", "What is sold where, at which price."),
+    "devices": ("Devices", "The boards that turn the motors."),
+    "upkeep": ("Upkeep", "What people ask of single devices."),
+    "configuration": ("Settings", "What devices shall run on."),
+    "rollouts": ("Firmware", "Releases, and who shall run them."),
+    "auth": ("Identity", "Who is who, and who may do what."),
+    "onboarding": ("Sites and gateways", "Where machines stand, and how a gateway comes in."),
+    "sync": (
+        "Sync",
+        "For gateways only: facts up, changes down. A WebSocket at /v1/sync/doorbell says when to pull.",
+    ),
+    "app": ("Health", "For load balancers."),
+}
+_PARAMETER = re.compile(r"<(\w+:)?(\w+)>")
+_EVERYWHERE = (Code.TOO_MANY_REQUESTS, Code.INTERNAL, Code.UNAVAILABLE)
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where an operation is served."""
+
+    path: str
+    method: str
+    parameters: tuple[tuple[str, bool], ...]
+    """Of the path: name, and whether it is an id (else a digest)."""
+    tag: str
+    operation: Operation
+
+    @property
+    def id(self) -> str:
+        """By which programs know it: its summary without articles, as `show_order`."""
+        return "_".join(
+            word for word in re.findall(r"[a-z]+", self.operation.summary.lower()) if word not in ("a", "an")
+        )
+
+
+def routes_of(app: Quart) -> list[Route]:
+    """All that the API serves, by tag and path."""
+    return sorted(_routes(app), key=lambda route: (list(TAGS).index(route.tag), route.path, route.method))
+
+
+def _routes(app: Quart) -> Iterator[Route]:
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        declared = operation_of(view)
+        if declared is None or not declared.summary:
+            continue
+        feature = view.__module__.split(".")[1]
+        parameters = tuple((name, kind == "uuid:") for kind, name in _PARAMETER.findall(rule.rule))
+        path = _PARAMETER.sub(r"{\2}", rule.rule)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield Route(path, method.lower(), parameters, feature, declared)
+
+
+def problems_of(route: Route) -> list[Code]:
+    """All codes that it can give: those declared, and those that follow from the rest."""
+    declared = route.operation
+    codes = {Code.VALIDATION_FAILED, *declared.problems, *_EVERYWHERE}
+    if isinstance(declared.policy, Permission) or declared.policy is not Access.PUBLIC:
+        codes |= {Code.UNAUTHENTICATED}
+    if isinstance(declared.policy, Permission):
+        codes |= {Code.FORBIDDEN}
+    if declared.policy is Access.GATEWAY:
+        codes |= {Code.GATEWAY_REVOKED}
+    if route.parameters:
+        codes |= {Code.NOT_FOUND}
+    if declared.body is not None:
+        codes |= {Code.MALFORMED_BODY, Code.UNSUPPORTED_MEDIA_TYPE, Code.TOO_LARGE, Code.TIMEOUT}
+    if declared.idempotent:
+        codes |= {Code.IDEMPOTENCY_KEY_MISSING, Code.IDEMPOTENCY_KEY_REUSED}
+    if declared.guarded:
+        codes |= {Code.PRECONDITION_FAILED}
+    return [code for code in Code if code in codes]

@@ -1,0 +1,118 @@
+"""The API's document is valid, whole, and true to itself."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from openapi_spec_validator import validate
+from quart import Quart
+
+from cloud.app import create_app
+from cloud.clock import Clock
+from cloud.failpoints import Failpoints
+from cloud.operations import operation_of
+from cloud.reference.document import document_of
+from cloud.reference.problems import PROBLEMS
+from shared.errors import Code, Problem
+from tests.cloud.conftest import World
+
+NO_API = {"dashboard", "reference"}
+"""Pages."""
+
+
+@pytest.fixture(scope="module")
+def app() -> Quart:
+    nowhere = "postgresql://larder_owner@127.0.0.1:9/larder"
+    return create_app(nowhere, clock=Clock(), failpoints=Failpoints(), draining=asyncio.Event())
+
+
+@pytest.fixture(scope="module")
+def document(app: Quart) -> dict[str, Any]:
+    return document_of(app)
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, told in methods.items():
+            yield f"{method} {path}", told
+
+
+@pytest.mark.criterion("5.1")
+def test_it_is_valid_openapi(document: dict[str, Any]) -> None:
+    validate(document)
+
+
+@pytest.mark.criterion("5.1")
+def test_every_route_of_the_api_is_in_it(app: Quart, document: dict[str, Any]) -> None:
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.partition(".")[0] in NO_API or rule.websocket:
+            continue
+        declared = operation_of(app.view_functions[rule.endpoint])
+        assert declared is not None, rule.rule
+        assert declared.summary, f"{rule.rule} has no summary: the document leaves it out"
+        assert declared.answers, f"{rule.rule} says not what it answers"
+        assert declared.description.strip(), f"{rule.rule} says not what it does"
+    assert len(document["paths"]) >= 19
+
+
+def test_each_operation_has_an_id_of_its_own(document: dict[str, Any]) -> None:
+    ids = [told["operationId"] for _, told in operations(document)]
+    assert len(ids) == len(set(ids))
+
+
+def examples(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], Any]]:
+    """Each example with the schema it has to fit."""
+    for name, told in operations(document):
+        for parameter in told.get("parameters", []):
+            if "example" in parameter:
+                yield f"{name} {parameter['name']}", parameter["schema"], parameter["example"]
+        bodies = [told.get("requestBody", {}), *told["responses"].values()]
+        for body in bodies:
+            for content in body.get("content", {}).values():
+                if "example" in content:
+                    yield name, content["schema"], content["example"]
+                for code, example in content.get("examples", {}).items():
+                    yield f"{name} {code}", content["schema"], example["value"]
+
+
+@pytest.mark.criterion("5.1")
+def test_every_example_fits_its_schema(document: dict[str, Any]) -> None:
+    seen = 0
+    for name, schema, value in examples(document):
+        whole = schema | {"components": document["components"]}
+        errors = list(Draft202012Validator(whole, format_checker=FormatChecker()).iter_errors(value))
+        assert errors == [], (name, errors[0].message if errors else "", value)
+        seen += 1
+    assert seen > 200
+
+
+def test_every_body_and_every_answer_in_json_has_an_example(document: dict[str, Any]) -> None:
+    for name, told in operations(document):
+        for body in (told.get("requestBody", {}), *told["responses"].values()):
+            content = body.get("content", {}).get("application/json", {})
+            assert "example" in content or "$ref" not in content.get("schema", {}), name
+
+
+@pytest.mark.criterion("5.2")
+def test_every_code_is_explained_and_comes_with_an_error_status() -> None:
+    assert set(PROBLEMS) == set(Code)
+    assert all(400 <= told.status < 600 and told.meaning and told.remedy for told in PROBLEMS.values())
+
+
+@pytest.mark.criterion("5.2")
+async def test_the_type_of_a_problem_is_a_page_that_explains_it(world: World) -> None:
+    answer = await world.client.get("/v1/orders?nothing=1", headers=world.operator)
+    told = Problem.model_validate_json(await answer.get_data())
+    assert [error.path for error in told.errors] == ["nothing"]
+    page = await world.client.get(told.type)
+    assert page.status_code == 200
+    assert PROBLEMS[Code.VALIDATION_FAILED].meaning in await page.get_data(as_text=True)
+    assert (await world.client.get("/docs/problems/no_such_code")).status_code == 404
+
+
+async def test_the_document_is_served(world: World) -> None:
+    answer = await world.client.get("/openapi.json")
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+    assert (await answer.get_json())["openapi"].startswith("3.1")
