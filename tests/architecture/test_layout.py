@@ -12,7 +12,15 @@ EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base"
 EDGE_FEATURE_FILES = {"__init__.py", "rules.py", "store.py", "service.py", "recall.py", "sweep.py", "conductor.py"}
 EDGE_FOLDERS_WITH_LAYOUT_OF_THEIR_OWN = {"kiosk", "sync", "migrations"}
 CLOUD_FEATURE_FILES = {"__init__.py", "rules.py", "models.py", "service.py", "routes.py"}
-CLOUD_FOLDERS_WITH_LAYOUT_OF_THEIR_OWN = {"sync", "dashboard", "migrations", "auth", "commands", "encryption"}
+CLOUD_FOLDERS_WITH_LAYOUT_OF_THEIR_OWN = {
+    "sync",
+    "dashboard",
+    "reference",
+    "migrations",
+    "auth",
+    "commands",
+    "encryption",
+}
 
 
 def python_files(*folders: str) -> Iterator[Path]:
