@@ -11,7 +11,7 @@ from cloud.auth.identity import Identity
 from cloud.auth.key_routes import KeyRoutes
 from cloud.auth.service import AuthService
 from cloud.auth.user_routes import UserRoutes
-from cloud.catalog import routes as catalog_routes
+from cloud.catalog.routes import CatalogRoutes
 from cloud.clock import Clock
 from cloud.configuration.routes import ConfigurationRoutes
 from cloud.configuration.service import SettingsSigner
@@ -20,9 +20,9 @@ from cloud.devices import routes as devices_routes
 from cloud.encryption.keyring import Keyring
 from cloud.failpoints import Failpoints
 from cloud.health import routes as health_routes
-from cloud.inventory import routes as inventory_routes
+from cloud.inventory.routes import InventoryRoutes
 from cloud.live import LiveSettings
-from cloud.onboarding import routes as onboarding_routes
+from cloud.onboarding.routes import OnboardingRoutes
 from cloud.onboarding.service import OnboardingService
 from cloud.orders import routes as orders_routes
 from cloud.rollouts.routes import RolloutRoutes
@@ -49,15 +49,16 @@ def blueprint(
 ) -> Blueprint:
     """The API."""
     api = Blueprint("api", __name__, url_prefix="/v1")
-    api.register_blueprint(onboarding_routes.blueprint(OnboardingService(database, clock), failpoints, live))
+    onboarding = OnboardingService(database, clock)
+    api.register_blueprint(OnboardingRoutes(database, onboarding, failpoints, live).blueprint())
     api.register_blueprint(SyncRoutes(database, auth, throttle, watch, failpoints, draining, keyring).blueprint())
     api.register_blueprint(gateway_routes.blueprint(database))
     api.register_blueprint(UserRoutes(identity.members, identity.invitations).blueprint())
     api.register_blueprint(KeyRoutes(identity.keys).blueprint())
     api.register_blueprint(orders_routes.blueprint(database))
     api.register_blueprint(sales_routes.blueprint(database))
-    api.register_blueprint(inventory_routes.blueprint(database))
-    api.register_blueprint(catalog_routes.blueprint(database))
+    api.register_blueprint(InventoryRoutes(database).blueprint())
+    api.register_blueprint(CatalogRoutes(database).blueprint())
     api.register_blueprint(devices_routes.blueprint(database))
     api.register_blueprint(health_routes.blueprint(database))
     api.register_blueprint(RolloutRoutes(database, clock, release_keys).blueprint())

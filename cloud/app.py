@@ -18,6 +18,7 @@ from cloud.auth.identity import build as build_identity
 from cloud.auth.service import AuthService
 from cloud.bounded_app import REQUEST_SECONDS, BoundedApp
 from cloud.clock import Clock, new_id
+from cloud.conditional import tag
 from cloud.configuration.service import SettingsSigner
 from cloud.cors import Cors
 from cloud.dashboard import routes as dashboard
@@ -116,6 +117,7 @@ def create_app(
     identity = build_identity(database, clock, keyring, throttle, mails, public_url)
     parts = (database, auth, throttle, live, watch, clock, failpoints, draining)
     app.before_request(identity.gate.admit)
+    app.after_request(tag)
     app.register_blueprint(api.blueprint(*parts, keyring, keys_by_id(release_keys), signer, identity))
     app.register_blueprint(dashboard.blueprint(database, identity, throttle, watch, clock, draining))
     app.register_blueprint(Reference().blueprint())

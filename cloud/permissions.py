@@ -20,7 +20,13 @@ class Permission(StrEnum):
     ORDERS_READ = "orders:read"
     SALES_READ = "sales:read"
     INVENTORY_READ = "inventory:read"
+    INVENTORY_WRITE = "inventory:write"
     CATALOG_READ = "catalog:read"
+    CATALOG_WRITE = "catalog:write"
+    MACHINES_READ = "machines:read"
+    MACHINES_WRITE = "machines:write"
+    SITES_READ = "sites:read"
+    SITES_WRITE = "sites:write"
     DEVICES_READ = "devices:read"
     DEVICES_INSTRUCT = "devices:instruct"
     DEVICES_CONFIGURE = "devices:configure"
@@ -43,7 +49,13 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.ORDERS_READ: _EVERYBODY,
     Permission.SALES_READ: _FLEET | {Role.FINANCE, Role.VIEWER},
     Permission.INVENTORY_READ: _EVERYBODY,
+    Permission.INVENTORY_WRITE: _HANDS,
     Permission.CATALOG_READ: _EVERYBODY,
+    Permission.CATALOG_WRITE: _FLEET,
+    Permission.MACHINES_READ: _EVERYBODY,
+    Permission.MACHINES_WRITE: _FLEET,
+    Permission.SITES_READ: _EVERYBODY,
+    Permission.SITES_WRITE: _FLEET,
     Permission.DEVICES_READ: _EVERYBODY,
     Permission.DEVICES_INSTRUCT: _HANDS,
     Permission.DEVICES_CONFIGURE: _FLEET,

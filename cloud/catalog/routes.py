@@ -1,25 +1,122 @@
-"""GET /v1/catalog/products."""
+"""/v1/catalog/products and /v1/machines, with their planograms."""
 
 from functools import partial
+from uuid import UUID
 
 from quart import Blueprint, Response
 
-from cloud.catalog.service import ProductPage, ProductQuery, product_page
-from cloud.database import Database
+from cloud.catalog import service
+from cloud.catalog.models import (
+    MachineEdit,
+    MachinePage,
+    MachineQuery,
+    MachineRow,
+    PlanogramPage,
+    PlanogramQuery,
+    PlanogramWish,
+    ProductEdit,
+    ProductPage,
+    ProductQuery,
+    ProductRow,
+    ProductWish,
+)
+from cloud.conditional import precondition
+from cloud.database import Database, Transaction
+from cloud.idempotency import once
 from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
+from cloud.web import answer
+from shared.catalog import PlanogramVersion
 
 
-def blueprint(database: Database) -> Blueprint:
-    """The product route."""
-    routes = Blueprint("catalog", __name__, url_prefix="/catalog")
+class CatalogRoutes:
+    """What is sold where, at which price."""
 
-    @routes.get("/products")
-    @operation(Permission.CATALOG_READ, summary="List products", answers={200: ProductPage})
-    async def list_products(query: ProductQuery) -> Response:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def blueprint(self) -> Blueprint:
+        """All routes."""
+        routes = Blueprint("catalog", __name__)
+        products, machines = "/catalog/products", "/machines"
+        planograms = f"{machines}/<uuid:machine_id>/planograms"
+        routes.add_url_rule(products, view_func=self.list_products, methods=["GET"])
+        routes.add_url_rule(products, view_func=self.create_product, methods=["POST"])
+        routes.add_url_rule(f"{products}/<uuid:product_id>", view_func=self.show_product, methods=["GET"])
+        routes.add_url_rule(f"{products}/<uuid:product_id>", view_func=self.edit_product, methods=["PATCH"])
+        routes.add_url_rule(machines, view_func=self.list_machines, methods=["GET"])
+        routes.add_url_rule(f"{machines}/<uuid:machine_id>", view_func=self.show_machine, methods=["GET"])
+        routes.add_url_rule(f"{machines}/<uuid:machine_id>", view_func=self.edit_machine, methods=["PATCH"])
+        routes.add_url_rule(planograms, view_func=self.list_planograms, methods=["GET"])
+        routes.add_url_rule(planograms, view_func=self.publish_planogram, methods=["POST"])
+        return routes
+
+    @operation(Permission.CATALOG_READ, summary="List products", answers={200: ProductPage}, conditional=True)
+    async def list_products(self, query: ProductQuery) -> Response:
         """What the tenant sells, by name."""
-        work = partial(product_page, query=query)
-        return answer_page(await database.unit("catalog.products", work, caller=current_operator()), query)
+        work = partial(service.product_page, query=query)
+        return answer_page(await self._database.unit("catalog.products", work, caller=current_operator()), query)
 
-    return routes
+    @operation(Permission.CATALOG_WRITE, summary="Create a product", answers={201: ProductRow}, idempotent=True)
+    async def create_product(self, body: ProductWish) -> Response:
+        """A new product. Machines hear of it with the first planogram that has it."""
+        tenant_id = current_operator().tenant_id
+
+        async def work(_: Transaction) -> ProductRow:
+            return await service.add_product(tenant_id, body.name)
+
+        return await once(self._database, "catalog.create_product", body, work)
+
+    @operation(Permission.CATALOG_READ, summary="Show a product", answers={200: ProductRow}, conditional=True)
+    async def show_product(self, product_id: UUID) -> Response:
+        """One product."""
+
+        async def work(_: Transaction) -> ProductRow:
+            return await service.product(product_id)
+
+        return answer(await self._database.unit("catalog.product", work, caller=current_operator()))
+
+    @operation(Permission.CATALOG_WRITE, summary="Edit a product", answers={200: ProductRow}, guarded=True)
+    async def edit_product(self, product_id: UUID, body: ProductEdit) -> Response:
+        """Told to every site that sells it."""
+        work = partial(service.edit_product, product_id=product_id, edit=body, expected=precondition())
+        return answer(await self._database.unit("catalog.edit_product", work, caller=current_operator()))
+
+    @operation(Permission.MACHINES_READ, summary="List machines", answers={200: MachinePage}, conditional=True)
+    async def list_machines(self, query: MachineQuery) -> Response:
+        """Vending cabinets, by name."""
+        work = partial(service.machine_page, query=query)
+        return answer_page(await self._database.unit("catalog.machines", work, caller=current_operator()), query)
+
+    @operation(Permission.MACHINES_READ, summary="Show a machine", answers={200: MachineRow}, conditional=True)
+    async def show_machine(self, machine_id: UUID) -> Response:
+        """One vending cabinet."""
+
+        async def work(_: Transaction) -> MachineRow:
+            return await service.machine(machine_id)
+
+        return answer(await self._database.unit("catalog.machine", work, caller=current_operator()))
+
+    @operation(Permission.MACHINES_WRITE, summary="Edit a machine", answers={200: MachineRow}, guarded=True)
+    async def edit_machine(self, machine_id: UUID, body: MachineEdit) -> Response:
+        """Its name, and whether it is in service. Told to its gateway."""
+        work = partial(service.edit_machine, machine_id=machine_id, edit=body, expected=precondition())
+        return answer(await self._database.unit("catalog.edit_machine", work, caller=current_operator()))
+
+    @operation(Permission.CATALOG_READ, summary="List planograms of a machine", answers={200: PlanogramPage})
+    async def list_planograms(self, machine_id: UUID, query: PlanogramQuery) -> Response:
+        """What sat, sits and will sit in a machine, the newest version first."""
+        work = partial(service.planogram_page, machine_id=machine_id, query=query)
+        return answer_page(await self._database.unit("catalog.planograms", work, caller=current_operator()), query)
+
+    @operation(
+        Permission.CATALOG_WRITE,
+        summary="Publish a planogram",
+        answers={201: PlanogramVersion},
+        idempotent=True,
+    )
+    async def publish_planogram(self, machine_id: UUID, body: PlanogramWish) -> Response:
+        """The machine's next planogram, with all its slots, told to its gateway now and in force from its time on."""
+        work = partial(service.plan, operator=current_operator(), machine_id=machine_id, wish=body)
+        return await once(self._database, "catalog.publish_planogram", body, work)

@@ -2,18 +2,37 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
-from cloud.catalog.models import Machine, Planogram, PlanogramSlot, Product
+from cloud.callers import Operator
+from cloud.catalog import models, rules
+from cloud.catalog.models import (
+    Machine,
+    MachineEdit,
+    MachinePage,
+    MachineQuery,
+    MachineRow,
+    Planogram,
+    PlanogramPage,
+    PlanogramQuery,
+    PlanogramSlot,
+    PlanogramWish,
+    Product,
+    ProductEdit,
+    ProductPage,
+    ProductQuery,
+    ProductRow,
+)
 from cloud.clock import new_id
+from cloud.conditional import ANY, Precondition
 from cloud.database import Transaction
-from cloud.errors import NotFound
-from cloud.lists import Listing, PageQuery, Sort, read_page
+from cloud.errors import NotFound, Refused
+from cloud.lists import read_page
 from cloud.onboarding.service import append_changes, currency_of
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
 from shared.catalog import PlanogramSlot as SlotContent
-from shared.contract import Message, Name, Rail
+from shared.contract import Rail
+from shared.errors import Code
 
 _SITES_OF_PRODUCTS = """
     SELECT DISTINCT m.site_id FROM planogram_slots s
@@ -21,47 +40,14 @@ _SITES_OF_PRODUCTS = """
     JOIN machines m ON m.tenant_id = p.tenant_id AND m.id = p.machine_id
     WHERE s.product_id = $1
 """
+_KNOWN = "SELECT id FROM products WHERE id = ANY($1)"
+_DEVICES = "SELECT id FROM devices WHERE machine_id = $1"
 _IN_FORCE = """
     SELECT p.id FROM planograms p JOIN machines m ON m.tenant_id = p.tenant_id AND m.id = p.machine_id
     WHERE m.site_id = $1 AND NOT EXISTS (
         SELECT 1 FROM planograms q WHERE q.tenant_id = p.tenant_id AND q.machine_id = p.machine_id
             AND q.version > p.version AND q.effective_at <= now())
 """
-
-
-class ProductRow(Message):
-    """A product as operators see it."""
-
-    product_id: UUID
-    name: Name
-    version: int
-
-
-class ProductQuery(PageQuery):
-    """Products by name."""
-
-    row = ProductRow
-
-    sort: Literal["name", "-name"] = "name"
-
-
-class ProductPage(Message):
-    """A page of products by name."""
-
-    products: tuple[ProductRow, ...]
-    next_cursor: str | None
-
-
-_BY_NAME = {"name": "p.name", "product_id": "p.id"}
-_PRODUCTS = Listing(
-    name="products",
-    row=ProductRow,
-    page=ProductPage,
-    table="products p",
-    show="SELECT p.id AS product_id, p.name, p.version FROM {picked}",
-    read=lambda row: ProductRow(**row),
-    sorts={"name": Sort(_BY_NAME), "-name": Sort(_BY_NAME, descending=True)},
-)
 
 
 async def create_machine(
@@ -76,20 +62,61 @@ async def create_machine(
 
 async def create_product(tenant_id: UUID, name: str) -> UUID:
     """Inside a unit of the tenant: a new product. Gateways hear of it with the first planogram that has it."""
+    return (await add_product(tenant_id, name)).product_id
+
+
+async def add_product(tenant_id: UUID, name: str) -> ProductRow:
+    """As `create_product`; returns it as operators see it."""
     product = Product(id=new_id(), tenant_id=tenant_id, name=name)
     await product.save()
-    return product.id
+    return _product_row(product)
 
 
-async def rename_product(transaction: Transaction, product_id: UUID, name: str) -> None:
-    """Inside a unit of the tenant: told to every site that sells it. Raises NotFound."""
-    product = await Product.select_for_update().get_or_none(id=product_id)
-    if product is None:
+async def product(product_id: UUID) -> ProductRow:
+    """Inside a unit of the tenant: one product. Raises NotFound."""
+    found = await Product.get_or_none(id=product_id)
+    if found is None:
         raise NotFound
-    product.name, product.version = name, product.version + 1
-    await product.save(update_fields=["name", "version"])
+    return _product_row(found)
+
+
+async def edit_product(
+    transaction: Transaction, product_id: UUID, edit: ProductEdit, expected: Precondition = ANY
+) -> ProductRow:
+    """Inside a unit of the tenant: told to every site that sells it. Raises NotFound, Refused (412)."""
+    found = await Product.select_for_update().get_or_none(id=product_id)
+    if found is None:
+        raise NotFound
+    expected.require(_product_row(found))
+    found.name, found.version = edit.name, found.version + 1
+    await found.save(update_fields=["name", "version"])
     for row in await transaction.fetch(_SITES_OF_PRODUCTS, product_id):
-        await append_changes(transaction, row["site_id"], [_product_version(product)])
+        await append_changes(transaction, row["site_id"], [_product_version(found)])
+    return _product_row(found)
+
+
+async def machine(machine_id: UUID) -> MachineRow:
+    """Inside a unit of the tenant: one machine. Raises NotFound."""
+    found = await Machine.get_or_none(id=machine_id)
+    if found is None:
+        raise NotFound
+    return _machine_row(found)
+
+
+async def edit_machine(
+    transaction: Transaction, machine_id: UUID, edit: MachineEdit, expected: Precondition = ANY
+) -> MachineRow:
+    """Inside a unit of the tenant: told to the machine's gateway. Raises NotFound, Refused (412)."""
+    found = await Machine.select_for_update().get_or_none(id=machine_id)
+    if found is None:
+        raise NotFound
+    expected.require(_machine_row(found))
+    found.name = found.name if edit.name is None else edit.name
+    found.in_service = found.in_service if edit.in_service is None else edit.in_service
+    found.version += 1
+    await found.save(update_fields=["name", "in_service", "version"])
+    await append_changes(transaction, found.site_id, [_machine_version(found, await currency_of(found.site_id))])
+    return _machine_row(found)
 
 
 async def publish_planogram(
@@ -137,7 +164,49 @@ async def current(transaction: Transaction, site_id: UUID) -> list[MachineVersio
 
 async def product_page(transaction: Transaction, query: ProductQuery) -> ProductPage:
     """The products that are asked for. Raises Refused for a cursor that is not theirs."""
-    return await read_page(transaction, _PRODUCTS, query)
+    return await read_page(transaction, models.PRODUCTS, query)
+
+
+async def machine_page(transaction: Transaction, query: MachineQuery) -> MachinePage:
+    """The machines that are asked for. Raises Refused for a cursor that is not theirs."""
+    return await read_page(transaction, models.MACHINES, query)
+
+
+async def planogram_page(transaction: Transaction, machine_id: UUID, query: PlanogramQuery) -> PlanogramPage:
+    """The planograms of a machine that are asked for. Raises NotFound, Refused for a cursor that is not theirs."""
+    await machine(machine_id)
+    return await read_page(transaction, models.PLANOGRAMS, query, machine_id=machine_id)
+
+
+async def plan(transaction: Transaction, operator: Operator, machine_id: UUID, wish: PlanogramWish) -> PlanogramVersion:
+    """Inside a unit of the tenant: the machine's next planogram. Raises NotFound, Refused with the wrong slots."""
+    await machine(machine_id)
+    wrong = rules.wrong_slots(
+        wish.slots,
+        products={row["id"] for row in await transaction.fetch(_KNOWN, [slot.product_id for slot in wish.slots])},
+        devices={row["id"] for row in await transaction.fetch(_DEVICES, machine_id)},
+    )
+    if wrong:
+        raise Refused(Code.VALIDATION_FAILED, "Some slots are wrong.", errors=wrong)
+    version = await publish_planogram(transaction, operator.tenant_id, machine_id, wish.effective_at, wish.slots)
+    return PlanogramVersion(
+        machine_id=machine_id, version=version, effective_at=wish.effective_at, slots=tuple(wish.slots)
+    )
+
+
+def _product_row(found: Product) -> ProductRow:
+    return ProductRow(product_id=found.id, name=found.name, version=found.version)
+
+
+def _machine_row(found: Machine) -> MachineRow:
+    return MachineRow(
+        machine_id=found.id,
+        site_id=found.site_id,
+        name=found.name,
+        rail=Rail(found.rail),
+        in_service=found.in_service,
+        version=found.version,
+    )
 
 
 def _machine_version(machine: Machine, currency: str) -> MachineVersion:

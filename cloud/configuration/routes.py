@@ -7,9 +7,11 @@ from pydantic import JsonValue
 from quart import Blueprint, Response
 
 from cloud.clock import Clock
+from cloud.conditional import precondition
 from cloud.configuration import rules
 from cloud.configuration.service import DeviceSettings, SettingsSigner, assign_settings, settings_of
 from cloud.database import Database, Transaction
+from cloud.devices.service import locked_device
 from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused
 from cloud.operations import current_operator, operation
@@ -47,6 +49,7 @@ class ConfigurationRoutes:
         summary="Assign settings to a device",
         answers={201: DeviceSettings, 200: DeviceSettings},
         problems=(Code.SETTINGS_KEY_MISSING,),
+        guarded=True,
     )
     async def put_settings(self, device_id: UUID, body: PutSettings) -> Response:
         """Have a device run on these settings: checked as the device would, signed, and told to its gateway.
@@ -61,9 +64,11 @@ class ConfigurationRoutes:
                 "This cloud has no key to sign settings with: LARDER_CLOUD_SETTINGS_KEY_FILE names none.",
                 status=409,
             )
-        text = rules.settings_text(body.settings)
+        text, expected = rules.settings_text(body.settings), precondition()
 
         async def work(transaction: Transaction) -> tuple[bool, DeviceSettings]:
+            await locked_device(transaction, device_id)
+            expected.require(await settings_of(transaction, self._keyring, device_id))
             is_new = await assign_settings(
                 transaction, operator, device_id, text, signer, self._keyring, self._clock.now()
             )

@@ -1,25 +1,47 @@
-"""GET /v1/inventory."""
+"""/v1/inventory, its movements, and what is asked of machines."""
 
 from functools import partial
+from uuid import UUID
 
 from quart import Blueprint, Response
 
 from cloud.database import Database
-from cloud.inventory.service import StockPage, StockQuery, stock_page
+from cloud.idempotency import once
+from cloud.inventory import service
+from cloud.inventory.models import MovementPage, MovementQuery, StockAsked, StockPage, StockQuery, StockWish
 from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
 
 
-def blueprint(database: Database) -> Blueprint:
-    """The stock route."""
-    routes = Blueprint("inventory", __name__, url_prefix="/inventory")
+class InventoryRoutes:
+    """What lies in the slots."""
 
-    @routes.get("")
-    @operation(Permission.INVENTORY_READ, summary="List stock", answers={200: StockPage})
-    async def list_stock(query: StockQuery) -> Response:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def blueprint(self) -> Blueprint:
+        """All routes."""
+        routes = Blueprint("inventory", __name__)
+        routes.add_url_rule("/inventory", view_func=self.list_stock, methods=["GET"])
+        routes.add_url_rule("/inventory/movements", view_func=self.list_movements, methods=["GET"])
+        routes.add_url_rule("/machines/<uuid:machine_id>/stock", view_func=self.move_stock, methods=["POST"])
+        return routes
+
+    @operation(Permission.INVENTORY_READ, summary="List stock", answers={200: StockPage}, conditional=True)
+    async def list_stock(self, query: StockQuery) -> Response:
         """What lies in each slot: the sum of its movements, and what people and sensors say of it."""
-        work = partial(stock_page, query=query)
-        return answer_page(await database.unit("inventory.list", work, caller=current_operator()), query)
+        work = partial(service.stock_page, query=query)
+        return answer_page(await self._database.unit("inventory.list", work, caller=current_operator()), query)
 
-    return routes
+    @operation(Permission.INVENTORY_READ, summary="List stock movements", answers={200: MovementPage})
+    async def list_movements(self, query: MovementQuery) -> Response:
+        """Each unit that came or went, and why, by machine, slot and time."""
+        work = partial(service.movement_page, query=query)
+        return answer_page(await self._database.unit("inventory.movements", work, caller=current_operator()), query)
+
+    @operation(Permission.INVENTORY_WRITE, summary="Move stock", answers={201: StockAsked}, idempotent=True)
+    async def move_stock(self, machine_id: UUID, body: StockWish) -> Response:
+        """Ask the machine's gateway to restock, count, waste or adjust slots; it does so once, online or later."""
+        work = partial(service.ask, operator=current_operator(), machine_id=machine_id, wish=body)
+        return await once(self._database, "inventory.move_stock", body, work)

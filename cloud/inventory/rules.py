@@ -1,11 +1,24 @@
-"""What a run of facts makes of a slot. Pure."""
+"""What a run of facts makes of a slot, and which moves of stock cannot be. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
-from shared.inventory import CLEARS_SUSPICION
+from shared.errors import FieldError
+from shared.inventory import CLEARS_SUSPICION, Reason
 from shared.sync import Fact
+
+
+class Move(Protocol):
+    """Units added to a slot or taken from it."""
+
+    @property
+    def slot(self) -> str: ...
+    @property
+    def delta(self) -> int: ...
+    @property
+    def reason(self) -> Reason: ...
 
 
 @dataclass
@@ -31,3 +44,16 @@ def slot_steps(facts: Sequence[Fact]) -> dict[tuple[UUID, str], SlotStep]:
         elif body.event == "slot_sensed":
             steps.setdefault((body.machine_id, body.slot), SlotStep()).sensed_empty = body.empty
     return steps
+
+
+def wrong_moves(moves: Sequence[Move], slots: Set[str]) -> tuple[FieldError, ...]:
+    """Those of no slot of the planogram in force, that restock by less than one, or waste by more than none."""
+    wrong: list[FieldError] = []
+    for number, move in enumerate(moves):
+        if move.slot not in slots:
+            wrong.append(FieldError(path=f"moves.{number}.slot", message="is no slot of the planogram in force"))
+        if move.reason is Reason.RESTOCK and move.delta < 1:
+            wrong.append(FieldError(path=f"moves.{number}.delta", message="must be 1 or more to restock"))
+        if move.reason is Reason.WASTE and move.delta > -1:
+            wrong.append(FieldError(path=f"moves.{number}.delta", message="must be -1 or less for waste"))
+    return tuple(wrong)

@@ -1,17 +1,26 @@
 """Stock: taken from facts in whole batches, asked for by people, shown to both."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
-
+from cloud.callers import Operator
 from cloud.clock import new_id
 from cloud.database import Transaction, columns, values
-from cloud.inventory.rules import SlotStep, slot_steps
-from cloud.lists import Listing, PageQuery, Sort, read_page
+from cloud.errors import NotFound, Refused
+from cloud.inventory.models import (
+    MOVEMENTS,
+    STOCK,
+    MovementPage,
+    MovementQuery,
+    StockAsked,
+    StockPage,
+    StockQuery,
+    StockWish,
+)
+from cloud.inventory.rules import SlotStep, slot_steps, wrong_moves
+from cloud.lists import read_page
 from cloud.onboarding.service import append_changes
-from shared.contract import Message, SlotCode
+from shared.errors import Code
 from shared.inventory import Reason, StockInstruction
 from shared.sync import Fact
 
@@ -40,61 +49,23 @@ _STOCK = """
 """
 """Nobody else adds a slot meanwhile: a machine has one gateway, whose row ingest holds locked."""
 _INSTRUCT = """
-    INSERT INTO stock_instructions (tenant_id, id, machine_id, slot, delta, reason) VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO stock_instructions (tenant_id, id, machine_id, slot, delta, reason)
+    SELECT $1, u.id, $2, u.slot, u.delta, u.reason
+    FROM unnest($3::uuid[], $4::text[], $5::integer[], $6::text[]) AS u (id, slot, delta, reason)
+"""
+_PLANNED = """
+    SELECT m.site_id, s.slot FROM machines m
+    LEFT JOIN planograms p ON p.tenant_id = m.tenant_id AND p.machine_id = m.id AND p.version = (
+        SELECT max(q.version) FROM planograms q
+        WHERE q.tenant_id = m.tenant_id AND q.machine_id = m.id AND q.effective_at <= now())
+    LEFT JOIN planogram_slots s ON s.tenant_id = p.tenant_id AND s.planogram_id = p.id
+    WHERE m.id = $1
 """
 _PENDING = """
     SELECT i.id, i.machine_id, i.slot, i.delta, i.reason FROM stock_instructions i
     JOIN machines m ON m.tenant_id = i.tenant_id AND m.id = i.machine_id
     WHERE m.site_id = $1 AND i.applied_at IS NULL ORDER BY i.created_at, i.id
 """
-
-
-class StockLevel(Message):
-    """One slot's stock: the sum of its movements."""
-
-    machine_id: UUID
-    slot: SlotCode
-    quantity: int
-    suspect: bool
-    sensed_empty: bool | None
-
-
-class StockQuery(PageQuery):
-    """Stock by machine and slot."""
-
-    row = StockLevel
-
-    machine_id: UUID | None = None
-    product_id: Annotated[UUID | None, Field(description="Slots that have this product by the planogram in force.")] = (
-        None
-    )
-
-
-class StockPage(Message):
-    """A page of stock by machine and slot."""
-
-    stock: tuple[StockLevel, ...]
-    next_cursor: str | None
-
-
-_STOCK_LEVELS = Listing(
-    name="stock",
-    row=StockLevel,
-    page=StockPage,
-    table="stock s",
-    show="SELECT s.machine_id, s.slot, s.quantity, s.suspect, s.sensed_empty FROM {picked}",
-    read=lambda row: StockLevel(**row),
-    sorts={"machine_id": Sort({"machine_id": "s.machine_id", "slot": "s.slot"})},
-    filters={
-        "machine_id": "s.machine_id = {}",
-        "product_id": """(s.machine_id, s.slot) IN (
-            SELECT p.machine_id, c.slot
-            FROM planogram_slots c JOIN planograms p ON p.tenant_id = c.tenant_id AND p.id = c.planogram_id
-            WHERE c.product_id = {} AND p.version = (
-                SELECT max(q.version) FROM planograms q WHERE q.tenant_id = p.tenant_id
-                    AND q.machine_id = p.machine_id AND q.effective_at <= now()))""",
-    },
-)
 
 
 async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
@@ -134,17 +105,32 @@ async def _take_steps(transaction: Transaction, tenant_id: UUID, steps: Mapping[
 
 async def instruct(
     transaction: Transaction, tenant_id: UUID, site_id: UUID, machine_id: UUID, moves: Sequence[tuple[str, int, Reason]]
-) -> None:
-    """Inside a unit of the tenant: ask the machine's gateway to move stock, slot by slot: (slot, delta, reason)."""
+) -> list[UUID]:
+    """Inside a unit of the tenant: ask the machine's gateway to move stock, slot by slot: (slot, delta, reason).
+
+    Returns the ids of the movements to be.
+    """
     wishes = [
         StockInstruction(movement_id=new_id(), machine_id=machine_id, slot=slot, delta=delta, reason=reason)
         for slot, delta, reason in moves
     ]
-    for wish in wishes:
-        await transaction.execute(
-            _INSTRUCT, tenant_id, wish.movement_id, wish.machine_id, wish.slot, wish.delta, wish.reason
-        )
+    rows = [(wish.movement_id, wish.slot, wish.delta, wish.reason) for wish in wishes]
+    await transaction.execute(_INSTRUCT, tenant_id, machine_id, *columns(rows))
     await append_changes(transaction, site_id, wishes)
+    return [wish.movement_id for wish in wishes]
+
+
+async def ask(transaction: Transaction, operator: Operator, machine_id: UUID, wish: StockWish) -> StockAsked:
+    """Inside a unit of the tenant: as `instruct`. Raises NotFound, Refused with the moves that cannot be."""
+    rows = await transaction.fetch(_PLANNED, machine_id)
+    if not rows:
+        raise NotFound
+    wrong = wrong_moves(wish.moves, {row["slot"] for row in rows})
+    if wrong:
+        raise Refused(Code.VALIDATION_FAILED, "Some moves are wrong.", errors=wrong)
+    moves = [(move.slot, move.delta, move.reason) for move in wish.moves]
+    ids = await instruct(transaction, operator.tenant_id, rows[0]["site_id"], machine_id, moves)
+    return StockAsked(machine_id=machine_id, movement_ids=tuple(ids))
 
 
 async def pending(transaction: Transaction, site_id: UUID) -> list[StockInstruction]:
@@ -163,4 +149,9 @@ async def pending(transaction: Transaction, site_id: UUID) -> list[StockInstruct
 
 async def stock_page(transaction: Transaction, query: StockQuery) -> StockPage:
     """The stock that is asked for. Raises Refused for a cursor that is not its."""
-    return await read_page(transaction, _STOCK_LEVELS, query)
+    return await read_page(transaction, STOCK, query)
+
+
+async def movement_page(transaction: Transaction, query: MovementQuery) -> MovementPage:
+    """The movements that are asked for. Raises Refused for a cursor that is not theirs."""
+    return await read_page(transaction, MOVEMENTS, query)

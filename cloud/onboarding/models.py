@@ -1,7 +1,19 @@
 """Tenants, sites and one-time codes."""
 
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
 from tortoise import fields
 from tortoise.models import Model
+
+from cloud.lists import Listing, PageQuery, Sort
+from shared.contract import Currency, Message, Name
+
+Address = Annotated[str, StringConstraints(max_length=300)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+"""Degrees of WGS 84."""
 
 
 class Tenant(Model):
@@ -47,3 +59,50 @@ class ClaimCode(Model):
 
     class Meta:
         table = "claim_codes"
+
+
+class SiteRow(Message):
+    """A place as operators see it. Coordinates in degrees of WGS 84."""
+
+    site_id: UUID
+    name: Name
+    address: str
+    latitude: Latitude | None
+    longitude: Longitude | None
+    currency: Currency
+
+
+class SiteEdit(Message):
+    """What shall be different; what is left out or null stays as it is. Coordinates in degrees of WGS 84."""
+
+    name: Name | None = None
+    address: Address | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+
+
+class SiteQuery(PageQuery):
+    """Sites by name."""
+
+    row = SiteRow
+
+    sort: Literal["name", "-name"] = "name"
+
+
+class SitePage(Message):
+    """A page of sites by name."""
+
+    sites: tuple[SiteRow, ...]
+    next_cursor: str | None
+
+
+_BY_NAME = {"name": "s.name", "site_id": "s.id"}
+SITES = Listing(
+    name="sites",
+    row=SiteRow,
+    page=SitePage,
+    table="sites s",
+    show="SELECT s.id AS site_id, s.name, s.address, s.latitude, s.longitude, s.currency FROM {picked}",
+    read=lambda row: SiteRow(**row),
+    sorts={"name": Sort(_BY_NAME), "-name": Sort(_BY_NAME, descending=True)},
+)

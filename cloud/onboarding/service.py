@@ -13,9 +13,11 @@ from cloud.auth import service as auth
 from cloud.auth.rules import sha256_hex
 from cloud.callers import Actor
 from cloud.clock import Clock, new_id
+from cloud.conditional import Precondition
 from cloud.database import Database, Transaction
 from cloud.errors import NotFound, Refused
-from cloud.onboarding.models import ClaimCode, Site, Tenant
+from cloud.lists import read_page
+from cloud.onboarding.models import SITES, ClaimCode, Site, SiteEdit, SitePage, SiteQuery, SiteRow, Tenant
 from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code, why_refused
 from shared.errors import Code
 from shared.onboarding import ClaimGateway, GatewayClaimed
@@ -104,6 +106,42 @@ async def create_site(tenant_id: UUID, name: str, currency: str) -> UUID:
     site = Site(id=new_id(), tenant_id=tenant_id, name=name, currency=currency)
     await site.save()
     return site.id
+
+
+async def site_page(transaction: Transaction, query: SiteQuery) -> SitePage:
+    """The sites that are asked for. Raises Refused for a cursor that is not theirs."""
+    return await read_page(transaction, SITES, query)
+
+
+async def site(site_id: UUID) -> SiteRow:
+    """Inside a unit of the tenant: one site. Raises NotFound."""
+    found = await Site.get_or_none(id=site_id)
+    if found is None:
+        raise NotFound
+    return _site_row(found)
+
+
+async def edit_site(site_id: UUID, edit: SiteEdit, expected: Precondition) -> SiteRow:
+    """Inside a unit of the tenant. Raises NotFound, Refused (412)."""
+    found = await Site.select_for_update().get_or_none(id=site_id)
+    if found is None:
+        raise NotFound
+    expected.require(_site_row(found))
+    changes = {name: value for name, value in edit.model_dump().items() if value is not None}
+    if changes:
+        await found.update_from_dict(changes).save(update_fields=list(changes))
+    return _site_row(found)
+
+
+def _site_row(found: Site) -> SiteRow:
+    return SiteRow(
+        site_id=found.id,
+        name=found.name,
+        address=found.address,
+        latitude=found.latitude,
+        longitude=found.longitude,
+        currency=found.currency,
+    )
 
 
 async def create_gateway(tenant_id: UUID, site_id: UUID, name: str) -> UUID:

@@ -13,7 +13,7 @@ from shared.errors import Code
 TAGS = {
     "orders": ("Orders", "What customers bought, and what became of each unit."),
     "inventory": ("Inventory", "What lies in the slots."),
-    "catalog": ("Catalogue", "What is sold where, at which price."),
+    "catalog": ("Machines and catalogue", "What is sold where, at which price."),
     "devices": ("Devices", "The boards that turn the motors."),
     "upkeep": ("Upkeep", "What people ask of single devices."),
     "configuration": ("Settings", "What devices shall run on."),

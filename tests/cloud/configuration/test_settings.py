@@ -224,3 +224,13 @@ def test_the_key_is_read_from_a_file(tmp_path: Path) -> None:
     key = Ed25519PrivateKey.generate()
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     assert read_signer(path).sign("{}") == read_signer(path).sign("{}")
+
+
+@pytest.mark.criterion("5.2")
+async def test_they_are_assigned_over_those_that_were_seen(world: World) -> None:
+    slot = await world.slot()
+    path, body = f"/v1/devices/{slot.device_id}/settings", {"settings": wanted(slot)}
+    tag = (await world.client.get(path, headers=world.operator)).headers["ETag"]
+    for seen, status in (('"another"', 412), (tag, 201), (tag, 412), ("*", 200)):
+        headers = world.operator | JSON | {"If-Match": seen}
+        assert (await world.client.put(path, json=body, headers=headers)).status_code == status, seen

@@ -11,6 +11,7 @@ from quart.typing import TestWebsocketConnectionProtocol as Bell
 
 from cloud.auth.service import revoke_gateway
 from cloud.catalog import service as catalog
+from cloud.catalog.models import ProductEdit
 from cloud.clock import Clock
 from cloud.database import Transaction
 from cloud.inventory import service as inventory
@@ -31,7 +32,7 @@ async def rename(world: World, name: str) -> None:
     slot = await world.slot()
 
     async def work(transaction: Transaction) -> None:
-        await catalog.rename_product(transaction, slot.product_id, name)
+        await catalog.edit_product(transaction, slot.product_id, ProductEdit(name=name))
 
     await world.do(work)
 
