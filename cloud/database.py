@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -27,12 +27,20 @@ Row = Mapping[str, Any]
 APP_ROLE = "larder_app"
 MODELS = ("cloud.auth.models", "cloud.onboarding.models", "cloud.catalog.models", "cloud.devices.models")
 UNIT_SECONDS = 20.0
+STREAM_SECONDS = 900.0
+STREAM_ROWS = 500
+"""So many rows are read at once; about three times as many are in memory."""
 ACQUIRE_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
 _LAST_SECONDS = 1.0
 _TRIES = 4
 _ALIAS = "default"
 _SET = "SELECT set_config(name, value, true) FROM unnest($1::text[], $2::text[]) AS s (name, value)"
+_STREAM = {
+    "transaction_read_only": "on",
+    "statement_timeout": "60000",
+    "idle_in_transaction_session_timeout": "60000",  # of a client that reads nothing
+}
 _IN_UNIT: contextvars.ContextVar[bool] = contextvars.ContextVar("larder_in_unit", default=False)
 
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
@@ -109,6 +117,12 @@ class Transaction:
         last = status.rsplit(" ", 1)[-1]
         return int(last) if last.isdigit() else 0
 
+    async def chunks(self, sql: str, *values: object) -> AsyncIterator[Sequence[Row]]:
+        """The rows of one statement through a server-side cursor, STREAM_ROWS at a time."""
+        cursor = await (await self._idle()).cursor(sql, *values)
+        while rows := await cursor.fetch(STREAM_ROWS):
+            yield rows
+
     async def send(self, sql: str, *values: object) -> None:
         """Sends one statement and comes back: the caller thinks on while the server works.
 
@@ -169,6 +183,18 @@ def values(step: object) -> Iterable[object]:
 Work = Callable[[Transaction], Awaitable[T]]
 
 
+def _settings(
+    caller: Caller | None, tenant_id: UUID | None = None, user_id: UUID | None = None, secret_sha256: str | None = None
+) -> dict[str, str]:
+    """What Postgres is told of whom a unit is for."""
+    return {
+        "app.tenant": str(tenant_id or (caller.tenant_id if caller else "")),
+        "app.scope": caller.scope.setting() if caller else "",
+        "app.user": str(user_id or ""),
+        "app.secret_sha256": secret_sha256 or "",
+    }
+
+
 class Database:
     """A pool of connections that work as the application's role, which the user of `url` is or may become.
 
@@ -187,6 +213,7 @@ class Database:
         self._context = contextvars.Context()
         self._running: set[asyncio.Task[Any]] = set()
         self._borrowed: set[Any] = set()
+        self._streaming = 0
 
     async def open(self) -> None:
         """Connect lazily. Raises nothing when Postgres is away: units will."""
@@ -244,23 +271,52 @@ class Database:
         that (serialisation failure, deadlock), so it must change nothing but the database. Raises Unavailable when the
         database is in trouble that will pass.
         """
+        settings = _settings(caller, tenant_id, user_id, secret_sha256)
+        return await asyncio.shield(self._start(name, work, settings, self._unit_seconds, _TRIES))
+
+    async def stream(
+        self, name: str, sql: str, values: Sequence[object], *, caller: Caller, seconds: float = STREAM_SECONDS
+    ) -> AsyncGenerator[Sequence[Row], None]:
+        """The rows of one statement as they are at its begin, some at a time, read-only, within the caller's walls.
+
+        It holds a connection until it is read to the end or closed, for `seconds` at most; so only a quarter of the
+        pool may be at this at once. Raises Unavailable, also in the middle.
+        """
+        if self._streaming >= max(1, self._pool_size // 4):
+            raise Unavailable
+        read: asyncio.Queue[Sequence[Row]] = asyncio.Queue()
+        room = asyncio.Semaphore(1)
+
+        async def work(transaction: Transaction) -> None:
+            async for rows in transaction.chunks(sql, *values):
+                await room.acquire()
+                read.put_nowait(rows)
+
+        self._streaming += 1
+        task = self._start(name, work, _settings(caller) | _STREAM, seconds, 1)
+        task.add_done_callback(lambda _: read.put_nowait(()))
+        try:
+            while rows := await read.get():
+                yield rows
+                room.release()
+            await task
+        finally:
+            self._streaming -= 1
+            task.cancel()
+
+    def _start(self, name: str, work: Work[T], settings: dict[str, str], seconds: float, tries: int) -> asyncio.Task[T]:
+        """The unit, in a task of its own that nobody's leaving ends."""
         if _IN_UNIT.get():
             raise RuntimeError(f"unit {name!r} inside another unit")
-        settings = {
-            "app.tenant": str(tenant_id or (caller.tenant_id if caller else "")),
-            "app.scope": caller.scope.setting() if caller else "",
-            "app.user": str(user_id or ""),
-            "app.secret_sha256": secret_sha256 or "",
-        }
         context = self._context.copy()
         context.run(structlog.contextvars.bind_contextvars, **structlog.contextvars.get_contextvars())
         context.run(bind_origin, current_origin())
         task = asyncio.get_running_loop().create_task(
-            self._tried(name, work, settings), name=f"unit {name}", context=context
+            self._tried(name, work, settings, seconds, tries), name=f"unit {name}", context=context
         )
         self._running.add(task)
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         """Forget the task; an error nobody waits for any more is told in one line."""
@@ -268,13 +324,13 @@ class Database:
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, LarderError):
             log.info("unit_failed", unit=task.get_name(), error=repr(error))
 
-    async def _tried(self, name: str, work: Work[T], settings: dict[str, str]) -> T:
+    async def _tried(self, name: str, work: Work[T], settings: dict[str, str], seconds: float, tries: int) -> T:
         _IN_UNIT.set(True)
-        deadline = asyncio.get_running_loop().time() + self._unit_seconds
+        deadline = asyncio.get_running_loop().time() + seconds
         try:
             # Later than the line's own end: work that waits for the line ends by that, any other by this.
             async with asyncio.timeout_at(deadline + _LAST_SECONDS):
-                for _ in range(_TRIES - 1):
+                for _ in range(tries - 1):
                     try:
                         return await self._once(name, work, settings, deadline)
                     except _AGAIN as error:

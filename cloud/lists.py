@@ -44,8 +44,8 @@ class PageQuery(Message):
         return fields
 
 
-PAGING = frozenset({"limit", "cursor", "fields", "sort"})
-"""What a query says of the page; all else filters."""
+PAGING = frozenset({"limit", "cursor", "fields", "sort", "format"})
+"""What a query says of the form; all else filters."""
 
 
 @dataclass(frozen=True)

@@ -47,10 +47,10 @@ Policy = Permission | Access
 
 @dataclass(frozen=True)
 class Raw:
-    """A body that is no JSON message: its media type, and what it is in a sentence."""
+    """A body that is no JSON message: what it is in a sentence, and its media types."""
 
-    media_type: str
     description: str
+    media_types: tuple[str, ...]
 
 
 Content = type[Message] | Raw | None

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from cloud.exports import ExportFormat
 from cloud.lists import Listing, PageQuery, Sort
 from shared.contract import Instant, Message, SlotCode
 from shared.inventory import Delta, Reason
@@ -91,16 +92,26 @@ class MovementRow(Message):
     at: Instant
 
 
-class MovementQuery(PageQuery):
-    """Movements of stock by machine, slot and time."""
-
-    row = MovementRow
+class MovementFilters(Message):
+    """Which movements."""
 
     machine_id: UUID | None = None
     slot: SlotCode | None = None
     reason: Reason | None = None
     at_from: Annotated[Instant | None, Field(description="Moved then or later.")] = None
     at_to: Annotated[Instant | None, Field(description="Moved before then.")] = None
+
+
+class MovementQuery(MovementFilters, PageQuery):
+    """Movements of stock by machine, slot and time."""
+
+    row = MovementRow
+
+
+class MovementExport(MovementFilters):
+    """Movements as a file."""
+
+    format: ExportFormat
 
 
 class MovementPage(Message):

@@ -6,9 +6,19 @@ from uuid import UUID
 from quart import Blueprint, Response
 
 from cloud.database import Database
+from cloud.exports import FILE, export
 from cloud.idempotency import once
 from cloud.inventory import service
-from cloud.inventory.models import MovementPage, MovementQuery, StockAsked, StockPage, StockQuery, StockWish
+from cloud.inventory.models import (
+    MOVEMENTS,
+    MovementExport,
+    MovementPage,
+    MovementQuery,
+    StockAsked,
+    StockPage,
+    StockQuery,
+    StockWish,
+)
 from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
@@ -25,6 +35,7 @@ class InventoryRoutes:
         routes = Blueprint("inventory", __name__)
         routes.add_url_rule("/inventory", view_func=self.list_stock, methods=["GET"])
         routes.add_url_rule("/inventory/movements", view_func=self.list_movements, methods=["GET"])
+        routes.add_url_rule("/inventory/movements/export", view_func=self.export_movements, methods=["GET"])
         routes.add_url_rule("/machines/<uuid:machine_id>/stock", view_func=self.move_stock, methods=["POST"])
         return routes
 
@@ -39,6 +50,14 @@ class InventoryRoutes:
         """Each unit that came or went, and why, by machine, slot and time."""
         work = partial(service.movement_page, query=query)
         return answer_page(await self._database.unit("inventory.movements", work, caller=current_operator()), query)
+
+    @operation(Permission.INVENTORY_READ, summary="Export stock movements", answers={200: FILE})
+    async def export_movements(self, query: MovementExport) -> Response:
+        """All movements that fit, as CSV or NDJSON, as they are at this moment. Ends early if the line breaks.
+
+        In CSV, a text that a spreadsheet might run as a formula has a `'` before it.
+        """
+        return await export(self._database, MOVEMENTS, query, query.format)
 
     @operation(Permission.INVENTORY_WRITE, summary="Move stock", answers={201: StockAsked}, idempotent=True)
     async def move_stock(self, machine_id: UUID, body: StockWish) -> Response:

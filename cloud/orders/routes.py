@@ -6,10 +6,11 @@ from uuid import UUID
 from quart import Blueprint, Response
 
 from cloud.database import Database
+from cloud.exports import FILE, export
 from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
-from cloud.orders.models import OrderPage, OrderRow
-from cloud.orders.service import OrderQuery, order, order_page
+from cloud.orders.models import ORDER_LINES, OrderPage, OrderRow
+from cloud.orders.service import OrderExport, OrderQuery, order, order_page
 from cloud.permissions import Permission
 from cloud.web import answer
 
@@ -24,6 +25,15 @@ def blueprint(database: Database) -> Blueprint:
         """Orders with their lines and vends, the newest first."""
         work = partial(order_page, query=query)
         return answer_page(await database.unit("orders.list", work, caller=current_operator()), query)
+
+    @routes.get("/export")
+    @operation(Permission.ORDERS_READ, summary="Export orders", answers={200: FILE})
+    async def export_orders(query: OrderExport) -> Response:
+        """All orders that fit, as CSV or NDJSON, as they are at this moment. Ends early if the line breaks.
+
+        In CSV, a text that a spreadsheet might run as a formula has a `'` before it.
+        """
+        return await export(database, ORDER_LINES, query, query.format)
 
     @routes.get("/<uuid:order_id>")
     @operation(Permission.ORDERS_READ, summary="Show an order", answers={200: OrderRow}, conditional=True)

@@ -1,21 +1,18 @@
 """Orders: taken from facts in whole batches, and shown to people."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
 from uuid import UUID
-
-from pydantic import Field
 
 from cloud.database import Row, Transaction, columns, values
 from cloud.errors import FactRefused
+from cloud.exports import ExportFormat
 from cloud.lists import PageQuery, read_page
 from cloud.orders import models
-from cloud.orders.models import OrderPage, OrderRow
+from cloud.orders.models import OrderFilters, OrderPage, OrderRow
 from cloud.orders.rules import STATES, OrderStep, VendStep, order_steps, vend_steps
 from cloud.sales import service as sales
 from cloud.sales.rules import Placed, Tally
-from shared.contract import Instant, Rail
-from shared.orders import OrderPlaced, OrderState
+from shared.orders import OrderPlaced
 from shared.sync import Fact
 
 _ORDERS = """
@@ -81,18 +78,16 @@ _STRANGERS = """
 """Joined, so that only the months of these ids are looked into."""
 
 
-class OrderQuery(PageQuery):
+class OrderQuery(OrderFilters, PageQuery):
     """Orders, the newest first unless sorted otherwise."""
 
     row = OrderRow
 
-    machine_id: UUID | None = None
-    site_id: UUID | None = None
-    state: OrderState | None = None
-    rail: Rail | None = None
-    placed_from: Annotated[Instant | None, Field(description="Placed then or later.")] = None
-    placed_to: Annotated[Instant | None, Field(description="Placed before then.")] = None
-    sort: Literal["-placed_at", "placed_at"] = "-placed_at"
+
+class OrderExport(OrderFilters):
+    """Orders as a file."""
+
+    format: ExportFormat
 
 
 async def order_page(transaction: Transaction, query: OrderQuery) -> OrderPage:

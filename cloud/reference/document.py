@@ -159,7 +159,7 @@ def _content(content: Content, schemas: Schemas, mode: str) -> dict[str, Any]:
     if content is None:
         return {}
     if isinstance(content, Raw):
-        return {content.media_type: {"schema": {"description": content.description}}}
+        return {name: {"schema": {"description": content.description}} for name in content.media_types}
     ref = schemas.ref(content, mode)
     return {"application/json": {"schema": ref, "example": example_of(ref, schemas.all)}}
 

@@ -32,8 +32,8 @@ from shared.contract import Message
 from shared.errors import Code
 from shared.sync import DOORBELL, MAX_BATCH_BYTES, MAX_BATCH_FACTS, Ack, Changes, Telemetry
 
-NDJSON = Raw("application/x-ndjson", "A header line, then facts, one a line (shared/sync.py).")
-FILE = Raw("application/octet-stream", "The file, or its rest.")
+NDJSON = Raw("A header line, then facts, one a line (shared/sync.py).", ("application/x-ndjson",))
+FILE = Raw("The file, or its rest.", ("application/octet-stream",))
 EpochOrNone = Annotated[int, Field(ge=0, lt=2**31)]
 RANGE = re.compile(r"bytes=([0-9]{1,9})-")
 
@@ -132,7 +132,7 @@ class SyncRoutes:
     @operation(
         Access.GATEWAY,
         summary="Push telemetry",
-        takes=Raw("application/json", "A Telemetry message (shared/sync.py)."),
+        takes=Raw("A Telemetry message (shared/sync.py).", ("application/json",)),
         body_limit=MAX_BATCH_BYTES,
         answers={204: None},
         problems=(Code.UNKNOWN_VERSION,),
