@@ -81,6 +81,8 @@ def problems_of(route: Route) -> list[Code]:
         codes |= {Code.NOT_FOUND}
     if declared.body is not None:
         codes |= {Code.MALFORMED_BODY, Code.UNSUPPORTED_MEDIA_TYPE, Code.TOO_LARGE, Code.TIMEOUT}
+    if "v" in getattr(declared.body, "model_fields", ()):
+        codes |= {Code.UNKNOWN_VERSION}
     if declared.idempotent:
         codes |= {Code.IDEMPOTENCY_KEY_MISSING, Code.IDEMPOTENCY_KEY_REUSED}
     if declared.guarded:

@@ -226,7 +226,7 @@ def test_the_key_is_read_from_a_file(tmp_path: Path) -> None:
     assert read_signer(path).sign("{}") == read_signer(path).sign("{}")
 
 
-@pytest.mark.criterion("5.2")
+@pytest.mark.criterion("5.1")
 async def test_they_are_assigned_over_those_that_were_seen(world: World) -> None:
     slot = await world.slot()
     path, body = f"/v1/devices/{slot.device_id}/settings", {"settings": wanted(slot)}

@@ -26,7 +26,7 @@ async def url(world: World) -> AsyncIterator[str]:
     await server
 
 
-@pytest.mark.criterion("5.1")
+@pytest.mark.criterion("5.4")
 async def test_the_reference_can_be_read_in_a_browser(url: str, browser: Browser) -> None:
     await browser.open(f"{url}/docs", width=1440, height=900)
     await browser.see("List orders")
