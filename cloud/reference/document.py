@@ -89,10 +89,10 @@ def _security(declared: Operation) -> list[dict[str, list[str]]]:
             return [{"key": [declared.policy.value]}, {"session": [declared.policy.value]}]
         case Access.GATEWAY:
             return [{"gateway": []}]
-        case Access.SIGNED_IN:
-            return [{"session": []}]
-        case _:
+        case Access.PUBLIC:
             return []
+        case _:
+            return [{"session": []}]
 
 
 def _of_path(route: Route) -> list[dict[str, Any]]:
