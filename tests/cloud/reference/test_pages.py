@@ -43,8 +43,6 @@ async def test_the_reference_can_be_read_in_a_browser(url: str, browser: Browser
     await browser.open(f"{url}/docs", width=390, height=800)
     assert await browser.evaluate("document.body.scrollWidth <= innerWidth")
     await browser.keep_picture("reference-phone")
-    await browser.open(f"{url}/docs/problems", width=1280)
-    await browser.keep_picture("problems")
     await browser.open(f"{url}/docs/problems/validation_failed", width=1280)
     await browser.see("What to do")
     await browser.keep_picture("problem")
