@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from shared.onboarding import GatewayClaimed
 from shared.sync import Ack
 from tests.cloud.processes import serving
 from tests.fakes.gateway_client import GatewayClient, Slot
+from tests.fakes.postgres_cloud import tenant_rows
 
 JSON = {"Content-Type": "application/json"}
 QUICK = ["claim.after_commit", "sync.facts.after_commit"]
@@ -103,6 +105,27 @@ async def test_killed_at_a_named_point_it_loses_and_repeats_nothing(
         ack = await story(cloud.url, gateway, seeded, slot)
     assert (ack.seq, ack.chain) == (len(gateway.lines), gateway.hashes[-1].hex())
     assert await stand(database, seeded.tenant_id) == {"facts": len(gateway.lines), "orders": 1, "dead": 0, "stock": 9}
+
+
+@pytest.mark.parametrize("point", ["after_commit", pytest.param("before_commit", marks=pytest.mark.lab)])
+async def test_killed_before_its_reply_it_creates_once_and_gives_the_reply_then(
+    database: Database, database_url: str, seeded: Seeded, point: str
+) -> None:
+    headers = {"Authorization": f"Bearer {seeded.api_key}", "Idempotency-Key": str(uuid4())}
+
+    async def create(url: str) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=url, timeout=10, headers=headers) as client:
+            return await client.post("/v1/catalog/products", json={"name": "Ginger Tea"})
+
+    async with serving(database_url, LARDER_FAILPOINT=f"catalog.create_product.{point}") as cloud:
+        with pytest.raises(httpx.TransportError):
+            await create(cloud.url)
+        assert await cloud.ended(10) == CRASH_STATUS
+    async with serving(database_url) as cloud:
+        answer = await create(cloud.url)
+    rows = await tenant_rows(database, demo.TENANT_ID, "SELECT id FROM products WHERE name = 'Ginger Tea'")
+    assert (answer.status_code, [str(row["id"]) for row in rows]) == (201, [answer.json()["product_id"]])
+    assert ("Idempotency-Replayed" in answer.headers) == (point == "after_commit")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.lab)])
