@@ -171,7 +171,7 @@ def _curl(path: str, method: str, told: Mapping[str, Any]) -> str:
         words.append('-H "Idempotency-Key: $(uuidgen)"')
     for media_type, body in told.get("requestBody", {}).get("content", {}).items():
         words.append(f"-H 'Content-Type: {media_type}'")
-        words.append(f"-d '{json.dumps(body['example'])}'" if "example" in body else "--data-binary @body")
+        words.append(f"-d '{json.dumps(body['example'], indent=2)}'" if "example" in body else "--data-binary @body")
     return " \\\n  ".join(words)
 
 
