@@ -20,6 +20,7 @@ from cloud.devices import routes as devices_routes
 from cloud.encryption.keyring import Keyring
 from cloud.failpoints import Failpoints
 from cloud.health import routes as health_routes
+from cloud.idempotency import Once
 from cloud.inventory.routes import InventoryRoutes
 from cloud.live import LiveSettings
 from cloud.onboarding.routes import OnboardingRoutes
@@ -49,6 +50,7 @@ def blueprint(
 ) -> Blueprint:
     """The API."""
     api = Blueprint("api", __name__, url_prefix="/v1")
+    once = Once(database, keyring)
     onboarding = OnboardingService(database, clock)
     api.register_blueprint(OnboardingRoutes(database, onboarding, failpoints, live).blueprint())
     api.register_blueprint(SyncRoutes(database, auth, throttle, watch, failpoints, draining, keyring).blueprint())
@@ -57,8 +59,8 @@ def blueprint(
     api.register_blueprint(KeyRoutes(identity.keys).blueprint())
     api.register_blueprint(orders_routes.blueprint(database))
     api.register_blueprint(sales_routes.blueprint(database))
-    api.register_blueprint(InventoryRoutes(database).blueprint())
-    api.register_blueprint(CatalogRoutes(database).blueprint())
+    api.register_blueprint(InventoryRoutes(database, once).blueprint())
+    api.register_blueprint(CatalogRoutes(database, once).blueprint())
     api.register_blueprint(devices_routes.blueprint(database))
     api.register_blueprint(health_routes.blueprint(database))
     api.register_blueprint(RolloutRoutes(database, clock, release_keys).blueprint())

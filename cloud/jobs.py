@@ -60,8 +60,10 @@ class Keeper:
         return await self._call("SELECT keep_months($1) AS changed", MONTHS_AHEAD)
 
     async def forget_expired(self) -> int:
-        """Sessions, links, tokens, claim codes, PINs and changes of which nobody has any use."""
-        return await self._call("SELECT forget_expired() + forget_expired_identity() AS changed")
+        """Sessions, links, tokens, claim codes, PINs, kept answers and changes of which nobody has any use."""
+        return await self._call(
+            "SELECT forget_expired() + forget_expired_identity() + forget_kept_answers() AS changed"
+        )
 
     async def forget_health(self, days: int) -> int:
         """Whole months of health samples."""

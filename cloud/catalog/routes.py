@@ -22,7 +22,7 @@ from cloud.catalog.models import (
 )
 from cloud.conditional import precondition
 from cloud.database import Database, Transaction
-from cloud.idempotency import once
+from cloud.idempotency import Once
 from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
@@ -33,8 +33,9 @@ from shared.catalog import PlanogramVersion
 class CatalogRoutes:
     """What is sold where, at which price."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, once: Once) -> None:
         self._database = database
+        self._once = once
 
     def blueprint(self) -> Blueprint:
         """All routes."""
@@ -66,7 +67,7 @@ class CatalogRoutes:
         async def work(_: Transaction) -> ProductRow:
             return await service.add_product(tenant_id, body.name)
 
-        return await once(self._database, "catalog.create_product", body, work)
+        return await self._once("catalog.create_product", work, body)
 
     @operation(Permission.CATALOG_READ, summary="Show a product", answers={200: ProductRow}, conditional=True)
     async def show_product(self, product_id: UUID) -> Response:
@@ -119,4 +120,4 @@ class CatalogRoutes:
     async def publish_planogram(self, machine_id: UUID, body: PlanogramWish) -> Response:
         """The machine's next planogram, with all its slots, told to its gateway now and in force from its time on."""
         work = partial(service.plan, operator=current_operator(), machine_id=machine_id, wish=body)
-        return await once(self._database, "catalog.publish_planogram", body, work)
+        return await self._once("catalog.publish_planogram", work, body)

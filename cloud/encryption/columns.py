@@ -47,4 +47,7 @@ SETTINGS_TEXT = EncryptedColumn("device_settings", "signed", ("tenant_id", "devi
 
 TOTP_SEED = EncryptedColumn("user_secrets", "totp_seed", key=("user_id",), owner=Owner.USER)
 
-ENCRYPTED = (INSTRUCTION_PIN, SETTINGS_TEXT, TOTP_SEED)
+KEPT_ANSWER = EncryptedColumn("kept_answers", "body", ("tenant_id", "actor_id", "key"))
+"""The secret of a new API key may be in it."""
+
+ENCRYPTED = (INSTRUCTION_PIN, SETTINGS_TEXT, TOTP_SEED, KEPT_ANSWER)

@@ -7,7 +7,7 @@ from quart import Blueprint, Response
 
 from cloud.database import Database
 from cloud.exports import FILE, export
-from cloud.idempotency import once
+from cloud.idempotency import Once
 from cloud.inventory import service
 from cloud.inventory.models import (
     MOVEMENTS,
@@ -27,8 +27,9 @@ from cloud.permissions import Permission
 class InventoryRoutes:
     """What lies in the slots."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, once: Once) -> None:
         self._database = database
+        self._once = once
 
     def blueprint(self) -> Blueprint:
         """All routes."""
@@ -63,4 +64,4 @@ class InventoryRoutes:
     async def move_stock(self, machine_id: UUID, body: StockWish) -> Response:
         """Ask the machine's gateway to restock, count, waste or adjust slots; it does so once, online or later."""
         work = partial(service.ask, operator=current_operator(), machine_id=machine_id, wish=body)
-        return await once(self._database, "inventory.move_stock", body, work)
+        return await self._once("inventory.move_stock", work, body)

@@ -9,5 +9,5 @@ from cloud.migrations import sql
 class Migration(TortoiseMigration):
     """Forward only."""
 
-    dependencies = [("cloud", "0009_told_releases")]
+    dependencies = [("cloud", "0013_token_buckets")]
     operations = [RunSQL(sql("0014_kept_answers.sql"))]

@@ -8,10 +8,12 @@ from uuid import UUID, uuid4
 import pytest
 from quart import Response
 
-from cloud.auth.service import create_api_key
+from cloud.auth.keys import create_key
+from cloud.callers import Actor, ActorKind
 from cloud.clock import Clock
 from cloud.database import Transaction
-from cloud.idempotency import forget_answers
+from cloud.jobs import Keeper
+from cloud.permissions import Permission
 from tests.cloud.conftest import JSON, World
 
 PRODUCTS = "/v1/catalog/products"
@@ -77,8 +79,11 @@ async def test_what_was_refused_may_be_sent_again_with_the_same_key(world: World
 
 
 async def test_keys_of_one_caller_are_nothing_to_another(world: World) -> None:
-    async def work(_: Transaction) -> str:
-        return await create_api_key(world.tenant_id, "second", Clock().now(), timedelta(days=1))
+    async def work(transaction: Transaction) -> str:
+        maker, scopes = Actor(ActorKind.SYSTEM, world.tenant_id, "test"), [Permission.CATALOG_WRITE]
+        life = timedelta(days=1)
+        made = await create_key(transaction, world.tenant_id, maker, "second", scopes, Clock().now(), life)
+        return made.secret
 
     second, key = {"Authorization": f"Bearer {await world.do(work)}"}, uuid4()
     answers = [await create(world, key), await create(world, key, headers=second)]
@@ -93,6 +98,6 @@ async def test_answers_are_forgotten_in_time_for_all_tenants_and_not_before(worl
     age = "INSERT INTO kept_answers SELECT tenant_id, actor_id, $2, request_sha256, status, body, now() - $3::interval"
     for key, days in ((UUID(int=1), 3), (UUID(int=2), 1)):
         await world.rows(f"{age} FROM kept_answers WHERE key = $1", old, key, timedelta(days=days))
-    assert await forget_answers(world.database) == 1
+    assert await Keeper(world.database, Clock()).forget_expired() == 1
     kept = {row["key"] for row in await world.rows("SELECT key FROM kept_answers")}
     assert kept == {old, new, UUID(int=2)}

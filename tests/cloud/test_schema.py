@@ -163,7 +163,7 @@ RARE = """
         SELECT d.tenant_id, d.id, 1, 'test.gAAAA', encode(sha256('x'), 'hex'), k.id, now()
         FROM devices d JOIN api_keys k USING (tenant_id);
     INSERT INTO kept_answers (tenant_id, actor_id, key, request_sha256, status, body)
-        SELECT tenant_id, id, id, '', 201, '{}' FROM devices;
+        SELECT tenant_id, id, id, '', 201, 'test.gAAAA' FROM devices;
     INSERT INTO device_settings_reports (tenant_id, device_id, state, reported_at)
         SELECT tenant_id, id, 'kept', now() FROM devices;
     INSERT INTO recovery_codes (user_id, code_sha256) SELECT current_person(), 'x';

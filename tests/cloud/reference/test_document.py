@@ -9,14 +9,12 @@ from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 from quart import Quart
 
-from cloud.app import create_app
-from cloud.clock import Clock
-from cloud.failpoints import Failpoints
 from cloud.operations import operation_of
 from cloud.reference.document import document_of
 from cloud.reference.problems import PROBLEMS
 from shared.errors import Code, Problem
 from tests.cloud.conftest import World
+from tests.fakes.postgres_cloud import cloud_app
 
 NO_API = {"dashboard", "reference"}
 """Pages."""
@@ -25,7 +23,7 @@ NO_API = {"dashboard", "reference"}
 @pytest.fixture(scope="module")
 def app() -> Quart:
     nowhere = "postgresql://larder_owner@127.0.0.1:9/larder"
-    return create_app(nowhere, clock=Clock(), failpoints=Failpoints(), draining=asyncio.Event())
+    return cloud_app(nowhere, asyncio.Event())
 
 
 @pytest.fixture(scope="module")
