@@ -50,13 +50,12 @@ def blueprint(
 ) -> Blueprint:
     """The API."""
     api = Blueprint("api", __name__, url_prefix="/v1")
-    once = Once(database, keyring)
-    onboarding = OnboardingService(database, clock)
+    once, onboarding = Once(database, keyring), OnboardingService(database, clock)
     api.register_blueprint(OnboardingRoutes(database, onboarding, failpoints, live).blueprint())
     api.register_blueprint(SyncRoutes(database, auth, throttle, watch, failpoints, draining, keyring).blueprint())
     api.register_blueprint(gateway_routes.blueprint(database))
-    api.register_blueprint(UserRoutes(identity.members, identity.invitations).blueprint())
-    api.register_blueprint(KeyRoutes(identity.keys).blueprint())
+    api.register_blueprint(UserRoutes(identity.members, identity.invitations, once).blueprint())
+    api.register_blueprint(KeyRoutes(identity.keys, once).blueprint())
     api.register_blueprint(orders_routes.blueprint(database))
     api.register_blueprint(sales_routes.blueprint(database))
     api.register_blueprint(InventoryRoutes(database, once).blueprint())

@@ -3,7 +3,7 @@
 A declaration holds all SQL there is; of a request only values reach the database, and those as parameters.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
@@ -18,6 +18,7 @@ from shared.contract import Message
 
 R = TypeVar("R", bound=Message)
 P = TypeVar("P", bound=Message)
+Cut = tuple[tuple[R, ...], str | None]
 
 
 class PageQuery(Message):
@@ -87,6 +88,8 @@ class Listing(Generic[R, P]):
     """The first is the one by default."""
     filters: Mapping[str, Condition] = field(default_factory=dict)
     through: Mapping[str, Through] = field(default_factory=dict)
+    where: str = "true"
+    """Which rows of the table belong to it at all."""
 
     @cached_property
     def keys(self) -> Mapping[str, TypeAdapter[cursors.Position]]:
@@ -114,7 +117,7 @@ class Listing(Generic[R, P]):
         sort, alias = self.sorts[self.sort_of(query)], self.table.rpartition(" ")[2]
         direction = " DESC" if sort.descending else ""
         order = "ORDER BY " + ", ".join(column + direction for column in sort.keys.values())
-        conditions, outer = ["true"], None
+        conditions, outer = [self.where], None
         for name, value in filters_of(query, fixed):
             if name in self.through:
                 outer = self.through[name], place(value)
@@ -142,14 +145,46 @@ def filters_of(query: Message, fixed: Mapping[str, object]) -> list[tuple[str, o
     return [(name, value) for name, value in given if value is not None] + list(fixed.items())
 
 
+@dataclass(frozen=True)
+class Bookmark:
+    """Where a page ended, for a list that picks its rows by SQL of its own: under a name, by values of these types."""
+
+    name: str
+    types: tuple[object, ...]
+
+    @cached_property
+    def _keys(self) -> TypeAdapter[cursors.Position]:
+        return cursors.keys_of(self.types)
+
+    def read(self, query: PageQuery, **fixed: object) -> cursors.Position | None:
+        """Behind which row the page begins; None: with the first. Raises Refused."""
+        return _after(self._keys, cursors.mark_of(self.name, "", filters_of(query, fixed)), query)
+
+    def cut(
+        self, found: Sequence[R], query: PageQuery, key: Callable[[R], cursors.Position], **fixed: object
+    ) -> Cut[R]:
+        """Of one row more than the page may have: those it has, and its cursor. `key`: a row's values."""
+        shown = tuple(found[: query.limit])
+        if len(found) == len(shown):
+            return shown, None
+        mark = cursors.mark_of(self.name, "", filters_of(query, fixed))
+        return shown, cursors.encode(self._keys, mark, key(shown[-1]))
+
+
+def _after(keys: TypeAdapter[cursors.Position], mark: str, query: PageQuery) -> cursors.Position | None:
+    if query.cursor is None:
+        return None
+    after = cursors.decode(keys, mark, query.cursor)
+    if after is None:
+        raise invalid("cursor", "is none of this list in this order under these filters")
+    return after
+
+
 async def read_page(transaction: Transaction, listing: Listing[R, P], query: PageQuery, **fixed: object) -> P:
     """The page that is asked for. Raises Refused for a cursor of another list, order or filters."""
     sort = listing.sort_of(query)
     keys, mark = listing.keys[sort], cursors.mark_of(listing.name, sort, filters_of(query, fixed))
-    after = None
-    if query.cursor is not None and (after := cursors.decode(keys, mark, query.cursor)) is None:
-        raise invalid("cursor", "is none of this list in this order under these filters")
-    sql, values = listing.statement(query, query.limit + 1, after, **fixed)
+    sql, values = listing.statement(query, query.limit + 1, _after(keys, mark, query), **fixed)
     found = [listing.read(row) for row in await transaction.fetch(sql, *values)]
     rows, more = found[: query.limit], None
     if len(found) > len(rows):

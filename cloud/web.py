@@ -1,15 +1,12 @@
 """How requests are read and answered: bounded bodies, strict messages and queries, RFC 9457 problems."""
 
 import asyncio
-import base64
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import parse_qsl
-from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
@@ -154,74 +151,9 @@ def problem(error: LarderError, request_id: str, clock: Clock) -> Response:
     return Response(json.dumps(body), status=error.status, mimetype="application/problem+json", headers=headers)
 
 
-def encode_cursor(values: Sequence[str]) -> str:
-    """Where a page ended, as a text that means nothing to clients."""
-    return base64.urlsafe_b64encode(json.dumps(list(values)).encode()).decode()
-
-
-def decode_cursor(text: str, length: int) -> list[str]:
-    """What `encode_cursor` was given. Raises Refused."""
-    try:
-        values = json.loads(base64.urlsafe_b64decode(text.encode("ascii")))
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, list) or len(values) != length or not all(map(_is_storable, values)):
-        raise invalid("cursor", "is not one of ours")
-    return values
-
-
-def _is_storable(value: object) -> bool:
-    """Whether it is a text, and one that Postgres could hold: no NUL, no half of a surrogate pair."""
-    return isinstance(value, str) and not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value)
-
-
-def cursor_instant(text: str) -> datetime:
-    """A point in time out of a cursor. Raises Refused."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise invalid("cursor", "is not one of ours") from error
-    if at.tzinfo is None or not 1 < at.year < 9999:
-        raise invalid("cursor", "is not one of ours")
-    return at
-
-
-def page_size(default: int = 50, largest: int = 200) -> int:
-    """The query's `limit`. Raises Refused."""
-    text = request.args.get("limit", str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= largest:
-        raise invalid("limit", f"must be a number from 1 to {largest}")
-    return int(text)
-
-
 def invalid(path: str, message: str) -> Refused:
     """One field is wrong."""
     return Refused(Code.VALIDATION_FAILED, "Some fields are wrong.", errors=(FieldError(path=path, message=message),))
-
-
-def as_id(path: str, text: str) -> UUID:
-    """`text` as an id. Raises Refused."""
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise invalid(path, "is no id") from error
-
-
-def query_id(name: str) -> UUID | None:
-    """The query's id `name`, if it has one. Raises Refused."""
-    text = request.args.get(name)
-    return None if text is None else as_id(name, text)
-
-
-def query_instant(name: str) -> datetime:
-    """The query's point in time `name` (ISO 8601 with an offset), in UTC. Raises Refused."""
-    try:
-        told = datetime.fromisoformat(request.args.get(name, ""))
-        if told.tzinfo is not None:
-            return told.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise invalid(name, "must be a point in time with its offset, for example 2026-01-31T00:00:00Z")
 
 
 def is_digest(text: str) -> bool:

@@ -1,22 +1,22 @@
 """GET /v1/audit: who did what."""
 
 import json
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from quart import Blueprint, Response, request
+from pydantic import AfterValidator, Field, StringConstraints
+from quart import Blueprint, Response
 
 from cloud.audit.rules import AuditAction, SubjectKind
 from cloud.audit.service import Wanted, entries
 from cloud.database import Database, Row, Transaction
+from cloud.lists import Bookmark, PageQuery, answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
-from cloud.web import answer, decode_cursor, encode_cursor, invalid, page_size, query_id
+from cloud.spans import Moment
 from shared.contract import Instant, Message
 
 _NEWEST = 2**63 - 1
-_LONGEST = 200
 
 
 class ActorShown(Message):
@@ -56,74 +56,64 @@ class AuditPage(Message):
     next_cursor: str | None
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be printable characters")
+    return text
+
+
+Words = Annotated[str, StringConstraints(max_length=200), AfterValidator(_printable)]
+
+
+class AuditQuery(PageQuery):
+    """Entries, the newest first."""
+
+    row = AuditRow
+
+    actor_id: UUID | None = None
+    action: AuditAction | None = None
+    subject_kind: SubjectKind | None = None
+    subject_id: Words | None = None
+    request_id: Words | None = None
+    since: Annotated[Moment | None, Field(alias="from", description="Done then or later.")] = None
+    until: Annotated[Moment | None, Field(alias="to", description="Done before then.")] = None
+    q: Annotated[Words | None, Field(description="Beginnings of words, all of which are to be found.")] = None
+
+
+_PLACE = Bookmark("audit", (Annotated[int, Field(ge=0, le=_NEWEST)],))
+
+
 def blueprint(database: Database) -> Blueprint:
     """The audit route."""
     routes = Blueprint("audit", __name__, url_prefix="/audit")
 
     @routes.get("")
-    @operation(Permission.AUDIT_READ)
-    async def list_entries() -> Response:
-        """?limit=&cursor=&actor_id=&action=&subject_kind=&subject_id=&request_id=&from=&to=&q=."""
-        operator = current_operator()
-        limit, before, wanted = page_size(), _before(), _wanted()
+    @operation(Permission.AUDIT_READ, summary="List entries of the audit log", answers={200: AuditPage})
+    async def list_entries(query: AuditQuery) -> Response:
+        """Who did what to what, the newest first. Each entry is chained to the one before by its hash."""
+        before = _NEWEST
+        match _PLACE.read(query):
+            case (int() as last,):
+                before = last
+        wanted = Wanted(
+            actor_id=query.actor_id,
+            action=query.action,
+            subject_kind=query.subject_kind,
+            subject_id=query.subject_id,
+            request_id=query.request_id,
+            since=query.since,
+            until=query.until,
+            q=query.q or "",
+        )
 
-        async def work(transaction: Transaction) -> list[Row]:
-            return await entries(transaction, wanted, before, limit + 1)
+        async def work(transaction: Transaction) -> list[AuditRow]:
+            return [_shown(row) for row in await entries(transaction, wanted, before, query.limit + 1)]
 
-        rows = await database.unit("audit.list", work, caller=operator)
-        shown = [_shown(row) for row in rows[:limit]]
-        more = encode_cursor([str(shown[-1].number)]) if len(rows) > limit else None
-        return answer(AuditPage(entries=tuple(shown), next_cursor=more))
+        found = await database.unit("audit.list", work, caller=current_operator())
+        shown, more = _PLACE.cut(found, query, lambda row: (row.number,))
+        return answer_page(AuditPage(entries=shown, next_cursor=more), query)
 
     return routes
-
-
-def _before() -> int:
-    if "cursor" not in request.args:
-        return _NEWEST
-    (text,) = decode_cursor(request.args["cursor"], 1)
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise invalid("cursor", "is not one of ours")
-    return int(text)
-
-
-def _wanted() -> Wanted:
-    action = request.args.get("action")
-    kind = request.args.get("subject_kind")
-    if action is not None and action not in set(AuditAction):
-        raise invalid("action", f"must be one of {', '.join(AuditAction)}")
-    if kind is not None and kind not in set(SubjectKind):
-        raise invalid("subject_kind", f"must be one of {', '.join(SubjectKind)}")
-    return Wanted(
-        actor_id=query_id("actor_id"),
-        action=None if action is None else AuditAction(action),
-        subject_kind=kind,
-        subject_id=_text("subject_id"),
-        request_id=_text("request_id"),
-        since=_instant("from"),
-        until=_instant("to"),
-        q=_text("q") or "",
-    )
-
-
-def _text(name: str) -> str | None:
-    value = request.args.get(name)
-    if value is not None and (len(value) > _LONGEST or not value.isprintable()):
-        raise invalid(name, f"must be {_LONGEST} printable characters at most")
-    return value
-
-
-def _instant(name: str) -> datetime | None:
-    """As RFC 3339 writes it; the + of an offset may have come as a blank."""
-    if name not in request.args:
-        return None
-    try:
-        at = datetime.fromisoformat(request.args[name].replace(" ", "+"))
-    except ValueError as error:
-        raise invalid(name, "is no time of day and date") from error
-    if at.tzinfo is None or not 1 < at.year < 9999:
-        raise invalid(name, "must have an offset, as in 2026-01-31T12:00:00Z")
-    return at
 
 
 def _shown(row: Row) -> AuditRow:

@@ -1,5 +1,6 @@
 """Invitations: a mailed link by which somebody joins a tenant, as themselves or as somebody new."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -17,6 +18,7 @@ from cloud.callers import Actor, ActorKind, Operator
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Refused
+from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.mail import Mail, MailRoom
 from cloud.permissions import Role
 from cloud.web import invalid
@@ -25,15 +27,12 @@ from shared.errors import Code
 
 Address = Annotated[str, StringConstraints(min_length=3, max_length=254)]
 
-_INVITATIONS = """
-    SELECT id AS invitation_id, email, role, sites, machines, invited_by, created_at, expires_at FROM invitations
-    WHERE accepted_at IS NULL AND revoked_at IS NULL AND (created_at, id) < ($1, $2)
-    ORDER BY created_at DESC, id DESC LIMIT $3
+_ROWS = """
+    SELECT i.id AS invitation_id, i.email, i.role, i.sites, i.machines, i.invited_by, i.created_at, i.expires_at
+    FROM {picked}
 """
-_INVITATION = """
-    SELECT id AS invitation_id, email, role, sites, machines, invited_by, created_at, expires_at FROM invitations
-    WHERE id = $1 AND accepted_at IS NULL AND revoked_at IS NULL FOR UPDATE
-"""
+_WAITS = "i.accepted_at IS NULL AND i.revoked_at IS NULL"
+_INVITATION = _ROWS.format(picked="invitations i") + f" WHERE i.id = $1 AND {_WAITS} FOR UPDATE"
 _INVITE = """
     INSERT INTO invitations (tenant_id, id, email, email_key, role, sites, machines, secret_sha256, invited_by,
                              created_at, expires_at)
@@ -79,6 +78,35 @@ class InvitationRow(Message):
     expires_at: Instant
 
 
+def _invitation(row: Row) -> InvitationRow:
+    return InvitationRow.model_validate(dict(row), strict=False)
+
+
+class InvitationQuery(PageQuery):
+    """Invitations that wait, the newest first."""
+
+    row = InvitationRow
+
+
+class InvitationPage(Message):
+    """A page of invitations that wait, the newest first."""
+
+    invitations: tuple[InvitationRow, ...]
+    next_cursor: str | None
+
+
+_INVITATIONS = Listing(
+    name="invitations",
+    row=InvitationRow,
+    page=InvitationPage,
+    table="invitations i",
+    show=_ROWS,
+    read=_invitation,
+    sorts={"-created_at": Sort({"created_at": "i.created_at", "invitation_id": "i.id"}, descending=True)},
+    where=_WAITS,
+)
+
+
 @dataclass(frozen=True)
 class Offer:
     """What an invitation's link offers to whoever opens it."""
@@ -103,40 +131,42 @@ class InvitationService:
         self._mails = mails
         self._public_url = public_url
 
-    async def invitations(self, operator: Operator, before: tuple[datetime, UUID], limit: int) -> list[InvitationRow]:
-        """Those that wait, the newest first, from before (created_at, id) on."""
+    async def invitations(self, operator: Operator, query: InvitationQuery) -> InvitationPage:
+        """Those that wait. Raises Refused for a cursor that is not theirs."""
 
-        async def work(transaction: Transaction) -> list[InvitationRow]:
-            return [_invitation(row) for row in await transaction.fetch(_INVITATIONS, *before, limit)]
+        async def work(transaction: Transaction) -> InvitationPage:
+            return await read_page(transaction, _INVITATIONS, query)
 
         return await self._database.unit("invitations.invitations", work, caller=operator)
 
-    async def invite(self, operator: Operator, wish: InviteUser) -> InvitationRow:
-        """Mail them a link. Raises Refused (403, 409: a member or invited already; 422)."""
+    async def invite(
+        self, transaction: Transaction, operator: Operator, wish: InviteUser
+    ) -> tuple[InvitationRow, Mail]:
+        """Inside a unit of the operator's: an invitation, and the mail to `send` once it is committed.
+
+        Raises Refused (403, 409: a member or invited already; 422).
+        """
         if not rules.is_address(wish.email.strip()):
             raise invalid("email", "is no e-mail address")
         standing, email = Standing(wish.role, wish.sites, wish.machines), wish.email.strip()
         invitation_id, secret, now = new_id(), rules.new_secret(), self._clock.now()
+        await require_grantable(transaction, operator, standing)
+        if await transaction.fetch_one(_IS_MEMBER, rules.folded(email)) is not None:
+            raise Refused(Code.CONFLICT, "They belong to this business already.", status=409)
+        what = (invitation_id, email, rules.folded(email), standing.role, list(wish.sites), list(wish.machines))
+        kept = (rules.sha256_hex(secret), operator.actor.name, now, now + rules.INVITATION_LIFE)
+        if not await transaction.execute(_INVITE, operator.tenant_id, *what, *kept):
+            raise Refused(Code.CONFLICT, "They have been invited already; send it again instead.", status=409)
+        row, tenant = await _invited(transaction, invitation_id)
+        subject, told = Subject(SubjectKind.INVITATION, invitation_id), standing.told()
+        deed = AuditAction.USER_INVITED
+        await audit.record(transaction, operator.actor, operator.tenant_id, deed, subject, after=told)
+        return row, self._mail(row, tenant, secret)
 
-        async def work(transaction: Transaction) -> tuple[InvitationRow, str]:
-            await require_grantable(transaction, operator, standing)
-            if await transaction.fetch_one(_IS_MEMBER, rules.folded(email)) is not None:
-                raise Refused(Code.CONFLICT, "They belong to this business already.", status=409)
-            what = (invitation_id, email, rules.folded(email), standing.role, list(wish.sites), list(wish.machines))
-            kept = (rules.sha256_hex(secret), operator.actor.name, now, now + rules.INVITATION_LIFE)
-            if not await transaction.execute(_INVITE, operator.tenant_id, *what, *kept):
-                raise Refused(Code.CONFLICT, "They have been invited already; send it again instead.", status=409)
-            row, tenant = await _invited(transaction, invitation_id)
-            subject = Subject(SubjectKind.INVITATION, invitation_id)
-            told = standing.told()
-            await audit.record(
-                transaction, operator.actor, operator.tenant_id, AuditAction.USER_INVITED, subject, after=told
-            )
-            return row, tenant
-
-        row, tenant = await self._database.unit("invitations.invite", work, caller=operator)
-        self._mail(row, tenant, secret)
-        return row
+    def send(self, mails: Sequence[Mail]) -> None:
+        """Put them in the post."""
+        for mail in mails:
+            self._mails.send(mail)
 
     async def send_again(self, operator: Operator, invitation_id: UUID) -> InvitationRow:
         """A new link, for another week; that of before is worth nothing any more. Raises NotFound."""
@@ -148,7 +178,7 @@ class InvitationService:
             return await _invited(transaction, invitation_id)
 
         row, tenant = await self._database.unit("invitations.send_again", work, caller=operator)
-        self._mail(row, tenant, secret)
+        self._mails.send(self._mail(row, tenant, secret))
         return row
 
     async def withdraw(self, operator: Operator, invitation_id: UUID) -> None:
@@ -165,15 +195,13 @@ class InvitationService:
 
         await self._database.unit("invitations.withdraw", work, caller=operator)
 
-    def _mail(self, row: InvitationRow, tenant: str, secret: str) -> None:
+    def _mail(self, row: InvitationRow, tenant: str, secret: str) -> Mail:
         link = f"{self._public_url}/invitations/{secret}"
-        self._mails.send(
-            Mail(
-                to=row.email,
-                subject=f"{row.invited_by} invites you to {tenant} on Larder",
-                text=f"Hello,\n\n{row.invited_by} invites you to look after the vending machines of {tenant} as"
-                f" {row.role}. This link works once, for a week:\n\n{link}\n\nIf you do not know them, do nothing.\n",
-            )
+        return Mail(
+            to=row.email,
+            subject=f"{row.invited_by} invites you to {tenant} on Larder",
+            text=f"Hello,\n\n{row.invited_by} invites you to look after the vending machines of {tenant} as"
+            f" {row.role}. This link works once, for a week:\n\n{link}\n\nIf you do not know them, do nothing.\n",
         )
 
     async def offer(self, secret: str) -> Offer:
@@ -267,7 +295,3 @@ async def _invited(transaction: Transaction, invitation_id: UUID) -> tuple[Invit
     if row is None or tenant is None:
         raise NotFound
     return _invitation(row), tenant["name"]
-
-
-def _invitation(row: Row) -> InvitationRow:
-    return InvitationRow.model_validate(dict(row), strict=False)

@@ -1,28 +1,22 @@
 """/v1/api-keys, /v1/oauth/token and /v1/me: programs, and what they may do."""
 
-from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
-from cloud.auth.keys import CreateKey, KeyRow, KeyService, TokensGranted
+from cloud.auth.keys import CreateKey, KeyCreated, KeyPage, KeyQuery, KeyService, TokensGranted
 from cloud.callers import ActorKind
 from cloud.errors import Refused
-from cloud.operations import Access, current_operator, operation
+from cloud.idempotency import Once
+from cloud.lists import answer_page
+from cloud.operations import Access, Raw, current_operator, operation
 from cloud.permissions import Permission, Role
-from cloud.web import answer, as_id, bearer, decode_cursor, encode_cursor, page_size, read_form, read_message
-from cloud.web import cursor_instant as instant
+from cloud.web import answer, bearer, read_form
 from shared.contract import Message, Name
 from shared.errors import Code
 
-NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
-
-
-class KeyPage(Message):
-    """A page of keys, the newest first; also those that ended."""
-
-    api_keys: tuple[KeyRow, ...]
-    next_cursor: str | None
+FORM = Raw("`grant_type`, and `scope` or `refresh_token`.", ("application/x-www-form-urlencoded",))
 
 
 class Me(Message):
@@ -41,8 +35,9 @@ class Me(Message):
 class KeyRoutes:
     """What is done with keys and tokens."""
 
-    def __init__(self, keys: KeyService) -> None:
+    def __init__(self, keys: KeyService, once: Once) -> None:
         self._keys = keys
+        self._once = once
 
     def blueprint(self) -> Blueprint:
         """All routes."""
@@ -55,39 +50,51 @@ class KeyRoutes:
         routes.add_url_rule("/me", view_func=self.me, methods=["GET"])
         return routes
 
-    @operation(Permission.KEYS_READ)
-    async def list_keys(self) -> Response:
-        """GET ?limit=&cursor=."""
-        limit, before = page_size(), NEWEST
-        if "cursor" in request.args:
-            created_at, key_id = decode_cursor(request.args["cursor"], 2)
-            before = (instant(created_at), as_id("cursor", key_id))
-        rows = await self._keys.keys(current_operator(), before, limit + 1)
-        shown = rows[:limit]
-        last = shown[-1] if len(rows) > limit else None
-        more = None if last is None else encode_cursor([last.created_at.isoformat(), str(last.key_id)])
-        return answer(KeyPage(api_keys=tuple(shown), next_cursor=more))
+    @operation(Permission.KEYS_READ, summary="List API keys", answers={200: KeyPage}, conditional=True)
+    async def list_keys(self, query: KeyQuery) -> Response:
+        """All keys, the newest first, also those that ended. Of a secret only its beginning is shown."""
+        return answer_page(await self._keys.keys(current_operator(), query), query)
 
-    @operation(Permission.KEYS_WRITE)
-    async def create_key(self) -> Response:
-        """POST a CreateKey; its secret is in the answer, this once."""
-        return answer(await self._keys.create(current_operator(), await read_message(CreateKey)), 201)
+    @operation(
+        Permission.KEYS_WRITE,
+        summary="Create an API key",
+        answers={201: KeyCreated},
+        problems=(Code.CONFLICT,),
+        idempotent=True,
+    )
+    async def create_key(self, body: CreateKey) -> Response:
+        """Its secret is in this answer, and shown nowhere else. Two keys of a name may live at once."""
+        work = partial(self._keys.create, operator=current_operator(), wish=body)
+        return await self._once("keys.create", work, body)
 
-    @operation(Permission.KEYS_WRITE)
+    @operation(
+        Permission.KEYS_WRITE,
+        summary="Rotate an API key",
+        answers={201: KeyCreated},
+        problems=(Code.CONFLICT,),
+        idempotent=True,
+    )
     async def rotate_key(self, key_id: UUID) -> Response:
-        """POST: a second key like it, to take its place; then revoke the old one."""
-        return answer(await self._keys.rotate(current_operator(), key_id), 201)
+        """A second key like it, to take its place; then revoke the old one."""
+        work = partial(self._keys.rotate, operator=current_operator(), key_id=key_id)
+        return await self._once("keys.rotate", work)
 
-    @operation(Permission.KEYS_WRITE)
+    @operation(Permission.KEYS_WRITE, summary="Revoke an API key", answers={204: None})
     async def revoke_key(self, key_id: UUID) -> Response:
-        """DELETE: it and all tokens made with it are refused from now on."""
+        """It and all tokens made with it are refused from now on."""
         await self._keys.revoke(current_operator(), key_id)
         return Response(status=204)
 
-    @operation(Access.PUBLIC)
+    @operation(
+        Access.PUBLIC,
+        summary="Get tokens for an API key",
+        takes=FORM,
+        answers={200: TokensGranted},
+        problems=(Code.UNAUTHENTICATED,),
+    )
     async def token(self) -> Response:
-        """POST, as RFC 6749 has it: `grant_type=client_credentials` with an API key as bearer (4.4), perhaps with
-        `scope`, or `grant_type=refresh_token` (6)."""
+        """As RFC 6749 has it: `grant_type=client_credentials` with an API key as bearer (4.4), perhaps with `scope`, or
+        `grant_type=refresh_token` (6)."""
         form = await read_form()
         match form.get("grant_type"):
             case "client_credentials":
@@ -100,9 +107,9 @@ class KeyRoutes:
                 raise Refused(Code.VALIDATION_FAILED, detail, status=400)
         return _uncached(granted)
 
-    @operation(Access.ANY_OPERATOR)
+    @operation(Access.ANY_OPERATOR, summary="Show who asks", answers={200: Me}, conditional=True)
     async def me(self) -> Response:
-        """GET who asks."""
+        """Whoever sends this, and what they may do on which part of the business."""
         operator = current_operator()
         return answer(
             Me(

@@ -16,6 +16,7 @@ from cloud.callers import Actor, ActorKind, Operator
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Refused, Unauthenticated
+from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.permissions import Permission
 from shared.contract import Instant, Message, Name
 from shared.errors import Code
@@ -38,9 +39,8 @@ _ADD = """
 _ROWS = """
     SELECT k.id AS key_id, k.name, k.prefix, k.scopes, a.name AS created_by, k.created_at, k.expires_at, k.revoked_at,
            k.last_used_at
-    FROM api_keys k LEFT JOIN actors a ON a.tenant_id = k.tenant_id AND a.id = k.created_by
+    FROM {picked} LEFT JOIN actors a ON a.tenant_id = k.tenant_id AND a.id = k.created_by
 """
-_LIST = f"{_ROWS} WHERE (k.created_at, k.id) < ($1, $2) ORDER BY k.created_at DESC, k.id DESC LIMIT $3"
 _LIVE = "SELECT count(*) AS live FROM api_keys WHERE name = $1 AND revoked_at IS NULL AND expires_at > $2"
 _LOCK_NAME = "SELECT pg_advisory_xact_lock(hashtextextended('key ' || current_setting('app.tenant') || $1, 0))"
 _ONE = "SELECT id, name, scopes, expires_at, created_at FROM api_keys WHERE id = $1 AND revoked_at IS NULL"
@@ -78,6 +78,30 @@ class KeyRow(Message):
     expires_at: Instant
     revoked_at: Instant | None
     last_used_at: Instant | None
+
+
+class KeyQuery(PageQuery):
+    """Keys, the newest first."""
+
+    row = KeyRow
+
+
+class KeyPage(Message):
+    """A page of keys, the newest first; also those that ended."""
+
+    api_keys: tuple[KeyRow, ...]
+    next_cursor: str | None
+
+
+_KEYS = Listing(
+    name="api keys",
+    row=KeyRow,
+    page=KeyPage,
+    table="api_keys k",
+    show=_ROWS,
+    read=lambda row: KeyRow.model_validate(dict(row), strict=False),
+    sorts={"-created_at": Sort({"created_at": "k.created_at", "key_id": "k.id"}, descending=True)},
+)
 
 
 class KeyCreated(Message):
@@ -151,46 +175,37 @@ class KeyService:
             raise Unauthenticated("This access token is not valid any more.")
         return operator
 
-    async def keys(self, operator: Operator, before: tuple[datetime, UUID], limit: int) -> list[KeyRow]:
-        """All keys, the newest first, from before (created_at, id) on; also those that ended."""
+    async def keys(self, operator: Operator, query: KeyQuery) -> KeyPage:
+        """All keys, also those that ended. Raises Refused for a cursor that is not theirs."""
 
-        async def work(transaction: Transaction) -> list[KeyRow]:
-            rows = await transaction.fetch(_LIST, *before, limit)
-            return [KeyRow.model_validate(dict(row), strict=False) for row in rows]
+        async def work(transaction: Transaction) -> KeyPage:
+            return await read_page(transaction, _KEYS, query)
 
         return await self._database.unit("keys.list", work, caller=operator)
 
-    async def create(self, operator: Operator, wish: CreateKey) -> KeyCreated:
-        """A key that may do no more than its maker. Raises Refused (403; 409: two of this name live)."""
+    async def create(self, transaction: Transaction, operator: Operator, wish: CreateKey) -> KeyCreated:
+        """Inside a unit of the operator's: a key that may do no more than its maker.
+
+        Raises Refused (403; 409: two of this name live).
+        """
         beyond = sorted(set(wish.scopes) - operator.permissions)
         if beyond or not operator.scope.is_everything:
             raise Refused(Code.FORBIDDEN, f"You cannot give {', '.join(beyond) or 'this'}.", status=403)
-        now = self._clock.now()
+        scopes, life = sorted(set(wish.scopes)), timedelta(days=wish.days)
+        return await self._add(transaction, operator, wish.name, scopes, self._clock.now(), life)
 
-        async def work(transaction: Transaction) -> KeyCreated:
-            return await self._add(
-                transaction, operator, wish.name, sorted(set(wish.scopes)), now, timedelta(days=wish.days)
-            )
+    async def rotate(self, transaction: Transaction, operator: Operator, key_id: UUID) -> KeyCreated:
+        """Inside a unit of the operator's: one more key like it, for as long.
 
-        return await self._database.unit("keys.create", work, caller=operator)
-
-    async def rotate(self, operator: Operator, key_id: UUID) -> KeyCreated:
-        """One more key like it, for as long: it takes the place of the old one, which is revoked when nobody uses it.
-
-        Raises NotFound, Refused (403, 409).
+        It takes the place of the old one, which is revoked when nobody uses it. Raises NotFound, Refused (403, 409).
         """
-        now = self._clock.now()
-
-        async def work(transaction: Transaction) -> KeyCreated:
-            key = await transaction.fetch_one(_ONE, key_id)
-            if key is None:
-                raise NotFound
-            if not set(key["scopes"]) <= operator.permissions:
-                raise Refused(Code.FORBIDDEN, "This key may do more than you.", status=403)
-            life = key["expires_at"] - key["created_at"]
-            return await self._add(transaction, operator, key["name"], key["scopes"], now, life)
-
-        return await self._database.unit("keys.rotate", work, caller=operator)
+        key = await transaction.fetch_one(_ONE, key_id)
+        if key is None:
+            raise NotFound
+        if not set(key["scopes"]) <= operator.permissions:
+            raise Refused(Code.FORBIDDEN, "This key may do more than you.", status=403)
+        life = key["expires_at"] - key["created_at"]
+        return await self._add(transaction, operator, key["name"], key["scopes"], self._clock.now(), life)
 
     async def _add(
         self,

@@ -11,8 +11,10 @@ from pydantic import Field
 from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.callers import Actor, ActorKind, Operator
+from cloud.conditional import Precondition
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Refused
+from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.permissions import Role, permissions_of
 from cloud.web import invalid
 from shared.contract import Instant, Message, Name
@@ -20,15 +22,11 @@ from shared.errors import Code
 
 Ids = Annotated[tuple[UUID, ...], Field(max_length=500)]
 
-_USERS = """
+_ROWS = """
     SELECT u.id AS user_id, u.name, u.email, m.role, m.sites, m.machines, m.created_at
     FROM memberships m JOIN users u ON u.id = m.user_id
-    WHERE (u.name, u.id) > ($1, $2) ORDER BY u.name, u.id LIMIT $3
 """
-_ONE = """
-    SELECT u.id AS user_id, u.name, u.email, m.role, m.sites, m.machines, m.created_at
-    FROM memberships m JOIN users u ON u.id = m.user_id WHERE m.user_id = $1
-"""
+_ONE = f"{_ROWS} WHERE m.user_id = $1"
 _OWNERS = "SELECT count(*) AS owners FROM memberships WHERE role = 'owner'"
 _LOCK_TENANT = "SELECT pg_advisory_xact_lock(hashtextextended('members ' || current_setting('app.tenant'), 0))"
 _CHANGE = "UPDATE memberships SET role = $2, sites = $3, machines = $4 WHERE user_id = $1"
@@ -62,6 +60,34 @@ class UserRow(Message):
     created_at: Instant
 
 
+def _user(row: Row) -> UserRow:
+    return UserRow.model_validate(dict(row), strict=False)
+
+
+class UserQuery(PageQuery):
+    """Users by name."""
+
+    row = UserRow
+
+
+class UserPage(Message):
+    """A page of users by name."""
+
+    users: tuple[UserRow, ...]
+    next_cursor: str | None
+
+
+_USERS = Listing(
+    name="users",
+    row=UserRow,
+    page=UserPage,
+    table=f"({_ROWS}) u",
+    show="SELECT u.* FROM {picked}",
+    read=_user,
+    sorts={"name": Sort({"name": "u.name", "user_id": "u.user_id"})},
+)
+
+
 @dataclass(frozen=True)
 class Standing:
     """A role and the part of the tenant that goes with it."""
@@ -81,11 +107,11 @@ class MemberService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def users(self, operator: Operator, after: tuple[str, UUID], limit: int) -> list[UserRow]:
-        """The tenant's users by name, from after (name, id) on."""
+    async def users(self, operator: Operator, query: UserQuery) -> UserPage:
+        """The tenant's users by name. Raises Refused for a cursor that is not theirs."""
 
-        async def work(transaction: Transaction) -> list[UserRow]:
-            return [_user(row) for row in await transaction.fetch(_USERS, *after, limit)]
+        async def work(transaction: Transaction) -> UserPage:
+            return await read_page(transaction, _USERS, query)
 
         return await self._database.unit("members.users", work, caller=operator)
 
@@ -97,15 +123,16 @@ class MemberService:
 
         return await self._database.unit("members.user", work, caller=operator)
 
-    async def change(self, operator: Operator, user_id: UUID, wish: ChangeUser) -> UserRow:
+    async def change(self, operator: Operator, user_id: UUID, wish: ChangeUser, expected: Precondition) -> UserRow:
         """Another role, or another part to see; in force with their next request.
 
-        Raises NotFound, Refused (403: mightier than the operator; 409: the last owner; 422).
+        Raises NotFound, Refused (403: mightier than the operator; 409: the last owner; 412; 422).
         """
 
         async def work(transaction: Transaction) -> UserRow:
             await transaction.execute(_LOCK_TENANT)
             row = await _member(transaction, user_id)
+            expected.require(_user(row))
             was = Standing(Role(row["role"]), row["sites"], row["machines"])
             now = Standing(
                 wish.role or was.role,
@@ -191,7 +218,3 @@ async def _require_owner(transaction: Transaction) -> None:
     row = await transaction.fetch_one(_OWNERS)
     if row is None or not row["owners"]:
         raise Refused(Code.CONFLICT, "A business needs an owner: make somebody else one first.", status=409)
-
-
-def _user(row: Row) -> UserRow:
-    return UserRow.model_validate(dict(row), strict=False)

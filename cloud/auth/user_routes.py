@@ -1,41 +1,29 @@
 """/v1/users and /v1/invitations: who belongs to the business."""
 
-from datetime import UTC, datetime
 from uuid import UUID
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
-from cloud.auth.invitations import InvitationRow, InvitationService, InviteUser
-from cloud.auth.members import ChangeUser, MemberService, UserRow
+from cloud.auth.invitations import InvitationPage, InvitationQuery, InvitationRow, InvitationService, InviteUser
+from cloud.auth.members import ChangeUser, MemberService, UserPage, UserQuery, UserRow
+from cloud.conditional import precondition
+from cloud.database import Transaction
+from cloud.idempotency import Once
+from cloud.lists import answer_page
+from cloud.mail import Mail
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
-from cloud.web import answer, as_id, decode_cursor, encode_cursor, page_size, read_message
-from cloud.web import cursor_instant as instant
-from shared.contract import Message
-
-NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
-
-
-class UserPage(Message):
-    """A page of users by name."""
-
-    users: tuple[UserRow, ...]
-    next_cursor: str | None
-
-
-class InvitationPage(Message):
-    """A page of invitations that wait, the newest first."""
-
-    invitations: tuple[InvitationRow, ...]
-    next_cursor: str | None
+from cloud.web import answer
+from shared.errors import Code
 
 
 class UserRoutes:
     """What is done with users."""
 
-    def __init__(self, members: MemberService, invitations: InvitationService) -> None:
+    def __init__(self, members: MemberService, invitations: InvitationService, once: Once) -> None:
         self._members = members
         self._invitations = invitations
+        self._once = once
 
     def blueprint(self) -> Blueprint:
         """All routes."""
@@ -51,59 +39,60 @@ class UserRoutes:
         routes.add_url_rule(f"{one}/mail", view_func=self.send_again, methods=["POST"])
         return routes
 
-    @operation(Permission.USERS_READ)
-    async def list_users(self) -> Response:
-        """GET ?limit=&cursor=."""
-        limit, after = page_size(), ("", UUID(int=0))
-        if "cursor" in request.args:
-            name, user_id = decode_cursor(request.args["cursor"], 2)
-            after = (name, as_id("cursor", user_id))
-        rows = await self._members.users(current_operator(), after, limit + 1)
-        shown = rows[:limit]
-        more = encode_cursor([shown[-1].name, str(shown[-1].user_id)]) if len(rows) > limit else None
-        return answer(UserPage(users=tuple(shown), next_cursor=more))
+    @operation(Permission.USERS_READ, summary="List users", answers={200: UserPage}, conditional=True)
+    async def list_users(self, query: UserQuery) -> Response:
+        """Who belongs to the business, by name."""
+        return answer_page(await self._members.users(current_operator(), query), query)
 
-    @operation(Permission.USERS_READ)
+    @operation(Permission.USERS_READ, summary="Show a user", answers={200: UserRow}, conditional=True)
     async def show_user(self, user_id: UUID) -> Response:
-        """GET one."""
+        """One user, their role and the part of the business that they see."""
         return answer(await self._members.user(current_operator(), user_id))
 
-    @operation(Permission.USERS_WRITE)
-    async def change_user(self, user_id: UUID) -> Response:
-        """PATCH a ChangeUser: another role, or another part of the business to see."""
-        return answer(await self._members.change(current_operator(), user_id, await read_message(ChangeUser)))
+    @operation(Permission.USERS_WRITE, summary="Change a user", answers={200: UserRow}, guarded=True)
+    async def change_user(self, user_id: UUID, body: ChangeUser) -> Response:
+        """Another role, or another part of the business to see: from their next request on."""
+        return answer(await self._members.change(current_operator(), user_id, body, precondition()))
 
-    @operation(Permission.USERS_WRITE)
+    @operation(Permission.USERS_WRITE, summary="Remove a user", answers={204: None}, problems=(Code.CONFLICT,))
     async def remove_user(self, user_id: UUID) -> Response:
-        """DELETE: they see nothing of this business any more."""
+        """From their next request on they see nothing of this business any more. The last owner stays."""
         await self._members.remove(current_operator(), user_id)
         return Response(status=204)
 
-    @operation(Permission.USERS_READ)
-    async def list_invitations(self) -> Response:
-        """GET ?limit=&cursor=: those that wait."""
-        limit, before = page_size(), NEWEST
-        if "cursor" in request.args:
-            created_at, invitation_id = decode_cursor(request.args["cursor"], 2)
-            before = (instant(created_at), as_id("cursor", invitation_id))
-        rows = await self._invitations.invitations(current_operator(), before, limit + 1)
-        shown = rows[:limit]
-        last = shown[-1] if len(rows) > limit else None
-        more = None if last is None else encode_cursor([last.created_at.isoformat(), str(last.invitation_id)])
-        return answer(InvitationPage(invitations=tuple(shown), next_cursor=more))
+    @operation(Permission.USERS_READ, summary="List invitations", answers={200: InvitationPage}, conditional=True)
+    async def list_invitations(self, query: InvitationQuery) -> Response:
+        """Those that wait, the newest first."""
+        return answer_page(await self._invitations.invitations(current_operator(), query), query)
 
-    @operation(Permission.USERS_WRITE)
-    async def invite(self) -> Response:
-        """POST an InviteUser: they get a link by mail."""
-        return answer(await self._invitations.invite(current_operator(), await read_message(InviteUser)), 201)
+    @operation(
+        Permission.USERS_WRITE,
+        summary="Invite a user",
+        answers={201: InvitationRow},
+        problems=(Code.CONFLICT,),
+        idempotent=True,
+    )
+    async def invite(self, body: InviteUser) -> Response:
+        """They get a link by mail, which works once, for a week."""
+        operator = current_operator()
+        mails: list[Mail] = []
 
-    @operation(Permission.USERS_WRITE)
+        async def work(transaction: Transaction) -> InvitationRow:
+            row, mail = await self._invitations.invite(transaction, operator, body)
+            mails[:] = [mail]  # a unit may be tried again
+            return row
+
+        done = await self._once("invitations.invite", work, body)
+        self._invitations.send(mails)
+        return done
+
+    @operation(Permission.USERS_WRITE, summary="Send an invitation again", answers={200: InvitationRow})
     async def send_again(self, invitation_id: UUID) -> Response:
-        """POST: a new link, in place of the one before."""
+        """A new link, for another week, in place of the one before."""
         return answer(await self._invitations.send_again(current_operator(), invitation_id))
 
-    @operation(Permission.USERS_WRITE)
+    @operation(Permission.USERS_WRITE, summary="Withdraw an invitation", answers={204: None})
     async def withdraw_invitation(self, invitation_id: UUID) -> Response:
-        """DELETE: its link is worth nothing any more."""
+        """Its link is worth nothing any more."""
         await self._invitations.withdraw(current_operator(), invitation_id)
         return Response(status=204)

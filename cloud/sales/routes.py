@@ -3,16 +3,20 @@
 from datetime import date, timedelta
 from uuid import UUID
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
 from cloud.database import Database, Transaction
+from cloud.lists import Bookmark, PageQuery, answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
 from cloud.sales.service import By, ProductDay, SalesRow, Span, product_days, sales
-from cloud.web import answer, as_id, decode_cursor, encode_cursor, invalid, page_size, query_id, query_instant
+from cloud.spans import From, To, require_span
+from cloud.web import answer
 from shared.contract import Message
 
 LONGEST = {By.HOUR: timedelta(days=31), By.DAY: timedelta(days=400)}
+_PLACE = Bookmark("product days", (date, UUID, str))
+_FIRST = (date.min, UUID(int=0), "")
 
 
 class Sales(Message):
@@ -22,11 +26,30 @@ class Sales(Message):
     sales: tuple[SalesRow, ...]
 
 
-class ProductPage(Message):
+class SalesQuery(Message):
+    """Of a time: by the hour of at most 31 days, by the day of at most 400."""
+
+    since: From
+    until: To
+    by: By = By.DAY
+    machine_id: UUID | None = None
+
+
+class ProductDayPage(Message):
     """A page of products day by day."""
 
     products: tuple[ProductDay, ...]
     next_cursor: str | None
+
+
+class ProductDayQuery(PageQuery):
+    """Of at most 400 days."""
+
+    row = ProductDay
+
+    since: From
+    until: To
+    machine_id: UUID | None = None
 
 
 def blueprint(database: Database) -> Blueprint:
@@ -34,59 +57,31 @@ def blueprint(database: Database) -> Blueprint:
     routes = Blueprint("sales", __name__, url_prefix="/sales")
 
     @routes.get("")
-    @operation(Permission.SALES_READ)
-    async def show_sales() -> Response:
-        """?from=&to=&by=hour|day&machine_id=: by the hour at most 31 days, by the day at most 400."""
-        operator = current_operator()
-        by = _by(request.args.get("by", By.DAY))
-        span = _span(LONGEST[by])
+    @operation(Permission.SALES_READ, summary="Sum up sales", answers={200: Sales})
+    async def show_sales(query: SalesQuery) -> Response:
+        """Orders, units and money by the hour (at most 31 days) or by the day (at most 400), in UTC: for charts."""
+        require_span(query.since, query.until, LONGEST[query.by])
+        span = Span(query.since, query.until, query.machine_id)
 
         async def work(transaction: Transaction) -> list[SalesRow]:
-            return await sales(transaction, span, by)
+            return await sales(transaction, span, query.by)
 
-        rows = await database.unit("sales.show", work, caller=operator)
-        return answer(Sales(by=by, sales=tuple(rows)))
+        rows = await database.unit("sales.show", work, caller=current_operator())
+        return answer(Sales(by=query.by, sales=tuple(rows)))
 
     @routes.get("/products")
-    @operation(Permission.SALES_READ)
-    async def list_products() -> Response:
-        """?from=&to=&machine_id=&limit=&cursor=: at most 400 days."""
-        operator = current_operator()
-        span, limit, after = _span(LONGEST[By.DAY]), page_size(), _read_cursor(request.args.get("cursor"))
+    @operation(Permission.SALES_READ, summary="Sum up sales of products", answers={200: ProductDayPage})
+    async def list_products(query: ProductDayQuery) -> Response:
+        """Units of each product on each day (at most 400, in UTC)."""
+        require_span(query.since, query.until, LONGEST[By.DAY])
+        span = Span(query.since, query.until, query.machine_id)
+        after = _PLACE.read(query) or _FIRST
 
         async def work(transaction: Transaction) -> list[ProductDay]:
-            return await product_days(transaction, span, after, limit + 1)
+            return await product_days(transaction, span, after, query.limit + 1)
 
-        rows = await database.unit("sales.products", work, caller=operator)
-        shown = rows[:limit]
-        more = None
-        if len(rows) > limit:
-            more = encode_cursor([shown[-1].day.isoformat(), str(shown[-1].product_id), shown[-1].currency])
-        return answer(ProductPage(products=tuple(shown), next_cursor=more))
+        found = await database.unit("sales.products", work, caller=current_operator())
+        shown, more = _PLACE.cut(found, query, lambda row: (row.day, row.product_id, row.currency))
+        return answer_page(ProductDayPage(products=shown, next_cursor=more), query)
 
     return routes
-
-
-def _by(text: str) -> By:
-    try:
-        return By(text)
-    except ValueError as error:
-        raise invalid("by", "must be hour or day") from error
-
-
-def _span(longest: timedelta) -> Span:
-    """The query's span. Raises Refused."""
-    span = Span(query_instant("from"), query_instant("to"), query_id("machine_id"))
-    if not timedelta(0) < span.until - span.since <= longest:
-        raise invalid("to", f"must be after `from`, by at most {longest.days} days")
-    return span
-
-
-def _read_cursor(text: str | None) -> tuple[date, UUID, str]:
-    if text is None:
-        return date.min, UUID(int=0), ""
-    day, product_id, currency = decode_cursor(text, 3)
-    try:
-        return date.fromisoformat(day), as_id("cursor", product_id), currency
-    except ValueError as error:
-        raise invalid("cursor", "is not one of ours") from error

@@ -133,9 +133,7 @@ async def sales(transaction: Transaction, span: Span, by: By) -> list[SalesRow]:
     return [SalesRow(**row) for row in rows]
 
 
-async def product_days(
-    transaction: Transaction, span: Span, after: tuple[date, UUID, str], limit: int
-) -> list[ProductDay]:
+async def product_days(transaction: Transaction, span: Span, after: tuple[object, ...], limit: int) -> list[ProductDay]:
     """Products day by day, from after the given (day, product, currency) on."""
     given = (span.since, span.until, *after, limit)
     if span.machine_id is None:

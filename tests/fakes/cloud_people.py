@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pyotp
 from quart import Quart, Response
@@ -30,8 +30,8 @@ class PersonAtCloud:
     recovery_codes: list[str] = field(default_factory=list)
 
     async def ask(self, method: str, path: str, **more: Any) -> Response:
-        """A request of their browser; its answer's cookie is kept."""
-        headers = SAME_ORIGIN | more.pop("headers", {})
+        """A request of their browser, with a key of its own; its answer's cookie is kept."""
+        headers = SAME_ORIGIN | {"Idempotency-Key": str(uuid4())} | more.pop("headers", {})
         if self.cookie:
             headers["Cookie"] = f"__Host-larder={self.cookie}"
         client = self.app.test_client(use_cookies=False)
