@@ -12,19 +12,22 @@ from shared.errors import Code
 
 TAGS = {
     "orders": ("Orders", "What customers bought, and what became of each unit."),
+    "sales": ("Sales", "Sums of what was sold, for charts."),
     "inventory": ("Inventory", "What lies in the slots."),
     "catalog": ("Machines and catalogue", "What is sold where, at which price."),
     "devices": ("Devices", "The boards that turn the motors."),
+    "health": ("Health of devices", "What devices measured, over time."),
     "upkeep": ("Upkeep", "What people ask of single devices."),
     "configuration": ("Settings", "What devices shall run on."),
     "rollouts": ("Firmware", "Releases, and who shall run them."),
     "auth": ("Identity", "Who is who, and who may do what."),
+    "audit": ("Audit log", "Who did what to what."),
     "onboarding": ("Sites and gateways", "Where machines stand, and how a gateway comes in."),
     "sync": (
         "Sync",
         "For gateways only: facts up, changes down. A WebSocket at /v1/sync/doorbell says when to pull.",
     ),
-    "app": ("Health", "For load balancers."),
+    "app": ("Readiness", "For load balancers."),
 }
 _PARAMETER = re.compile(r"<(\w+:)?(\w+)>")
 _EVERYWHERE = (Code.TOO_MANY_REQUESTS, Code.INTERNAL, Code.UNAVAILABLE)
@@ -74,7 +77,7 @@ def problems_of(route: Route) -> list[Code]:
     if isinstance(declared.policy, Permission) or declared.policy is not Access.PUBLIC:
         codes |= {Code.UNAUTHENTICATED}
     if isinstance(declared.policy, Permission):
-        codes |= {Code.FORBIDDEN}
+        codes |= {Code.FORBIDDEN, Code.SECOND_FACTOR_REQUIRED, Code.SECOND_FACTOR_MISSING}
     if declared.policy is Access.GATEWAY:
         codes |= {Code.GATEWAY_REVOKED}
     if route.parameters:

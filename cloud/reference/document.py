@@ -87,6 +87,8 @@ def _security(declared: Operation) -> list[dict[str, list[str]]]:
     match declared.policy:
         case Permission():
             return [{"key": [declared.policy.value]}, {"session": [declared.policy.value]}]
+        case Access.ANY_OPERATOR:
+            return [{"key": []}, {"session": []}]
         case Access.GATEWAY:
             return [{"gateway": []}]
         case Access.PUBLIC:

@@ -117,6 +117,24 @@ PROBLEMS: dict[Code, Explanation] = {
         "We know who asks, and they may not do this.",
         "Ask an owner or admin for the permission that `detail` names.",
     ),
+    Code.SECOND_FACTOR_REQUIRED: Explanation(
+        403,
+        "This needs the second factor, and it was not shown, or too long ago.",
+        "Show the code of your authenticator app at `/login/code`, then send it again.",
+    ),
+    Code.SECOND_FACTOR_MISSING: Explanation(
+        403,
+        "Your role needs a second factor, and you have none.",
+        "Set up an authenticator app for your account first.",
+    ),
+    Code.LINK_EXPIRED: Explanation(
+        409, "The link was used, withdrawn or replaced, or is too old.", "Ask for a new one."
+    ),
+    Code.CONFLICT: Explanation(
+        409,
+        "This does not go together with what is there: the last owner, a member already, two keys of a name.",
+        "Read `detail`, look at what is there, and change that first.",
+    ),
     Code.GATEWAY_REVOKED: Explanation(
         401,
         "This gateway was revoked by an operator.",

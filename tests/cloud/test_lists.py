@@ -166,6 +166,12 @@ RARE = """
 """
 
 
+INDEXES = """
+    SELECT inhrelid::regclass::text AS part, inhparent::regclass::text AS "whole" FROM pg_inherits
+    JOIN pg_class ON pg_class.oid = inhrelid AND relkind = 'i'
+"""
+
+
 @pytest.mark.criterion("2.5")
 async def test_each_filter_and_order_is_borne_by_an_index(world: World, owner_url: str) -> None:
     """With enough rows, and sequential scans allowed, Postgres itself finds the index that is meant for it."""
@@ -173,6 +179,8 @@ async def test_each_filter_and_order_is_borne_by_an_index(world: World, owner_ur
     owner = await asyncpg.connect(**credentials(owner_url))
     await owner.execute("ANALYZE orders")
     await owner.execute("SELECT set_config('app.tenant', $1, false)", str(world.tenant_id))
+    await owner.execute("SET ROLE larder_app")  # the owner keeps watch over all tenants, so it has other plans
+    whole = {row["part"]: row["whole"] for row in await owner.fetch(INDEXES)}
     machine_id, after = (
         UUID(world.seeded.machines[0].machine_id),
         (datetime.now(UTC) - timedelta(minutes=99), UUID(int=0)),
@@ -190,6 +198,6 @@ async def test_each_filter_and_order_is_borne_by_an_index(world: World, owner_ur
     for query, index in cases:
         sql, values = ORDERS.statement(query, 51, after)
         plan = "\n".join(row[0] for row in await owner.fetch(f"EXPLAIN {sql}", *values))
-        assert index in plan, (query, plan)
-        assert "Seq Scan on orders" not in plan, (query, plan)
+        assert index in {whole.get(word, word) for word in plan.split()}, (query, plan)
+        assert f"Seq Scan on orders_{datetime.now(UTC):%Y_%m}" not in plan, (query, plan)
     await owner.close()
