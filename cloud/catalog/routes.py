@@ -62,11 +62,7 @@ class CatalogRoutes:
     @operation(Permission.CATALOG_WRITE, summary="Create a product", answers={201: ProductRow}, idempotent=True)
     async def create_product(self, body: ProductWish) -> Response:
         """A new product. Machines hear of it with the first planogram that has it."""
-        tenant_id = current_operator().tenant_id
-
-        async def work(_: Transaction) -> ProductRow:
-            return await service.add_product(tenant_id, body.name)
-
+        work = partial(service.add_product, operator=current_operator(), name=body.name)
         return await self._once("catalog.create_product", work, body)
 
     @operation(Permission.CATALOG_READ, summary="Show a product", answers={200: ProductRow}, conditional=True)
@@ -81,8 +77,9 @@ class CatalogRoutes:
     @operation(Permission.CATALOG_WRITE, summary="Edit a product", answers={200: ProductRow}, guarded=True)
     async def edit_product(self, product_id: UUID, body: ProductEdit) -> Response:
         """Told to every site that sells it."""
-        work = partial(service.edit_product, product_id=product_id, edit=body, expected=precondition())
-        return answer(await self._database.unit("catalog.edit_product", work, caller=current_operator()))
+        operator, expected = current_operator(), precondition()
+        work = partial(service.edit_product, operator=operator, product_id=product_id, edit=body, expected=expected)
+        return answer(await self._database.unit("catalog.edit_product", work, caller=operator))
 
     @operation(Permission.MACHINES_READ, summary="List machines", answers={200: MachinePage}, conditional=True)
     async def list_machines(self, query: MachineQuery) -> Response:
@@ -102,8 +99,9 @@ class CatalogRoutes:
     @operation(Permission.MACHINES_WRITE, summary="Edit a machine", answers={200: MachineRow}, guarded=True)
     async def edit_machine(self, machine_id: UUID, body: MachineEdit) -> Response:
         """Its name, and whether it is in service. Told to its gateway."""
-        work = partial(service.edit_machine, machine_id=machine_id, edit=body, expected=precondition())
-        return answer(await self._database.unit("catalog.edit_machine", work, caller=current_operator()))
+        operator, expected = current_operator(), precondition()
+        work = partial(service.edit_machine, operator=operator, machine_id=machine_id, edit=body, expected=expected)
+        return answer(await self._database.unit("catalog.edit_machine", work, caller=operator))
 
     @operation(Permission.CATALOG_READ, summary="List planograms of a machine", answers={200: PlanogramPage})
     async def list_planograms(self, machine_id: UUID, query: PlanogramQuery) -> Response:

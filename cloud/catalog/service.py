@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.callers import Operator
 from cloud.catalog import models, rules
 from cloud.catalog.models import (
@@ -31,7 +33,7 @@ from cloud.lists import read_page
 from cloud.onboarding.service import append_changes, currency_of
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
 from shared.catalog import PlanogramSlot as SlotContent
-from shared.contract import Rail
+from shared.contract import Message, Rail
 from shared.errors import Code
 
 _SITES_OF_PRODUCTS = """
@@ -62,11 +64,18 @@ async def create_machine(
 
 async def create_product(tenant_id: UUID, name: str) -> UUID:
     """Inside a unit of the tenant: a new product. Gateways hear of it with the first planogram that has it."""
-    return (await add_product(tenant_id, name)).product_id
+    return (await _add_product(tenant_id, name)).product_id
 
 
-async def add_product(tenant_id: UUID, name: str) -> ProductRow:
+async def add_product(transaction: Transaction, operator: Operator, name: str) -> ProductRow:
     """As `create_product`; returns it as operators see it."""
+    added = await _add_product(operator.tenant_id, name)
+    about = Subject(SubjectKind.PRODUCT, added.product_id)
+    await _audit(transaction, operator, AuditAction.PRODUCT_CREATED, about, None, added)
+    return added
+
+
+async def _add_product(tenant_id: UUID, name: str) -> ProductRow:
     product = Product(id=new_id(), tenant_id=tenant_id, name=name)
     await product.save()
     return _product_row(product)
@@ -81,18 +90,21 @@ async def product(product_id: UUID) -> ProductRow:
 
 
 async def edit_product(
-    transaction: Transaction, product_id: UUID, edit: ProductEdit, expected: Precondition = ANY
+    transaction: Transaction, operator: Operator, product_id: UUID, edit: ProductEdit, expected: Precondition = ANY
 ) -> ProductRow:
     """Inside a unit of the tenant: told to every site that sells it. Raises NotFound, Refused (412)."""
     found = await Product.select_for_update().get_or_none(id=product_id)
     if found is None:
         raise NotFound
-    expected.require(_product_row(found))
+    was = _product_row(found)
+    expected.require(was)
     found.name, found.version = edit.name, found.version + 1
     await found.save(update_fields=["name", "version"])
     for row in await transaction.fetch(_SITES_OF_PRODUCTS, product_id):
         await append_changes(transaction, row["site_id"], [_product_version(found)])
-    return _product_row(found)
+    now, about = _product_row(found), Subject(SubjectKind.PRODUCT, product_id)
+    await _audit(transaction, operator, AuditAction.PRODUCT_CHANGED, about, was, now)
+    return now
 
 
 async def machine(machine_id: UUID) -> MachineRow:
@@ -104,19 +116,22 @@ async def machine(machine_id: UUID) -> MachineRow:
 
 
 async def edit_machine(
-    transaction: Transaction, machine_id: UUID, edit: MachineEdit, expected: Precondition = ANY
+    transaction: Transaction, operator: Operator, machine_id: UUID, edit: MachineEdit, expected: Precondition = ANY
 ) -> MachineRow:
     """Inside a unit of the tenant: told to the machine's gateway. Raises NotFound, Refused (412)."""
     found = await Machine.select_for_update().get_or_none(id=machine_id)
     if found is None:
         raise NotFound
-    expected.require(_machine_row(found))
+    was = _machine_row(found)
+    expected.require(was)
     found.name = found.name if edit.name is None else edit.name
     found.in_service = found.in_service if edit.in_service is None else edit.in_service
     found.version += 1
     await found.save(update_fields=["name", "in_service", "version"])
     await append_changes(transaction, found.site_id, [_machine_version(found, await currency_of(found.site_id))])
-    return _machine_row(found)
+    now, about = _machine_row(found), Subject(SubjectKind.MACHINE, machine_id)
+    await _audit(transaction, operator, AuditAction.MACHINE_CHANGED, about, was, now)
+    return now
 
 
 async def publish_planogram(
@@ -189,9 +204,24 @@ async def plan(transaction: Transaction, operator: Operator, machine_id: UUID, w
     if wrong:
         raise Refused(Code.VALIDATION_FAILED, "Some slots are wrong.", errors=wrong)
     version = await publish_planogram(transaction, operator.tenant_id, machine_id, wish.effective_at, wish.slots)
-    return PlanogramVersion(
+    planned = PlanogramVersion(
         machine_id=machine_id, version=version, effective_at=wish.effective_at, slots=tuple(wish.slots)
     )
+    about = Subject(SubjectKind.MACHINE, machine_id)
+    await _audit(transaction, operator, AuditAction.PLANOGRAM_PUBLISHED, about, None, planned)
+    return planned
+
+
+async def _audit(
+    transaction: Transaction,
+    operator: Operator,
+    deed: AuditAction,
+    about: Subject,
+    was: Message | None,
+    now: Message,
+) -> None:
+    before, after = None if was is None else was.model_dump(mode="json"), now.model_dump(mode="json")
+    await audit.record(transaction, operator.actor, operator.tenant_id, deed, about, before=before, after=after)
 
 
 def _product_row(found: Product) -> ProductRow:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.callers import Operator
 from cloud.clock import new_id
 from cloud.database import Transaction, columns, values
@@ -130,6 +132,8 @@ async def ask(transaction: Transaction, operator: Operator, machine_id: UUID, wi
         raise Refused(Code.VALIDATION_FAILED, "Some moves are wrong.", errors=wrong)
     moves = [(move.slot, move.delta, move.reason) for move in wish.moves]
     ids = await instruct(transaction, operator.tenant_id, rows[0]["site_id"], machine_id, moves)
+    about, told = Subject(SubjectKind.MACHINE, machine_id), wish.model_dump(mode="json")
+    await audit.record(transaction, operator.actor, operator.tenant_id, AuditAction.STOCK_MOVE_ASKED, about, after=told)
     return StockAsked(machine_id=machine_id, movement_ids=tuple(ids))
 
 

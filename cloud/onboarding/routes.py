@@ -77,9 +77,6 @@ class OnboardingRoutes:
     @operation(Permission.SITES_WRITE, summary="Edit a site", answers={200: SiteRow}, guarded=True)
     async def edit_site(self, site_id: UUID, body: SiteEdit) -> Response:
         """Its name, its address, its coordinates."""
-        expected = precondition()
-
-        async def work(_: Transaction) -> SiteRow:
-            return await service.edit_site(site_id, body, expected)
-
-        return answer(await self._database.unit("sites.edit", work, caller=current_operator()))
+        operator = current_operator()
+        work = partial(service.edit_site, operator=operator, site_id=site_id, edit=body, expected=precondition())
+        return answer(await self._database.unit("sites.edit", work, caller=operator))

@@ -11,7 +11,7 @@ from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import service as auth
 from cloud.auth.rules import sha256_hex
-from cloud.callers import Actor
+from cloud.callers import Actor, Operator
 from cloud.clock import Clock, new_id
 from cloud.conditional import Precondition
 from cloud.database import Database, Transaction
@@ -121,16 +121,22 @@ async def site(site_id: UUID) -> SiteRow:
     return _site_row(found)
 
 
-async def edit_site(site_id: UUID, edit: SiteEdit, expected: Precondition) -> SiteRow:
+async def edit_site(
+    transaction: Transaction, operator: Operator, site_id: UUID, edit: SiteEdit, expected: Precondition
+) -> SiteRow:
     """Inside a unit of the tenant. Raises NotFound, Refused (412)."""
     found = await Site.select_for_update().get_or_none(id=site_id)
     if found is None:
         raise NotFound
-    expected.require(_site_row(found))
+    was = _site_row(found)
+    expected.require(was)
     changes = {name: value for name, value in edit.model_dump().items() if value is not None}
     if changes:
         await found.update_from_dict(changes).save(update_fields=list(changes))
-    return _site_row(found)
+    now, about = _site_row(found), Subject(SubjectKind.SITE, site_id)
+    told = {"before": was.model_dump(), "after": now.model_dump()}
+    await audit.record(transaction, operator.actor, operator.tenant_id, AuditAction.SITE_CHANGED, about, **told)
+    return now
 
 
 def _site_row(found: Site) -> SiteRow:

@@ -64,7 +64,11 @@ PATTERNS = {
     "^[0-9a-f]{128}$": "0f" * 64,
     "^[A-Za-z0-9_-]+$": "a-claim-code-of-27-letters_",
 }
-_FORMATS = {"uuid": "0190a3c2-5b1e-7d4f-9a60-2f1b7c9e0d13", "date-time": "2026-03-01T09:30:00Z"}
+_FORMATS = {
+    "uuid": "0190a3c2-5b1e-7d4f-9a60-2f1b7c9e0d13",
+    "date-time": "2026-03-01T09:30:00Z",
+    "date": "2026-03-01",
+}
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "integer": int,

@@ -139,3 +139,15 @@ async def test_firmware_asks_a_person_for_a_fresh_second_factor(
     assert (await admin.get("/v1/orders")).status_code == 200
     answer = await admin.ask("POST", "/v1/api-keys", json={"name": "x", "scopes": [Permission.FIRMWARE_WRITE]})
     assert answer.status_code == 403, "a key got what its maker had not shown the second factor for"
+
+
+@pytest.mark.criterion("5.1")
+async def test_who_lost_the_answer_gets_the_secret_again_and_no_second_key(world: World, admin: PersonAtCloud) -> None:
+    once, wish = {"Idempotency-Key": str(uuid4())}, {"name": "reports", "scopes": ["orders:read"]}
+    answers = [await admin.ask("POST", "/v1/api-keys", json=wish, headers=once) for _ in range(2)]
+    first, again = [await answer.get_json() for answer in answers]
+    assert first == again
+    assert len(await world.rows("SELECT FROM api_keys WHERE name = 'reports'")) == 1
+    (kept,) = await world.rows("SELECT body FROM kept_answers")
+    assert first["secret"] not in kept["body"]
+    assert kept["body"].startswith("test.gAAAA")

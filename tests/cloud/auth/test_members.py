@@ -1,6 +1,7 @@
 """Who belongs to a tenant, as what, and how they come and go."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
@@ -195,3 +196,15 @@ async def test_what_is_done_with_users_is_audited(office: Office, admin: PersonA
     ]
     assert entries[1]["before"] == {"role": "viewer"}
     assert entries[1]["after"] == {"role": "finance"}
+
+
+@pytest.mark.criterion("5.1")
+async def test_an_invitation_that_is_sent_twice_is_mailed_once(office: Office, admin: PersonAtCloud) -> None:
+    once, wish = {"Idempotency-Key": str(uuid4())}, {"email": "ina@larder.example", "role": "viewer"}
+    answers = [await admin.ask("POST", "/v1/invitations", json=wish, headers=once) for _ in range(2)]
+    assert [(answer.status_code, "Idempotency-Replayed" in answer.headers) for answer in answers] == [
+        (201, False),
+        (201, True),
+    ]
+    await office.mailbox.link("ina@larder.example")
+    assert len(office.mailbox.to("ina@larder.example")) == 1

@@ -102,3 +102,28 @@ async def test_stock_is_asked_to_move(world: World) -> None:
     assert "moves.0.reason" in await wrong_paths(await post(world, path, body))
     body = {"moves": [{"slot": "A1", "delta": 1, "reason": "restock"}]}
     assert (await post(world, f"/v1/machines/{new_id()}/stock", body)).status_code == 404
+
+
+@pytest.mark.criterion("4.1")
+async def test_the_audit_log_tells_of_each_change(world: World) -> None:
+    slot = await world.slot()
+    machine, site = f"/v1/machines/{slot.machine_id}", f"/v1/sites/{world.seeded.site_id}"
+    created = await (await post(world, "/v1/catalog/products", {"name": "Ginger Tea"})).get_json()
+    await patch(world, f"/v1/catalog/products/{created['product_id']}", {"name": "Ginger Tea 200 ml"})
+    await patch(world, machine, {"in_service": False})
+    await patch(world, site, {"address": "12 Demo Street"})
+    await post(world, f"{machine}/planograms", {"effective_at": SOON, "slots": [planned(slot)]})
+    await post(world, f"{machine}/stock", {"moves": [{"slot": "A1", "delta": 2, "reason": "restock"}]})
+    told = await (await world.client.get("/v1/audit?limit=6", headers=world.operator)).get_json()
+    entries = told["entries"][::-1]
+    assert [row["action"] for row in entries] == [
+        "product_created",
+        "product_changed",
+        "machine_changed",
+        "site_changed",
+        "planogram_published",
+        "stock_move_asked",
+    ]
+    assert {row["actor"]["name"] for row in entries} == {"demo"}
+    assert (entries[1]["before"]["name"], entries[1]["after"]["name"]) == ("Ginger Tea", "Ginger Tea 200 ml")
+    assert entries[3]["after"] == {"address": "12 Demo Street"}
