@@ -49,7 +49,13 @@ class UserRoutes:
         """One user, their role and the part of the business that they see."""
         return answer(await self._members.user(current_operator(), user_id))
 
-    @operation(Permission.USERS_WRITE, summary="Change a user", answers={200: UserRow}, guarded=True)
+    @operation(
+        Permission.USERS_WRITE,
+        summary="Change a user",
+        answers={200: UserRow},
+        problems=(Code.CONFLICT,),
+        guarded=True,
+    )
     async def change_user(self, user_id: UUID, body: ChangeUser) -> Response:
         """Another role, or another part of the business to see: from their next request on."""
         return answer(await self._members.change(current_operator(), user_id, body, precondition()))
