@@ -104,7 +104,7 @@ class KeyRoutes:
                 granted = await self._keys.refresh(form.get("refresh_token", ""))
             case _:
                 detail = "grant_type must be client_credentials or refresh_token."
-                raise Refused(Code.VALIDATION_FAILED, detail, status=400)
+                raise Refused(Code.MALFORMED_BODY, detail, status=400)  # RFC 6749 (5.2)
         return _uncached(granted)
 
     @operation(Access.ANY_OPERATOR, summary="Show who asks", answers={200: Me}, conditional=True)

@@ -239,7 +239,7 @@ class KeyService:
         operator = await self.operator(api_key)
         wanted = tuple(sorted(operator.permissions if scopes is None else set(scopes)))
         if not set(wanted) <= operator.permissions or not wanted:
-            raise Refused(Code.VALIDATION_FAILED, "This key has not got these scopes.", status=400)
+            raise Refused(Code.MALFORMED_BODY, "This key has not got these scopes.", status=400)
         grant = _Grant(operator.tenant_id, operator.actor.id, new_id(), wanted)
         return await self._database.unit("keys.grant", lambda t: self._tokens(t, grant), tenant_id=grant.tenant_id)
 
