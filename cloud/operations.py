@@ -146,14 +146,14 @@ def operation_of(view: Callable[..., Any] | None) -> Operation | None:
 
 
 def current_operation() -> Operation | None:
-    """What the route of this request declares; None when it has none, and for the files of pages."""
+    """What the route of this request declares; None when it has none."""
     return operation_of(current_app.view_functions.get(request.endpoint or ""))
 
 
 def require_declared(app: Quart) -> None:
-    """Raises Undeclared unless each route says who may use it (the files of pages are anybody's)."""
+    """Raises Undeclared unless each route says who may use it."""
     for rule in app.url_map.iter_rules():
-        if rule.endpoint.rpartition(".")[2] != "static" and operation_of(app.view_functions[rule.endpoint]) is None:
+        if operation_of(app.view_functions[rule.endpoint]) is None:
             raise Undeclared(f"{rule.rule} ({rule.endpoint}) says not who may use it")
 
 

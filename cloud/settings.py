@@ -149,6 +149,8 @@ class Settings(Live):
     keep_orders_days: Annotated[int, Field(ge=367)] | None = None
     """Orders that are older are dropped, with their vends, payments and stock movements; sums of sales stay. Without it
     they are kept for ever."""
+    show_mail: bool = False
+    """In development only: shows the mail in that folder at /mail, to anybody who reaches `host`, which is on loopback."""
     failpoint: str = ""
     """Tests only, from LARDER_FAILPOINT."""
 

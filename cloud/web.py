@@ -21,7 +21,7 @@ from shared.errors import Code, FieldError, Problem
 M = TypeVar("M", bound=Message)
 
 MAX_JSON_BYTES = 64 * 1024
-MAX_FORM_FIELDS = 200
+MAX_FORM_FIELDS = 600
 CHUNK_SECONDS = 10.0
 BODY_SECONDS = 60.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -57,13 +57,13 @@ async def read_message(model: type[M], limit: int = MAX_JSON_BYTES) -> M:
     return parse(model, b"".join([chunk async for chunk in body_chunks(limit)]))
 
 
-async def read_form() -> dict[str, str]:
-    """The fields of an HTML form, the last of a name. Raises Refused."""
+async def read_form() -> list[tuple[str, str]]:
+    """The fields of an HTML form, in order; a name may come more than once. Raises Refused."""
     if request.mimetype != "application/x-www-form-urlencoded":
         raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send application/x-www-form-urlencoded.", status=415)
     body = b"".join([chunk async for chunk in body_chunks(MAX_JSON_BYTES)])
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS, errors="strict"))
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS, errors="strict")
     except ValueError:  # no UTF-8, or too many
         raise Refused(Code.MALFORMED_BODY, "The form cannot be read.", status=400) from None
 

@@ -97,9 +97,11 @@ def session_secret() -> str:
 
 
 def current_person() -> Person:
-    """Who has signed in: known before the handler runs."""
+    """Who has signed in. Raises Unauthenticated when a program asks for what only people have."""
+    if "person" not in g:
+        raise Unauthenticated("This is for people: sign in.")
     found = g.person
-    assert isinstance(found, Person)  # noqa: S101  the gate put it there, or the request ended
+    assert isinstance(found, Person)  # noqa: S101  the gate put it there
     return found
 
 

@@ -95,7 +95,7 @@ class KeyRoutes:
     async def token(self) -> Response:
         """As RFC 6749 has it: `grant_type=client_credentials` with an API key as bearer (4.4), perhaps with `scope`, or
         `grant_type=refresh_token` (6)."""
-        form = await read_form()
+        form = dict(await read_form())
         match form.get("grant_type"):
             case "client_credentials":
                 scope = form.get("scope")

@@ -124,7 +124,14 @@ class SecondFactors:
         await self._database.unit("second_factor.remove", work, user_id=person.user_id)
 
     async def renew_recovery_codes(self, person: Person) -> list[str]:
-        """New ones, shown this once; those of before are worth nothing any more."""
+        """New ones, shown this once; those of before are worth nothing any more.
+
+        Raises Refused (403) when they have no second factor, or have shown it too long ago.
+        """
+        if not person.has_second_factor:
+            raise Refused(Code.SECOND_FACTOR_MISSING, "Set up a second factor first.", status=403)
+        if not rules.is_fresh(person.second_factor_at, self._clock.now()):
+            raise Refused(Code.SECOND_FACTOR_REQUIRED, "Show your second factor once more for this.", status=403)
         codes = rules.new_recovery_codes()
 
         async def work(transaction: Transaction) -> None:

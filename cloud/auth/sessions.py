@@ -7,13 +7,16 @@ from uuid import UUID
 from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import rules
+from cloud.auth.members import know_actor
 from cloud.callers import Actor, ActorKind, Operator, Scope
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Unauthenticated
 from cloud.permissions import SECOND_FACTOR_ROLES, Role, permissions_of
+from cloud.web import invalid
 from shared.contract import Instant, Message
 
+LONGEST_NAME = 120
 SEEN_EVERY = timedelta(minutes=1)
 VISITOR_ROLE = Role.ADMIN
 """What a platform admin may do in a tenant that they visit."""
@@ -157,6 +160,20 @@ class SessionService:
 
         if not await self._database.unit("sessions.act_for", work, user_id=person.user_id):
             raise NotFound
+
+    async def rename(self, person: Person, name: str) -> None:
+        """How others see them from now on, in each tenant they belong to. Raises Refused (422, field `name`)."""
+        name = name.strip()
+        if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+            raise invalid("name", f"must have 1 to {LONGEST_NAME} characters")
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.execute("UPDATE users SET name = $2 WHERE id = $1", person.user_id, name)
+            for tenant in await transaction.fetch(_TENANTS, person.user_id):
+                await transaction.become(tenant["tenant_id"])
+                await know_actor(transaction, tenant["tenant_id"], Actor(ActorKind.USER, person.user_id, name))
+
+        await self._database.unit("sessions.rename", work, user_id=person.user_id)
 
     async def sessions(self, person: Person) -> list[SessionRow]:
         """Where they are signed in, the one seen last first."""

@@ -22,6 +22,7 @@ SHORTEST_REASON, LONGEST_REASON = 10, 500
 _TENANTS = """
     SELECT tenant_id, name FROM tenants WHERE (name, tenant_id) > ($1, $2) ORDER BY name, tenant_id LIMIT $3
 """
+_TENANT = "SELECT tenant_id, name FROM tenants WHERE tenant_id = $1"
 _BEGIN = """
     INSERT INTO platform_visits (tenant_id, id, user_id, reason, began_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6)
 """
@@ -65,6 +66,19 @@ class VisitService:
             return [TenantRow(**row) for row in await transaction.fetch(_TENANTS, *after, limit)]
 
         return await self._database.unit("visits.tenants", work, user_id=person.user_id)
+
+    async def tenant(self, person: Person, tenant_id: UUID) -> TenantRow:
+        """One of them. Raises NotFound, Refused (403)."""
+        self._require_platform_admin(person)
+
+        async def work(transaction: Transaction) -> TenantRow | None:
+            row = await transaction.fetch_one(_TENANT, tenant_id)
+            return None if row is None else TenantRow(**row)
+
+        found = await self._database.unit("visits.tenant", work, user_id=person.user_id)
+        if found is None:
+            raise NotFound
+        return found
 
     async def begin(self, person: Person, tenant_id: UUID, reason: str, minutes: int) -> None:
         """Their session acts for the tenant until then, as an admin would; the tenant's audit log says why.

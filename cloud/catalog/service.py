@@ -1,6 +1,7 @@
 """Machines, products and planograms: written by people, versioned, and sent down to gateways."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -50,6 +51,24 @@ _IN_FORCE = """
         SELECT 1 FROM planograms q WHERE q.tenant_id = p.tenant_id AND q.machine_id = p.machine_id
             AND q.version > p.version AND q.effective_at <= now())
 """
+_PLACES = """
+    SELECT s.id AS site_id, s.name AS site_name, m.id AS machine_id, m.name AS machine_name
+    FROM sites s LEFT JOIN machines m ON m.tenant_id = s.tenant_id AND m.site_id = s.id
+    ORDER BY s.name, s.id, m.name, m.id LIMIT $1
+"""
+MOST_PLACES = 500
+
+
+@dataclass(frozen=True)
+class Place:
+    """A machine and the site it stands at; of a site without machines just the site."""
+
+    site_id: UUID
+    site_name: str
+    machine_id: UUID | None
+    machine_name: str | None
+
+
 
 
 async def create_machine(
@@ -237,6 +256,11 @@ def _machine_row(found: Machine) -> MachineRow:
         in_service=found.in_service,
         version=found.version,
     )
+
+
+async def places(transaction: Transaction) -> list[Place]:
+    """Inside a unit of the tenant: what its caller sees, by site and machine; MOST_PLACES at most."""
+    return [Place(**row) for row in await transaction.fetch(_PLACES, MOST_PLACES)]
 
 
 def _machine_version(machine: Machine, currency: str) -> MachineVersion:

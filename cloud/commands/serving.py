@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 
 import structlog
@@ -24,6 +25,7 @@ from cloud.configuration.service import read_signer
 from cloud.database import Database, Transaction
 from cloud.encryption import keys_file
 from cloud.encryption.rotation import Rotation
+from cloud.errors import SettingsError
 from cloud.failpoints import Failpoints
 from cloud.jobs import Retention
 from cloud.live import LiveSettings
@@ -44,6 +46,7 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
     signer = None if configured.settings_key_file is None else read_signer(configured.settings_key_file)
     keyring = keys_file.open_keyring(configured)
     certificate = _certificate(configured)
+    mail_folder = shown_mail(configured)
     bound = server.listen(configured.host, configured.port)
     stopping, live = Stopping(configured.drain_seconds), LiveSettings(configured.live())
     async with database_url(configured) as url:
@@ -62,6 +65,7 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
             carrier=carrier_of(configured),
             mail_from=configured.mail_from,
             public_url=configured.public_url,
+            mail_folder=mail_folder,
             release_keys=configured.release_keys,
             signer=signer,
             live=live,
@@ -85,6 +89,22 @@ def carrier_of(configured: Settings) -> Carrier:
     if configured.mail_url is not None:
         return SmtpCarrier(configured.mail_url)
     return FolderCarrier(configured.state_dir / "mail")
+
+
+def shown_mail(configured: Settings) -> Path | None:
+    """The folder whose mail anybody may read. Raises SettingsError."""
+    if not configured.show_mail:
+        return None
+    if configured.environment != "development" or configured.mail_url or not _is_loopback(configured.host):
+        raise SettingsError("LARDER_CLOUD_SHOW_MAIL is for development, on a loopback HOST and without a MAIL_URL")
+    return configured.state_dir / "mail"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _certificate(configured: Settings) -> Certificate | None:

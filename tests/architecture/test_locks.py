@@ -26,7 +26,7 @@ def test_every_pin_has_a_hash_and_no_lock_names_a_host(lock: Path) -> None:
     assert not unhashed
 
 
-@pytest.mark.parametrize("folder", ["edge/kiosk/frontend", "tests/firmware/vm"])
+@pytest.mark.parametrize("folder", ["edge/kiosk/frontend", "cloud/dashboard/frontend", "tests/firmware/vm"])
 def test_every_npm_package_has_a_hash_and_no_lock_names_a_host(folder: str) -> None:
     lock = json.loads((ROOT / folder / "package-lock.json").read_text())
     packages = {name: package for name, package in lock["packages"].items() if name}

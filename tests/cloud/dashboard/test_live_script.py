@@ -1,16 +1,13 @@
-"""The script of the orders page in a real browser, against a server that refuses its stream at first."""
+"""The script of live pages in a real browser, against a server that refuses its stream at first."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from quart import Quart, Response
 
-from cloud.dashboard import wording
+from cloud.dashboard.assets import Assets
 from tests.fakes.browser import Browser, chromium
 from tests.fakes.served import on_a_port
-
-SCRIPT = Path(wording.__file__).parent / "static" / "orders.js"
 
 
 class FakePage:
@@ -19,21 +16,21 @@ class FakePage:
     def __init__(self) -> None:
         self.looks = 0
         self.streams = 0
+        self.assets = Assets()
 
     def app(self) -> Quart:
-        app = Quart("page")
+        app = Quart("page", static_folder=None)
         app.add_url_rule("/", view_func=self.page)
         app.add_url_rule("/events", view_func=self.events)
-        app.add_url_rule("/orders.js", view_func=self.script)
+        app.add_url_rule("/assets/<path:filename>", view_func=self.assets.serve)
         return app
 
     async def page(self) -> Response:
         self.looks += 1
-        live = f'<div id="live" data-stream="/events"><p>look {self.looks}</p></div>'
-        return Response(f'<!doctype html>{live}<script src="/orders.js" defer></script>', mimetype="text/html")
-
-    async def script(self) -> Response:
-        return Response(SCRIPT.read_text(), mimetype="text/javascript")
+        live = f'<div id="live" data-stream="/events" data-event="orders"><p>look {self.looks}</p></div>'
+        told = '<p data-liveness="live" hidden></p>'
+        script = f'<script type="module" src="{self.assets.url("src/live.ts")}"></script>'
+        return Response(f"<!doctype html><html lang=en>{live}{told}{script}", mimetype="text/html")
 
     async def events(self) -> Response:
         self.streams += 1
@@ -55,6 +52,8 @@ async def test_a_refused_stream_is_opened_again() -> None:
 
 async def seen(browser: Browser, fake: FakePage) -> None:
     await browser.see("look 2")  # for the refusal
+    await browser.see("Reconnecting…")
     await browser.wait(5)
-    await browser.see("look 3")  # for the stream that was opened again
+    await browser.see("Live")
+    await browser.see("/look [34]/")  # for the stream that was opened again, and for what it told
     assert fake.streams == 2

@@ -1,0 +1,172 @@
+"""The audit log: who did what, found by filters that stand in the page's address."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from quart import Blueprint, Response, request
+
+from cloud.audit.rules import AuditAction
+from cloud.audit.service import Wanted, entries
+from cloud.dashboard.forms import Form
+from cloud.dashboard.page import add_page
+from cloud.dashboard.signed_in import SignedInPages
+from cloud.dashboard.wording import in_words
+from cloud.database import Database, Row, Transaction
+from cloud.errors import Refused
+from cloud.operations import current_operator, operation
+from cloud.permissions import Permission
+from cloud.web import decode_cursor, encode_cursor, invalid, query_id
+
+HERE = "/audit"
+PAGE_ROWS = 50
+_NEWEST = 2**63 - 1
+_LONGEST = 200
+FIELDS = ("q", "action", "from", "to")
+FOLLOWED = ("actor_id", "subject_id", "request_id")
+"""Filters that are set by following a link in an entry."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A field that was changed; "" where there was, or is, nothing."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class EntryShown:
+    """An entry in words."""
+
+    number: int
+    at: datetime
+    actor_kind: str
+    actor_id: UUID
+    actor_name: str
+    action: str
+    subject_kind: str
+    subject_id: str
+    changes: tuple[Change, ...]
+    request_id: str
+    address: str
+
+
+class AuditPages:
+    """What was done."""
+
+    def __init__(self, pages: SignedInPages, database: Database) -> None:
+        self._pages = pages
+        self._database = database
+
+    def register(self, pages: Blueprint) -> None:
+        """The page."""
+        add_page(pages, HERE, self.show)
+
+    @operation(Permission.AUDIT_READ)
+    async def show(self) -> Response:
+        """GET /audit?q=&action=&from=&to=&actor_id=&subject_id=&request_id=&cursor=."""
+        form = Form({name: [request.args.get(name, "")] for name in FIELDS})
+        rows: list[Row] = []
+        try:
+            wanted, before = _wanted(), _before()
+
+            async def work(transaction: Transaction) -> list[Row]:
+                return await entries(transaction, wanted, before, PAGE_ROWS + 1)
+
+            rows = await self._database.unit("dashboard.audit", work, caller=current_operator())
+        except Refused as error:
+            form = form.answered(error)
+        shown = [_shown(row) for row in rows[:PAGE_ROWS]]
+        return await self._pages.show(
+            "audit.html",
+            form=form,
+            entries=shown,
+            actions=[("", "Anything"), *((action.value, in_words(action)) for action in AuditAction)],
+            followed={name: request.args[name] for name in FOLLOWED if name in request.args},
+            is_filtered=any(request.args.get(name) for name in (*FIELDS, *FOLLOWED)),
+            next_cursor=encode_cursor([str(shown[-1].number)]) if len(rows) > PAGE_ROWS else None,
+            first_page="cursor" not in request.args,
+            status=422 if form.errors else 200,
+        )
+
+
+def _wanted() -> Wanted:
+    """Raises Refused."""
+    action = request.args.get("action") or None
+    if action is not None and action not in set(AuditAction):
+        raise invalid("action", "must be one of those offered")
+    since, until = _day("from"), _day("to")
+    return Wanted(
+        actor_id=query_id("actor_id"),
+        action=None if action is None else AuditAction(action),
+        subject_id=_text("subject_id"),
+        request_id=_text("request_id"),
+        since=since,
+        until=None if until is None else until + timedelta(days=1),
+        q=_text("q") or "",
+    )
+
+
+def _text(name: str) -> str | None:
+    value = request.args.get(name) or None
+    if value is not None and (len(value) > _LONGEST or not value.isprintable()):
+        raise invalid(name, f"must be {_LONGEST} printable characters at most")
+    return value
+
+
+def _day(name: str) -> datetime | None:
+    """The beginning of a day in UTC."""
+    text = request.args.get(name)
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise invalid(name, "must be a day, such as 2026-01-31") from error
+    if not 1 < day.year < 9998:
+        raise invalid(name, "is no day of our times")
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _before() -> int:
+    if "cursor" not in request.args:
+        return _NEWEST
+    (text,) = decode_cursor(request.args["cursor"], 1)
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise invalid("cursor", "is not one of ours")
+    return int(text)
+
+
+def _shown(row: Row) -> EntryShown:
+    taken = {name: row[name] for name in EntryShown.__dataclass_fields__ if name != "changes"}
+    return EntryShown(**taken, changes=changes(_fields(row["before"]), _fields(row["after"])))
+
+
+def _fields(text: str | None) -> dict[str, Any]:
+    found = json.loads(text) if text else {}
+    return found if isinstance(found, dict) else {}
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Field by field; those with nothing on either side left out."""
+    names = list(dict.fromkeys((*before, *after)))
+    found = (Change(in_words(name), _told(before.get(name)), _told(after.get(name))) for name in names)
+    return tuple(change for change in found if change.before or change.after)
+
+
+def _told(value: Any) -> str:
+    match value:
+        case None | [] | {}:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(_told, value))
+        case dict():
+            return ", ".join(f"{in_words(name)}: {_told(part)}" for name, part in value.items())
+    return str(value)

@@ -1,0 +1,74 @@
+"""The orders page, and the stream that tells it to look again."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+
+from quart import Blueprint, Response, request
+
+from cloud.auth.gate import COOKIE
+from cloud.auth.identity import Identity
+from cloud.auth.service import Position, positions
+from cloud.dashboard.page import add_page
+from cloud.dashboard.signed_in import SignedInPages
+from cloud.dashboard.streams import Streams
+from cloud.database import Transaction
+from cloud.errors import Unauthenticated
+from cloud.operations import current_operator, operation
+from cloud.orders.service import OrderQuery, order_page
+from cloud.permissions import Permission
+from cloud.watch import Watch
+from cloud.web import read_query
+from shared.contract import Message
+
+EVENTS = "/orders/events"
+PAGE_ROWS = 25
+
+
+@dataclass(frozen=True)
+class OrdersView:
+    """What the orders page shows."""
+
+    page: Message
+    gateways: list[Position]
+
+
+class OrderPages:
+    """What was sold."""
+
+    def __init__(self, pages: SignedInPages, identity: Identity, watch: Watch, draining: asyncio.Event) -> None:
+        self._pages = pages
+        self._identity = identity
+        self._streams = Streams(watch, draining)
+
+    def register(self, pages: Blueprint) -> None:
+        """All of them."""
+        add_page(pages, "/orders", self.orders)
+        add_page(pages, EVENTS, self.events)
+
+    @operation(Permission.ORDERS_READ)
+    async def orders(self) -> Response:
+        """GET /orders: the newest orders, and how far each gateway has been heard."""
+        query = read_query(OrderQuery).model_copy(update={"limit": PAGE_ROWS})
+
+        async def work(transaction: Transaction) -> OrdersView:
+            return OrdersView(await order_page(transaction, query), await positions(transaction))
+
+        view = await self._identity.database.unit("dashboard.orders", work, caller=current_operator())
+        return await self._pages.show("orders.html", view=view, first_page="cursor" not in request.args, stream=EVENTS)
+
+    @operation(Permission.ORDERS_READ)
+    async def events(self) -> Response:
+        """GET /orders/events: one server-sent event whenever the tenant's orders have moved."""
+        operator = current_operator()
+        holds = partial(self._holds, request.cookies[COOKIE])
+        answer = Response(self._streams.follow(operator.tenant_id, holds), mimetype="text/event-stream")
+        answer.timeout = None
+        return answer
+
+    async def _holds(self, secret: str) -> bool:
+        try:
+            person = await self._identity.sessions.person(secret, is_seen=False)
+        except Unauthenticated:
+            return False
+        return person.operator is not None and Permission.ORDERS_READ in person.operator.permissions

@@ -1,0 +1,79 @@
+"""For who looks after all businesses: which there are, and visiting one for a reason and for a while."""
+
+from uuid import UUID
+
+from quart import Blueprint, Response, request
+from werkzeug.wrappers import Response as PlainResponse
+
+from cloud.auth.gate import current_person
+from cloud.auth.identity import Identity
+from cloud.auth.visits import LONGEST_MINUTES, LONGEST_REASON
+from cloud.dashboard.flash import lead
+from cloud.dashboard.forms import Form, read_form
+from cloud.dashboard.page import add_page
+from cloud.dashboard.signed_in import SignedInPages
+from cloud.errors import Refused
+from cloud.operations import Access, operation
+from cloud.web import as_id, decode_cursor, encode_cursor
+
+HERE = "/platform"
+PAGE_ROWS = 50
+
+
+class PlatformPages:
+    """What platform admins do."""
+
+    def __init__(self, pages: SignedInPages, identity: Identity) -> None:
+        self._pages = pages
+        self._visits = identity.visits
+
+    def register(self, pages: Blueprint) -> None:
+        """All of them."""
+        add_page(pages, HERE, self.show)
+        add_page(pages, f"{HERE}/<uuid:tenant_id>", self.show_visit, "GET")
+        add_page(pages, f"{HERE}/<uuid:tenant_id>", self.visit, "POST")
+        add_page(pages, f"{HERE}/leave", self.leave, "POST")
+
+    @operation(Access.SIGNED_IN)
+    async def show(self) -> Response:
+        """GET /platform?cursor=: all businesses by name."""
+        after = ("", UUID(int=0))
+        if "cursor" in request.args:
+            name, tenant_id = decode_cursor(request.args["cursor"], 2)
+            after = (name, as_id("cursor", tenant_id))
+        rows = await self._visits.tenants(current_person(), after, PAGE_ROWS + 1)
+        shown, last = rows[:PAGE_ROWS], rows[PAGE_ROWS - 1] if len(rows) > PAGE_ROWS else None
+        return await self._pages.show(
+            "platform.html",
+            tenants=shown,
+            next_cursor=encode_cursor([last.name, str(last.tenant_id)]) if last else None,
+            first_page="cursor" not in request.args,
+        )
+
+    @operation(Access.SIGNED_IN)
+    async def show_visit(self, tenant_id: UUID) -> Response:
+        """GET /platform/…: why, and for how long?"""
+        return await self._ask(tenant_id, Form({"minutes": ["30"]}))
+
+    @operation(Access.SIGNED_IN)
+    async def visit(self, tenant_id: UUID) -> Response | PlainResponse:
+        """POST /platform/…: begin."""
+        form = await read_form()
+        text = form.get("minutes")
+        minutes = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
+        try:
+            await self._visits.begin(current_person(), tenant_id, form.get("reason"), minutes)
+        except Refused as error:
+            return await self._ask(tenant_id, form.answered(error), error.status)
+        return lead("/", "Your visit has begun. The business sees it in its audit log.", "plain")
+
+    @operation(Access.SIGNED_IN)
+    async def leave(self) -> PlainResponse:
+        """POST /platform/leave."""
+        await self._visits.end(current_person())
+        return lead(HERE, "Your visit has ended.", "plain")
+
+    async def _ask(self, tenant_id: UUID, form: Form, status: int = 200) -> Response:
+        tenant = await self._visits.tenant(current_person(), tenant_id)
+        limits = {"minutes": LONGEST_MINUTES, "reason": LONGEST_REASON}
+        return await self._pages.show("visit.html", form=form, tenant=tenant, limits=limits, status=status)

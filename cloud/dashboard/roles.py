@@ -1,0 +1,50 @@
+"""Roles and permissions in words. Pure."""
+
+from cloud.permissions import Permission, Role
+
+ROLES: dict[Role, tuple[str, str]] = {
+    Role.OWNER: ("Owner", "May do everything, and decides about other owners. Needs a second factor."),
+    Role.ADMIN: ("Admin", "May do everything but decide about owners: users, API keys, releases, the audit log."),
+    Role.OPERATOR: ("Operator", "Runs the machines: sees all sales and stock, instructs devices and sets them up."),
+    Role.TECHNICIAN: ("Technician", "Looks after machines: sees sales and stock, and instructs devices."),
+    Role.FINANCE: ("Finance", "Sees sales, stock and the audit log. Changes nothing."),
+    Role.VIEWER: ("Viewer", "Sees sales, stock and machines. Changes nothing."),
+}
+
+PERMISSIONS: tuple[tuple[str, tuple[tuple[Permission, str], ...]], ...] = (
+    (
+        "Sales and stock",
+        (
+            (Permission.ORDERS_READ, "Read orders, and what became of them"),
+            (Permission.INVENTORY_READ, "Read what is in the slots"),
+            (Permission.CATALOG_READ, "Read products and prices"),
+        ),
+    ),
+    (
+        "Machines",
+        (
+            (Permission.GATEWAYS_READ, "Read gateways, and how far they were heard"),
+            (Permission.DEVICES_READ, "Read devices and their health"),
+            (Permission.DEVICES_INSTRUCT, "Instruct devices, such as to turn a coil"),
+            (Permission.DEVICES_CONFIGURE, "Change the settings of devices"),
+            (Permission.FIRMWARE_READ, "Read releases and rollouts"),
+            (Permission.FIRMWARE_WRITE, "Publish releases and roll them out"),
+        ),
+    ),
+    (
+        "Business",
+        (
+            (Permission.USERS_READ, "Read who belongs to the business"),
+            (Permission.USERS_WRITE, "Invite, change and remove users"),
+            (Permission.KEYS_READ, "Read which API keys there are"),
+            (Permission.KEYS_WRITE, "Make and revoke API keys"),
+            (Permission.AUDIT_READ, "Read the audit log"),
+        ),
+    ),
+)
+"""In groups, as people choose among them."""
+
+
+def role_name(role: Role) -> str:
+    """As people call it."""
+    return ROLES[role][0]

@@ -1,0 +1,188 @@
+"""Users and roles: who belongs to the business, as what, and who is invited."""
+
+from uuid import UUID
+
+from pydantic import ValidationError
+from quart import Blueprint, Response, request
+from werkzeug.wrappers import Response as PlainResponse
+
+from cloud.auth.identity import Identity
+from cloud.auth.invitations import InviteUser
+from cloud.auth.members import ChangeUser
+from cloud.auth.user_routes import NEWEST
+from cloud.catalog.service import Place, places
+from cloud.dashboard.flash import lead
+from cloud.dashboard.forms import Form, read_form
+from cloud.dashboard.page import add_page
+from cloud.dashboard.roles import ROLES
+from cloud.dashboard.signed_in import SignedInPages
+from cloud.database import Transaction
+from cloud.errors import Refused
+from cloud.operations import current_operator, operation
+from cloud.permissions import Permission, Role, grantable
+from cloud.web import as_id, decode_cursor, encode_cursor, invalid
+
+HERE = "/users"
+PAGE_ROWS = 50
+INVITATIONS = 200
+"""Shown at most of those that wait; the API knows of more."""
+SOME = "some"
+
+
+class UserPages:
+    """What is done with users."""
+
+    def __init__(self, pages: SignedInPages, identity: Identity) -> None:
+        self._pages = pages
+        self._identity = identity
+
+    def register(self, pages: Blueprint) -> None:
+        """All of them."""
+        add_page(pages, HERE, self.show)
+        add_page(pages, f"{HERE}/invite", self.show_invite, "GET")
+        add_page(pages, f"{HERE}/invite", self.invite, "POST")
+        add_page(pages, f"{HERE}/<uuid:user_id>", self.show_user, "GET")
+        add_page(pages, f"{HERE}/<uuid:user_id>", self.change, "POST")
+        add_page(pages, f"{HERE}/<uuid:user_id>/removal", self.remove, "POST")
+        one = f"{HERE}/invitations/<uuid:invitation_id>"
+        add_page(pages, f"{one}/mail", self.send_again, "POST")
+        add_page(pages, f"{one}/withdrawal", self.withdraw, "POST")
+
+    @operation(Permission.USERS_READ)
+    async def show(self) -> Response:
+        """GET /users?cursor=."""
+        operator, after = current_operator(), ("", UUID(int=0))
+        if "cursor" in request.args:
+            name, user_id = decode_cursor(request.args["cursor"], 2)
+            after = (name, as_id("cursor", user_id))
+        rows = await self._identity.members.users(operator, after, PAGE_ROWS + 1)
+        users = rows[:PAGE_ROWS]
+        more = encode_cursor([users[-1].name, str(users[-1].user_id)]) if len(rows) > PAGE_ROWS else None
+        return await self._pages.show(
+            "users.html",
+            users=users,
+            next_cursor=more,
+            first_page="cursor" not in request.args,
+            invitations=await self._identity.invitations.invitations(operator, NEWEST, INVITATIONS),
+            part=_Parts(await self._places()).told,
+            roles=ROLES,
+            own_id=operator.actor.id,
+            may_write=Permission.USERS_WRITE in operator.permissions,
+        )
+
+    @operation(Permission.USERS_WRITE)
+    async def show_invite(self) -> Response:
+        """GET /users/invite."""
+        return await self._ask("invite.html", Form({"role": [Role.OPERATOR.value], "part": ["all"]}))
+
+    @operation(Permission.USERS_WRITE)
+    async def invite(self) -> Response | PlainResponse:
+        """POST /users/invite."""
+        form = await read_form()
+        try:
+            role, sites, machines = _standing(form)
+            try:
+                wish = InviteUser(email=form.get("email").strip(), role=role, sites=sites, machines=machines)
+            except ValidationError:
+                raise invalid("email", "is no e-mail address") from None
+            invited = await self._identity.invitations.invite(current_operator(), wish)
+        except Refused as error:
+            return await self._ask("invite.html", form.answered(error), error.status)
+        return lead(HERE, f"{invited.email} is invited. The link in their mail works for a week.")
+
+    @operation(Permission.USERS_WRITE)
+    async def show_user(self, user_id: UUID) -> Response:
+        """GET /users/…: one of them, to change or remove."""
+        user = await self._identity.members.user(current_operator(), user_id)
+        part = SOME if user.sites or user.machines else "all"
+        sites, machines = [str(site) for site in user.sites], [str(machine) for machine in user.machines]
+        form = Form({"role": [user.role.value], "part": [part], "sites": sites, "machines": machines})
+        return await self._ask("user.html", form, user=user)
+
+    @operation(Permission.USERS_WRITE)
+    async def change(self, user_id: UUID) -> Response | PlainResponse:
+        """POST /users/…: another role, or another part of the business."""
+        form, operator = await read_form(), current_operator()
+        user = await self._identity.members.user(operator, user_id)
+        try:
+            role, sites, machines = _standing(form)
+            wish = ChangeUser(role=role, sites=sites, machines=machines)
+            await self._identity.members.change(operator, user_id, wish)
+        except Refused as error:
+            return await self._ask("user.html", form.answered(error), error.status, user=user)
+        return lead(HERE, f"{user.name} is changed. It holds from their next click on.")
+
+    @operation(Permission.USERS_WRITE)
+    async def remove(self, user_id: UUID) -> PlainResponse:
+        """POST /users/…/removal."""
+        operator = current_operator()
+        user = await self._identity.members.user(operator, user_id)
+        try:
+            await self._identity.members.remove(operator, user_id)
+        except Refused as error:
+            return lead(f"{HERE}/{user_id}", error.detail, "bad")
+        return lead("/" if user_id == operator.actor.id else HERE, f"{user.name} is removed.")
+
+    @operation(Permission.USERS_WRITE)
+    async def send_again(self, invitation_id: UUID) -> PlainResponse:
+        """POST /users/invitations/…/mail."""
+        row = await self._identity.invitations.send_again(current_operator(), invitation_id)
+        return lead(HERE, f"{row.email} gets a new link. The one before does not work any more.")
+
+    @operation(Permission.USERS_WRITE)
+    async def withdraw(self, invitation_id: UUID) -> PlainResponse:
+        """POST /users/invitations/…/withdrawal."""
+        await self._identity.invitations.withdraw(current_operator(), invitation_id)
+        return lead(HERE, "The invitation is withdrawn. Its link does not work any more.", "plain")
+
+    async def _ask(self, template: str, form: Form, status: int = 200, **shown: object) -> Response:
+        operator = current_operator()
+        may_give = grantable(operator.role) if operator.role else frozenset()
+        roles = [(role.value, *words) for role, words in ROLES.items() if role in may_give]
+        sites: dict[UUID, list[Place]] = {}
+        for place in await self._places():
+            sites.setdefault(place.site_id, []).append(place)
+        return await self._pages.show(
+            template,
+            form=form,
+            roles=roles,
+            sites=list(sites.values()),
+            own_id=operator.actor.id,
+            status=status,
+            **shown,
+        )
+
+    async def _places(self) -> list[Place]:
+        async def work(transaction: Transaction) -> list[Place]:
+            return await places(transaction)
+
+        return await self._identity.database.unit("dashboard.places", work, caller=current_operator())
+
+
+class _Parts:
+    """The part of a business that somebody sees, in words."""
+
+    def __init__(self, known: list[Place]) -> None:
+        self._sites = {place.site_id: place.site_name for place in known}
+        self._machines = {
+            place.machine_id: f"{place.machine_name}, {place.site_name}" for place in known if place.machine_id
+        }
+
+    def told(self, sites: tuple[UUID, ...], machines: tuple[UUID, ...]) -> list[str]:
+        """Names, sites first; empty for all of it."""
+        named = [self._sites.get(site, "a site") for site in sites]
+        return named + [self._machines.get(machine, "a machine") for machine in machines]
+
+
+def _standing(form: Form) -> tuple[Role, tuple[UUID, ...], tuple[UUID, ...]]:
+    """The role, sites and machines that a form asks for. Raises Refused."""
+    if form.get("role") not in set(Role):
+        raise invalid("role", "must be chosen")
+    role = Role(form.get("role"))
+    if form.get("part") != SOME:
+        return role, (), ()
+    sites = tuple(as_id("part", site) for site in form.all("sites"))
+    machines = tuple(as_id("part", machine) for machine in form.all("machines"))
+    if not sites and not machines:
+        raise invalid("part", "choose at least one site or machine")
+    return role, sites, machines
