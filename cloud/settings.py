@@ -150,7 +150,7 @@ class Settings(Live):
     """Orders that are older are dropped, with their vends, payments and stock movements; sums of sales stay. Without it
     they are kept for ever."""
     show_mail: bool = False
-    """In development only: shows the mail in that folder at /mail, to anybody who reaches `host`, which is on loopback."""
+    """In development only: shows the mail in that folder at /mail, to whoever reaches `host`, which is on loopback."""
     failpoint: str = ""
     """Tests only, from LARDER_FAILPOINT."""
 

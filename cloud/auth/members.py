@@ -190,6 +190,12 @@ async def know_actor(transaction: Transaction, tenant_id: UUID, actor: Actor) ->
     )
 
 
+async def names_of(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Inside a unit of the tenant: what people and programs among these ids are called now."""
+    rows = await transaction.fetch("SELECT id, name FROM actors WHERE id = ANY($1::uuid[])", list(ids))
+    return {row["id"]: row["name"] for row in rows}
+
+
 async def _member(transaction: Transaction, user_id: UUID) -> Row:
     row = await transaction.fetch_one(_ONE, user_id)
     if row is None:

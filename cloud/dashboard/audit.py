@@ -9,8 +9,10 @@ from uuid import UUID
 
 from quart import Blueprint, Response, request
 
-from cloud.audit.rules import AuditAction
+from cloud.audit.rules import AuditAction, SubjectKind
 from cloud.audit.service import Wanted, entries
+from cloud.auth.members import names_of
+from cloud.catalog.service import places
 from cloud.dashboard.forms import Form
 from cloud.dashboard.page import add_page
 from cloud.dashboard.signed_in import SignedInPages
@@ -25,6 +27,7 @@ HERE = "/audit"
 PAGE_ROWS = 50
 _NEWEST = 2**63 - 1
 _LONGEST = 200
+_NAMED = frozenset({SubjectKind.USER, SubjectKind.API_KEY, SubjectKind.GATEWAY})
 FIELDS = ("q", "action", "from", "to")
 FOLLOWED = ("actor_id", "subject_id", "request_id")
 """Filters that are set by following a link in an entry."""
@@ -51,6 +54,8 @@ class EntryShown:
     action: str
     subject_kind: str
     subject_id: str
+    subject_name: str
+    """Of a person, program, site or machine that is known by now."""
     changes: tuple[Change, ...]
     request_id: str
     address: str
@@ -72,16 +77,18 @@ class AuditPages:
         """GET /audit?q=&action=&from=&to=&actor_id=&subject_id=&request_id=&cursor=."""
         form = Form({name: [request.args.get(name, "")] for name in FIELDS})
         rows: list[Row] = []
+        names: dict[str, str] = {}
         try:
             wanted, before = _wanted(), _before()
 
-            async def work(transaction: Transaction) -> list[Row]:
-                return await entries(transaction, wanted, before, PAGE_ROWS + 1)
+            async def work(transaction: Transaction) -> tuple[list[Row], dict[str, str]]:
+                found = await entries(transaction, wanted, before, PAGE_ROWS + 1)
+                return found, await _names(transaction, found)
 
-            rows = await self._database.unit("dashboard.audit", work, caller=current_operator())
+            rows, names = await self._database.unit("dashboard.audit", work, caller=current_operator())
         except Refused as error:
             form = form.answered(error)
-        shown = [_shown(row) for row in rows[:PAGE_ROWS]]
+        shown = [_shown(row, names) for row in rows[:PAGE_ROWS]]
         return await self._pages.show(
             "audit.html",
             form=form,
@@ -142,9 +149,21 @@ def _before() -> int:
     return int(text)
 
 
-def _shown(row: Row) -> EntryShown:
-    taken = {name: row[name] for name in EntryShown.__dataclass_fields__ if name != "changes"}
-    return EntryShown(**taken, changes=changes(_fields(row["before"]), _fields(row["after"])))
+async def _names(transaction: Transaction, rows: list[Row]) -> dict[str, str]:
+    """What the ids in entries stand for, as far as they are still known."""
+    ids = [UUID(row["subject_id"]) for row in rows if row["subject_kind"] in _NAMED]
+    names = {str(one): name for one, name in (await names_of(transaction, ids)).items()}
+    for place in await places(transaction):
+        names[str(place.site_id)] = place.site_name
+        if place.machine_name is not None:
+            names[str(place.machine_id)] = place.machine_name
+    return names
+
+
+def _shown(row: Row, names: Mapping[str, str]) -> EntryShown:
+    taken = {name: row[name] for name in EntryShown.__dataclass_fields__ if name not in {"changes", "subject_name"}}
+    found = changes(_fields(row["before"]), _fields(row["after"]), names)
+    return EntryShown(**taken, subject_name=names.get(row["subject_id"], ""), changes=found)
 
 
 def _fields(text: str | None) -> dict[str, Any]:
@@ -152,21 +171,21 @@ def _fields(text: str | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Field by field; those with nothing on either side left out."""
-    names = list(dict.fromkeys((*before, *after)))
-    found = (Change(in_words(name), _told(before.get(name)), _told(after.get(name))) for name in names)
+def changes(before: Mapping[str, Any], after: Mapping[str, Any], names: Mapping[str, str]) -> tuple[Change, ...]:
+    """Field by field, those with nothing on either side left out; `names` of ids."""
+    fields = dict.fromkeys((*before, *after))
+    found = (Change(in_words(name), _told(before.get(name), names), _told(after.get(name), names)) for name in fields)
     return tuple(change for change in found if change.before or change.after)
 
 
-def _told(value: Any) -> str:
+def _told(value: Any, names: Mapping[str, str]) -> str:
     match value:
         case None | [] | {}:
             return ""
         case bool():
             return "yes" if value else "no"
         case list():
-            return ", ".join(map(_told, value))
+            return ", ".join(_told(part, names) for part in value)
         case dict():
-            return ", ".join(f"{in_words(name)}: {_told(part)}" for name, part in value.items())
-    return str(value)
+            return ", ".join(f"{in_words(name)}: {_told(part, names)}" for name, part in value.items())
+    return names.get(str(value), str(value))

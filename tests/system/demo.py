@@ -87,7 +87,9 @@ class Demo:
         for machine in self._stage.machines:
             say(f"  kiosk {machine.name + ' (' + machine.rail + ')':<16} {self._kiosk(machine)}")
         say(f"  {'cloud, orders':<22} {self._stage.cloud_url}/orders")
-        say(f"  {'  its API key':<22} {self._stage.api_key}\n")
+        say(f"  {'  sign in as':<22} {self._stage.email}")
+        say(f"  {'  with the password':<22} {self._stage.password}")
+        say(f"  {'  mail it sends':<22} {self._stage.cloud_url}/mail\n")
         say("To see the machines and to jam, open or unplug them, in another terminal:\n")
         say(f"  {WATCH}\n")
         say(f"Type a command and Enter:\n{HELP}\n")

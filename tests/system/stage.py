@@ -74,7 +74,12 @@ class Stage:
         self.ports = ports
         self._seed = folder / "seed.json"
         self.internet = Internet(ports.internet, ports.cloud)
-        cloud_settings = {"LARDER_CLOUD_STATE_DIR": str(folder / "cloud"), "LARDER_CLOUD_PORT": str(ports.cloud)}
+        cloud_settings = {
+            "LARDER_CLOUD_STATE_DIR": str(folder / "cloud"),
+            "LARDER_CLOUD_PORT": str(ports.cloud),
+            "LARDER_CLOUD_PUBLIC_URL": self.cloud_url,
+            "LARDER_CLOUD_SHOW_MAIL": "1",
+        }
         self._seeder = Process(
             "seed", folder / "log/seed.log", "cloud", "seed-demo", str(self._seed), environment=cloud_settings
         )
@@ -97,6 +102,16 @@ class Stage:
     def api_key(self) -> str:
         """An operator's key for the cloud."""
         return str(self._seeded["api_key"])
+
+    @property
+    def email(self) -> str:
+        """By which the demo's user signs in to the cloud."""
+        return str(self._seeded["email"])
+
+    @property
+    def password(self) -> str:
+        """Of the demo's user."""
+        return str(self._seeded["password"])
 
     @property
     def gateway_id(self) -> str:

@@ -5,29 +5,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from cloud.auth.first_people import FirstPeople
 from cloud.auth.sessions import Person
-from cloud.clock import Clock, new_id
-from cloud.database import credentials
+from cloud.clock import new_id
 from cloud.errors import NotFound, Refused
 from tests.cloud.conftest import World
 from tests.fakes.cloud_people import Office, PersonAtCloud
 
 REASON = "ticket 4711: their printer prints no labels"
-
-
-@pytest.fixture
-async def platform(world: World, office: Office, owner_url: str) -> PersonAtCloud:
-    """Somebody who looks after all tenants and belongs to none, signed in with a second factor."""
-    people = FirstPeople(world.database, Clock(), "http://cloud.example")
-    user_id, link = await people.user("pia@platform.example", "Pia")
-    owner = await asyncpg.connect(**credentials(owner_url))
-    await owner.execute("SELECT set_config('app.user', $1, false)", str(user_id))
-    assert await owner.execute("UPDATE users SET is_platform_admin = true WHERE id = $1", user_id) == "UPDATE 1"
-    await owner.close()
-    person = PersonAtCloud(world.app, "pia@platform.example", "pia has a long pass phrase")
-    await office.identity.sign_in.reset(link.rpartition("/")[2], person.password)
-    return await office.with_second_factor(person)
 
 
 async def known(office: Office, person: PersonAtCloud) -> Person:

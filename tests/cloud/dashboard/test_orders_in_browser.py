@@ -1,32 +1,9 @@
 """The orders page as an operator sees it: a real cloud, a real browser, a sale that comes up by itself."""
 
-import asyncio
-from collections.abc import AsyncIterator
-
-import pytest
-from hypercorn.asyncio import serve
-
-from cloud.server import configure, listen, url_of
 from shared.inventory import Reason
 from shared.orders import VendOutcome
 from tests.cloud.conftest import World
 from tests.fakes.browser import chromium
-from tests.fakes.postgres_cloud import cloud_app
-
-
-@pytest.fixture
-async def url(world: World) -> AsyncIterator[str]:
-    """The world's cloud over HTTP."""
-    draining, bound = asyncio.Event(), listen("127.0.0.1", 0)
-
-    async def drained() -> None:
-        await draining.wait()
-
-    where = url_of(bound)
-    serving = asyncio.create_task(serve(cloud_app(world.url, draining), configure(bound), shutdown_trigger=drained))
-    yield where
-    draining.set()
-    await serving
 
 
 async def sell(world: World, outcomes: list[VendOutcome]) -> None:
