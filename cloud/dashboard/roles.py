@@ -16,6 +16,7 @@ PERMISSIONS: tuple[tuple[str, tuple[tuple[Permission, str], ...]], ...] = (
         "Sales and stock",
         (
             (Permission.ORDERS_READ, "Read orders, and what became of them"),
+            (Permission.SALES_READ, "Read sums of sales, for charts"),
             (Permission.INVENTORY_READ, "Read what is in the slots"),
             (Permission.CATALOG_READ, "Read products and prices"),
         ),

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypercorn.asyncio import serve
 from quart import Blueprint, Quart, Response, request
 from werkzeug.wrappers import Response as PlainResponse
 
@@ -25,7 +24,7 @@ from cloud.dashboard.forms import Form, read_form
 from cloud.dashboard.navigation import Group, Link, Navigation
 from cloud.dashboard.shell import Account, Choice, Shell
 from cloud.permissions import Permission
-from cloud.server import configure, listen, url_of
+from tests.fakes.served import on_a_port
 
 MADE = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 TEMPLATES = Path(__file__).parent / "gallery"
@@ -174,18 +173,9 @@ async def guarded(response: Response) -> Response:
 @asynccontextmanager
 async def running_gallery(port: int = 0) -> AsyncIterator[tuple[Gallery, str]]:
     """The gallery and where it is."""
-    gallery, bound, stopped = Gallery(), listen("127.0.0.1", port), asyncio.Event()
-    url = url_of(bound)
-
-    async def until_stopped() -> None:
-        await stopped.wait()
-
-    running = asyncio.create_task(serve(gallery.app(), configure(bound), shutdown_trigger=until_stopped))
-    try:
-        yield gallery, url
-    finally:
-        stopped.set()
-        await running
+    gallery = Gallery()
+    async with on_a_port(gallery.app(), wanted=port) as taken:
+        yield gallery, f"http://127.0.0.1:{taken}"
 
 
 async def main() -> None:

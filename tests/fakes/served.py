@@ -13,10 +13,10 @@ from cloud.server import HEAD_SECONDS, configure, listen
 
 @asynccontextmanager
 async def on_a_port(
-    app: Quart, head_seconds: float = HEAD_SECONDS, certificate: Certificate | None = None
+    app: Quart, head_seconds: float = HEAD_SECONDS, certificate: Certificate | None = None, wanted: int = 0
 ) -> AsyncIterator[int]:
-    """The port, for as long as the context lasts."""
-    bound = listen("127.0.0.1", 0)
+    """The port (a free one, unless one is `wanted`), for as long as the context lasts."""
+    bound = listen("127.0.0.1", wanted)
     port: int = bound.getsockname()[1]
     closing = asyncio.Event()
     running = asyncio.create_task(Listener(app, bound, configure(head_seconds), certificate).serve(closing, 1.0))
