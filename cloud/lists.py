@@ -18,7 +18,8 @@ from shared.contract import Message
 
 R = TypeVar("R", bound=Message)
 P = TypeVar("P", bound=Message)
-Cut = tuple[tuple[R, ...], str | None]
+T = TypeVar("T")
+Cut = tuple[tuple[T, ...], str | None]
 
 
 class PageQuery(Message):
@@ -161,8 +162,8 @@ class Bookmark:
         return _after(self._keys, cursors.mark_of(self.name, "", filters_of(query, fixed)), query)
 
     def cut(
-        self, found: Sequence[R], query: PageQuery, key: Callable[[R], cursors.Position], **fixed: object
-    ) -> Cut[R]:
+        self, found: Sequence[T], query: PageQuery, key: Callable[[T], cursors.Position], **fixed: object
+    ) -> Cut[T]:
         """Of one row more than the page may have: those it has, and its cursor. `key`: a row's values."""
         shown = tuple(found[: query.limit])
         if len(found) == len(shown):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
@@ -154,6 +155,14 @@ def problem(error: LarderError, request_id: str, clock: Clock) -> Response:
 def invalid(path: str, message: str) -> Refused:
     """One field is wrong."""
     return Refused(Code.VALIDATION_FAILED, "Some fields are wrong.", errors=(FieldError(path=path, message=message),))
+
+
+def as_id(path: str, text: str) -> UUID:
+    """`text` as an id. Raises Refused that names the field."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise invalid(path, "is no id") from None
 
 
 def is_digest(text: str) -> bool:

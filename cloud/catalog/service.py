@@ -69,8 +69,6 @@ class Place:
     machine_name: str | None
 
 
-
-
 async def create_machine(
     transaction: Transaction, tenant_id: UUID, site_id: UUID, name: str, rail: Rail, machine_id: UUID | None = None
 ) -> UUID:

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
+from pydantic import Field
 from quart import Blueprint, Response, request
 
 from cloud.audit.rules import AuditAction, SubjectKind
@@ -14,18 +15,19 @@ from cloud.audit.service import Wanted, entries
 from cloud.auth.members import names_of
 from cloud.catalog.service import places
 from cloud.dashboard.forms import Form
-from cloud.dashboard.page import add_page
+from cloud.dashboard.page import add_page, page_query
 from cloud.dashboard.signed_in import SignedInPages
 from cloud.dashboard.wording import in_words
 from cloud.database import Database, Row, Transaction
 from cloud.errors import Refused
+from cloud.lists import Bookmark, PageQuery
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
-from cloud.web import decode_cursor, encode_cursor, invalid, query_id
+from cloud.web import as_id, invalid
 
 HERE = "/audit"
-PAGE_ROWS = 50
 _NEWEST = 2**63 - 1
+_PLACE = Bookmark("audit page", (Annotated[int, Field(ge=0, le=_NEWEST)],))
 _LONGEST = 200
 _NAMED = frozenset({SubjectKind.USER, SubjectKind.API_KEY, SubjectKind.GATEWAY})
 FIELDS = ("q", "action", "from", "to")
@@ -77,18 +79,19 @@ class AuditPages:
         """GET /audit?q=&action=&from=&to=&actor_id=&subject_id=&request_id=&cursor=."""
         form = Form({name: [request.args.get(name, "")] for name in FIELDS})
         rows: list[Row] = []
+        query = page_query(PageQuery)
         names: dict[str, str] = {}
         try:
-            wanted, before = _wanted(), _before()
+            wanted, before = _wanted(), _before(query)
 
             async def work(transaction: Transaction) -> tuple[list[Row], dict[str, str]]:
-                found = await entries(transaction, wanted, before, PAGE_ROWS + 1)
+                found = await entries(transaction, wanted, before, query.limit + 1)
                 return found, await _names(transaction, found)
 
             rows, names = await self._database.unit("dashboard.audit", work, caller=current_operator())
         except Refused as error:
             form = form.answered(error)
-        shown = [_shown(row, names) for row in rows[:PAGE_ROWS]]
+        shown, more = _PLACE.cut([_shown(row, names) for row in rows], query, lambda entry: (entry.number,))
         return await self._pages.show(
             "audit.html",
             form=form,
@@ -96,7 +99,7 @@ class AuditPages:
             actions=[("", "Anything"), *((action.value, in_words(action)) for action in AuditAction)],
             followed={name: request.args[name] for name in FOLLOWED if name in request.args},
             is_filtered=any(request.args.get(name) for name in (*FIELDS, *FOLLOWED)),
-            next_cursor=encode_cursor([str(shown[-1].number)]) if len(rows) > PAGE_ROWS else None,
+            next_cursor=more,
             first_page="cursor" not in request.args,
             status=422 if form.errors else 200,
         )
@@ -109,7 +112,7 @@ def _wanted() -> Wanted:
         raise invalid("action", "must be one of those offered")
     since, until = _day("from"), _day("to")
     return Wanted(
-        actor_id=query_id("actor_id"),
+        actor_id=as_id("actor_id", actor) if (actor := request.args.get("actor_id")) else None,
         action=None if action is None else AuditAction(action),
         subject_id=_text("subject_id"),
         request_id=_text("request_id"),
@@ -140,13 +143,12 @@ def _day(name: str) -> datetime | None:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _before() -> int:
-    if "cursor" not in request.args:
-        return _NEWEST
-    (text,) = decode_cursor(request.args["cursor"], 1)
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise invalid("cursor", "is not one of ours")
-    return int(text)
+def _before(query: PageQuery) -> int:
+    """Raises Refused."""
+    match _PLACE.read(query):
+        case (int() as last,):
+            return last
+    return _NEWEST
 
 
 async def _names(transaction: Transaction, rows: list[Row]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """API keys: which programs may do what."""
 
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -9,20 +10,19 @@ from werkzeug.wrappers import Response as PlainResponse
 
 from cloud.auth.gate import current_person
 from cloud.auth.identity import Identity
-from cloud.auth.key_routes import NEWEST
-from cloud.auth.keys import CreateKey, KeyCreated, KeyRow
+from cloud.auth.keys import CreateKey, KeyCreated, KeyQuery, KeyRow
 from cloud.dashboard.flash import lead
 from cloud.dashboard.forms import Form, read_form
-from cloud.dashboard.page import add_page
+from cloud.dashboard.page import add_page, page_query
 from cloud.dashboard.roles import PERMISSIONS
 from cloud.dashboard.signed_in import SignedInPages
+from cloud.database import Work
 from cloud.errors import Refused
 from cloud.operations import current_operator, operation
 from cloud.permissions import SECOND_FACTOR, Permission, permissions_of
-from cloud.web import as_id, cursor_instant, decode_cursor, encode_cursor, invalid
+from cloud.web import invalid
 
 HERE = "/keys"
-PAGE_ROWS = 50
 LIVES = (("30", "30 days"), ("90", "90 days"), ("180", "180 days"), ("365", "A year"))
 
 
@@ -31,6 +31,7 @@ class KeyPages:
 
     def __init__(self, pages: SignedInPages, identity: Identity) -> None:
         self._pages = pages
+        self._database = identity.database
         self._keys = identity.keys
         self._clock = identity.clock
 
@@ -45,18 +46,13 @@ class KeyPages:
     @operation(Permission.KEYS_READ)
     async def show(self) -> Response:
         """GET /keys?cursor=: the newest first, also those that ended."""
-        operator, before = current_operator(), NEWEST
-        if "cursor" in request.args:
-            created_at, key_id = decode_cursor(request.args["cursor"], 2)
-            before = (cursor_instant(created_at), as_id("cursor", key_id))
-        rows = await self._keys.keys(operator, before, PAGE_ROWS + 1)
-        keys, last = rows[:PAGE_ROWS], rows[PAGE_ROWS - 1] if len(rows) > PAGE_ROWS else None
-        now = self._clock.now()
+        operator, now = current_operator(), self._clock.now()
+        page = await self._keys.keys(operator, page_query(KeyQuery))
         return await self._pages.show(
             "keys.html",
-            keys=keys,
-            states={key.key_id: _state(key, now) for key in keys},
-            next_cursor=encode_cursor([last.created_at.isoformat(), str(last.key_id)]) if last else None,
+            keys=page.api_keys,
+            states={key.key_id: _state(key, now) for key in page.api_keys},
+            next_cursor=page.next_cursor,
             first_page="cursor" not in request.args,
             may_write=Permission.KEYS_WRITE in operator.permissions,
         )
@@ -71,7 +67,7 @@ class KeyPages:
         """POST /keys/new: the answer shows the key, this once."""
         form = await read_form()
         try:
-            made = await self._keys.create(current_operator(), _wish(form))
+            made = await self._make(partial(self._keys.create, operator=current_operator(), wish=_wish(form)))
         except Refused as error:
             return await self._ask(form.answered(error), error.status)
         return await self._made(made)
@@ -80,7 +76,7 @@ class KeyPages:
     async def rotate(self, key_id: UUID) -> Response | PlainResponse:
         """POST /keys/…/rotation: a second one like it, shown this once."""
         try:
-            made = await self._keys.rotate(current_operator(), key_id)
+            made = await self._make(partial(self._keys.rotate, operator=current_operator(), key_id=key_id))
         except Refused as error:
             return lead(HERE, error.detail, "bad")
         return await self._made(made, is_rotation=True)
@@ -90,6 +86,9 @@ class KeyPages:
         """POST /keys/…/revocation."""
         await self._keys.revoke(current_operator(), key_id)
         return lead(HERE, "The key is revoked. Programs that use it are refused from now on.", "plain")
+
+    async def _make(self, work: Work[KeyCreated]) -> KeyCreated:
+        return await self._database.unit("dashboard.keys", work, caller=current_operator())
 
     async def _made(self, made: KeyCreated, *, is_rotation: bool = False) -> Response:
         return await self._pages.show("key_made.html", made=made, is_rotation=is_rotation)

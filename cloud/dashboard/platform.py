@@ -10,14 +10,14 @@ from cloud.auth.identity import Identity
 from cloud.auth.visits import LONGEST_MINUTES, LONGEST_REASON
 from cloud.dashboard.flash import lead
 from cloud.dashboard.forms import Form, read_form
-from cloud.dashboard.page import add_page
+from cloud.dashboard.page import add_page, page_query
 from cloud.dashboard.signed_in import SignedInPages
 from cloud.errors import Refused
+from cloud.lists import Bookmark, PageQuery
 from cloud.operations import Access, operation
-from cloud.web import as_id, decode_cursor, encode_cursor
 
 HERE = "/platform"
-PAGE_ROWS = 50
+_PLACE = Bookmark("platform", (str, UUID))
 
 
 class PlatformPages:
@@ -37,16 +37,16 @@ class PlatformPages:
     @operation(Access.SIGNED_IN)
     async def show(self) -> Response:
         """GET /platform?cursor=: all businesses by name."""
-        after = ("", UUID(int=0))
-        if "cursor" in request.args:
-            name, tenant_id = decode_cursor(request.args["cursor"], 2)
-            after = (name, as_id("cursor", tenant_id))
-        rows = await self._visits.tenants(current_person(), after, PAGE_ROWS + 1)
-        shown, last = rows[:PAGE_ROWS], rows[PAGE_ROWS - 1] if len(rows) > PAGE_ROWS else None
+        query, after = page_query(PageQuery), ("", UUID(int=0))
+        match _PLACE.read(query):
+            case (str() as name, UUID() as tenant_id):
+                after = (name, tenant_id)
+        rows = await self._visits.tenants(current_person(), after, query.limit + 1)
+        shown, more = _PLACE.cut(rows, query, lambda row: (row.name, row.tenant_id))
         return await self._pages.show(
             "platform.html",
             tenants=shown,
-            next_cursor=encode_cursor([last.name, str(last.tenant_id)]) if last else None,
+            next_cursor=more,
             first_page="cursor" not in request.args,
         )
 

@@ -18,12 +18,18 @@ PERMISSIONS: tuple[tuple[str, tuple[tuple[Permission, str], ...]], ...] = (
             (Permission.ORDERS_READ, "Read orders, and what became of them"),
             (Permission.SALES_READ, "Read sums of sales, for charts"),
             (Permission.INVENTORY_READ, "Read what is in the slots"),
+            (Permission.INVENTORY_WRITE, "Fill, count and correct stock"),
             (Permission.CATALOG_READ, "Read products and prices"),
+            (Permission.CATALOG_WRITE, "Change products, prices and planograms"),
         ),
     ),
     (
         "Machines",
         (
+            (Permission.SITES_READ, "Read sites"),
+            (Permission.SITES_WRITE, "Change sites: name, address, place"),
+            (Permission.MACHINES_READ, "Read machines"),
+            (Permission.MACHINES_WRITE, "Rename machines, take them out of service"),
             (Permission.GATEWAYS_READ, "Read gateways, and how far they were heard"),
             (Permission.DEVICES_READ, "Read devices and their health"),
             (Permission.DEVICES_INSTRUCT, "Instruct devices, such as to turn a coil"),

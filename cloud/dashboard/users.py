@@ -7,23 +7,23 @@ from quart import Blueprint, Response, request
 from werkzeug.wrappers import Response as PlainResponse
 
 from cloud.auth.identity import Identity
-from cloud.auth.invitations import InviteUser
-from cloud.auth.members import ChangeUser
-from cloud.auth.user_routes import NEWEST
+from cloud.auth.invitations import InvitationQuery, InvitationRow, InviteUser
+from cloud.auth.members import ChangeUser, UserQuery
 from cloud.catalog.service import Place, places
+from cloud.conditional import ANY
 from cloud.dashboard.flash import lead
 from cloud.dashboard.forms import Form, read_form
-from cloud.dashboard.page import add_page
+from cloud.dashboard.page import add_page, page_query
 from cloud.dashboard.roles import ROLES
 from cloud.dashboard.signed_in import SignedInPages
 from cloud.database import Transaction
 from cloud.errors import Refused
+from cloud.mail import Mail
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission, Role, grantable
-from cloud.web import as_id, decode_cursor, encode_cursor, invalid
+from cloud.web import as_id, invalid
 
 HERE = "/users"
-PAGE_ROWS = 50
 INVITATIONS = 200
 """Shown at most of those that wait; the API knows of more."""
 SOME = "some"
@@ -51,19 +51,15 @@ class UserPages:
     @operation(Permission.USERS_READ)
     async def show(self) -> Response:
         """GET /users?cursor=."""
-        operator, after = current_operator(), ("", UUID(int=0))
-        if "cursor" in request.args:
-            name, user_id = decode_cursor(request.args["cursor"], 2)
-            after = (name, as_id("cursor", user_id))
-        rows = await self._identity.members.users(operator, after, PAGE_ROWS + 1)
-        users = rows[:PAGE_ROWS]
-        more = encode_cursor([users[-1].name, str(users[-1].user_id)]) if len(rows) > PAGE_ROWS else None
+        operator = current_operator()
+        page = await self._identity.members.users(operator, page_query(UserQuery))
+        waiting = await self._identity.invitations.invitations(operator, InvitationQuery(limit=INVITATIONS))
         return await self._pages.show(
             "users.html",
-            users=users,
-            next_cursor=more,
+            users=page.users,
+            next_cursor=page.next_cursor,
             first_page="cursor" not in request.args,
-            invitations=await self._identity.invitations.invitations(operator, NEWEST, INVITATIONS),
+            invitations=waiting.invitations,
             part=_Parts(await self._places()).told,
             roles=ROLES,
             own_id=operator.actor.id,
@@ -85,10 +81,21 @@ class UserPages:
                 wish = InviteUser(email=form.get("email").strip(), role=role, sites=sites, machines=machines)
             except ValidationError:
                 raise invalid("email", "is no e-mail address") from None
-            invited = await self._identity.invitations.invite(current_operator(), wish)
+            invited = await self._invite(wish)
         except Refused as error:
             return await self._ask("invite.html", form.answered(error), error.status)
         return lead(HERE, f"{invited.email} is invited. The link in their mail works for a week.")
+
+    async def _invite(self, wish: InviteUser) -> InvitationRow:
+        """Raises Refused."""
+        operator, invitations = current_operator(), self._identity.invitations
+
+        async def work(transaction: Transaction) -> tuple[InvitationRow, Mail]:
+            return await invitations.invite(transaction, operator, wish)
+
+        invited, mail = await self._identity.database.unit("dashboard.invite", work, caller=operator)
+        invitations.send([mail])
+        return invited
 
     @operation(Permission.USERS_WRITE)
     async def show_user(self, user_id: UUID) -> Response:
@@ -107,7 +114,7 @@ class UserPages:
         try:
             role, sites, machines = _standing(form)
             wish = ChangeUser(role=role, sites=sites, machines=machines)
-            await self._identity.members.change(operator, user_id, wish)
+            await self._identity.members.change(operator, user_id, wish, ANY)
         except Refused as error:
             return await self._ask("user.html", form.answered(error), error.status, user=user)
         return lead(HERE, f"{user.name} is changed. It holds from their next click on.")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -14,6 +15,7 @@ from cloud.reference.problems import PROBLEMS
 from cloud.reference.reading import chapters_of
 from shared.errors import Code
 
+_STYLESHEET = Path(__file__).parent / "static" / "reference.css"
 _CODE = re.compile(r"`([^`]+)`")
 
 
@@ -26,9 +28,8 @@ class Reference:
 
     def blueprint(self) -> Blueprint:
         """All pages, and the document."""
-        pages = Blueprint(
-            "reference", __name__, template_folder="templates", static_folder="static", static_url_path="/docs/assets"
-        )
+        pages = Blueprint("reference", __name__, template_folder="templates")
+        pages.add_url_rule("/docs/reference.css", view_func=self.stylesheet)
         pages.add_url_rule("/openapi.json", view_func=self.openapi)
         pages.add_url_rule("/docs", view_func=self.docs)
         pages.add_url_rule("/docs/problems", view_func=self.problems)
@@ -42,6 +43,11 @@ class Reference:
         if self._text is None:
             self._text = json.dumps(self._document(), separators=(",", ":"))
         return Response(self._text, mimetype="application/json")
+
+    @operation(Access.PUBLIC)
+    async def stylesheet(self) -> Response:
+        """How these pages look."""
+        return Response(_STYLESHEET.read_bytes(), mimetype="text/css")
 
     @operation(Access.PUBLIC)
     async def docs(self) -> str:

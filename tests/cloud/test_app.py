@@ -152,7 +152,7 @@ async def test_lists_are_read_by_index(world: World, owner_url: str) -> None:
     ("path", "status", "words"),
     [
         ("/nowhere", 404, "There is nothing here"),
-        ("/orders?cursor=x", 422, "is not one of ours"),
+        ("/orders?cursor=x", 422, "is none of this list"),
         ("/logout", 405, "Method Not Allowed"),
     ],
 )
