@@ -25,11 +25,14 @@ from cloud.clock import Clock, new_id
 from cloud.database import Database, Transaction, credentials
 from cloud.failpoints import Failpoints
 from cloud.health import service as health
+from cloud.live import LiveSettings
 from cloud.orders import models as orders_models
 from cloud.orders import service as orders_service
 from cloud.payments import service as payments
 from cloud.permissions import Permission
 from cloud.postgres import EmbeddedPostgres
+from cloud.rates import Rate
+from cloud.settings import Live
 from cloud.sync.ingest import Ingest
 from shared.inventory import Reason, SlotSensed
 from shared.onboarding import GatewayClaimed
@@ -39,6 +42,8 @@ from tests.fakes.postgres_cloud import cloud_app
 from tests.lab.size_fill import fill
 from tests.lab.size_plans import FREE, POOL, Plan, Recorder, explain
 
+UNHEEDED = Rate(100_000, 1)
+"""Pages are measured as fast as they come."""
 PRUNED: dict[str, tuple[str, ...]] = {
     orders_models.ONE: ("orders",),
     orders_service._ORDER_STEPS: ("orders",),
@@ -251,7 +256,7 @@ async def _push(client: QuartClient, site: Site, first: int, count: int | None =
 
 async def _measure(url: str, site: Site, requests: int) -> dict[str, tuple[float, float]]:
     """List pages one after the other into the past, of all and of one machine, and the orders on them."""
-    app = cloud_app(url, asyncio.Event())
+    app = cloud_app(url, asyncio.Event(), live=LiveSettings(Live(rate_actor=UNHEEDED, rate_address=UNHEEDED)))
     times: dict[str, list[float]] = {"order list page": [], "page of one machine": [], "order": []}
     async with app.test_app() as running:
         client = running.test_client()

@@ -25,6 +25,7 @@ _FLEET = """
 """
 _PARTS = (
     "INSERT INTO tenants (tenant_id, name) SELECT DISTINCT tenant_id, 'T' FROM fleet",
+    "INSERT INTO audit_chains (tenant_id) SELECT DISTINCT tenant_id FROM fleet",
     "INSERT INTO sites (tenant_id, id, name, currency) SELECT DISTINCT tenant_id, site_id, 'S', 'INR' FROM fleet",
     """
     INSERT INTO gateways (tenant_id, id, site_id, name) SELECT DISTINCT tenant_id, gateway_id, site_id, 'G' FROM fleet
