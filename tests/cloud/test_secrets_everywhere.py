@@ -79,11 +79,15 @@ def _client(url: str) -> httpx.AsyncClient:
 
 
 async def send_everything(world: World, client: httpx.AsyncClient) -> set[int]:
-    return {
-        (await client.request(method, path, **more)).status_code
-        for rule in world.app.url_map.iter_rules()
-        for method, path, more in ways(rule, world)
-    }
+    statuses = set()
+    for rule in world.app.url_map.iter_rules():
+        for method, path, more in ways(rule, world):
+            try:
+                statuses.add((await client.request(method, path, **more)).status_code)
+            except httpx.ReadError:
+                # Of a GET nobody reads a body: the server hangs up over it, if need be in the middle of a long answer.
+                assert (method, path) in {("GET", "/openapi.json"), ("GET", "/docs")}
+    return statuses
 
 
 async def assign_settings(world: World, client: httpx.AsyncClient) -> set[int]:
@@ -133,6 +137,7 @@ async def test_nothing_secret_is_logged_or_kept_in_plain(world: World, server: S
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (key := tmp_path / "settings.pem").write_bytes(pem)
     more = {"LARDER_CLOUD_LOG_LEVEL": "debug", "LARDER_CLOUD_SETTINGS_KEY_FILE": str(key)}
+    more |= {f"LARDER_CLOUD_RATE_{of}": "100000/1" for of in ("ADDRESS", "ACTOR", "TENANT", "GATEWAY")}
     async with serving(world.url, **more) as cloud, _client(cloud.url) as client:
         statuses = await send_everything(world, client)
         statuses |= await assign_settings(world, client)
