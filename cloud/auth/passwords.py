@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TypeVar
 
 from argon2 import PasswordHasher
@@ -19,6 +20,12 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """OWASP's second choice for Argon2id: 19 MiB, two passes."""
 
 
+@lru_cache(maxsize=4)
+def _of_nobody(hasher: PasswordHasher) -> str:
+    """What is compared with where there is no password. Made before anybody asks, or the first to ask would see it."""
+    return hasher.hash("the password of nobody")
+
+
 class Passwords:
     """Hashes passwords and compares them, in as much time whether there is one to compare with or not."""
 
@@ -26,7 +33,7 @@ class Passwords:
         self._hasher = hasher
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="passwords")
         self._places = asyncio.Semaphore(AT_ONCE)
-        self._nobodys = hasher.hash("the password of nobody")
+        self._nobodys = _of_nobody(hasher)
 
     async def hash(self, password: str) -> str:
         """As it is kept. Raises Unavailable when too many wait."""

@@ -64,7 +64,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 async def database_url(server: Server) -> AsyncIterator[str]:
     name = f"t{new_id().hex}"
-    await server.administer(f"CREATE DATABASE {name} OWNER larder_owner TEMPLATE larder")
+    await server.administer(f"CREATE DATABASE {name} OWNER larder_owner TEMPLATE larder STRATEGY FILE_COPY")
     yield server.url(name)
     await server.administer(f"DROP DATABASE {name} WITH (FORCE)")
 

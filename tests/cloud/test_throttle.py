@@ -21,6 +21,7 @@ from cloud.live import LiveSettings
 from cloud.rates import Rate
 from cloud.settings import Feature, Live
 from cloud.throttle import Throttle
+from shared.onboarding import ClaimGateway
 from tests.cloud.conftest import World
 from tests.fakes.encryption_keys import keyring
 from tests.fakes.mailbox import Mailbox
@@ -58,7 +59,7 @@ async def test_an_address_that_asks_too_often_is_told_when_to_come_again(databas
         assert 1 <= int(refused.headers["Retry-After"]) <= 86_400
         assert refused.headers["RateLimit-Remaining"] == "0"
         assert await statuses(client, 2, "/health/live") == [200, 200]
-        assert await statuses(client, 2, "/assets/page.css") == [200, 200]
+        assert await statuses(client, 2, "/assets/none.css") == [404, 404]
 
 
 async def test_what_a_client_writes_about_its_address_gains_it_nothing(database_url: str) -> None:
@@ -151,5 +152,6 @@ async def test_a_changed_rate_is_in_force_at_once(database_url: str) -> None:
         await asyncio.sleep(0.01)
         assert await statuses(client, 2) == [401, 401]
         live.swap(Live(features_off=frozenset({Feature.CLAIMS})))
-        refused = await client.post("/v1/claim", data=b"{}", headers={"Content-Type": "application/json"})
+        wish = ClaimGateway(code="x" * 27, public_key="0" * 64, software="1").to_line()
+        refused = await client.post("/v1/claim", data=wish, headers={"Content-Type": "application/json"})
         assert refused.status_code == 503
