@@ -30,9 +30,10 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class Server:
-    """A running Postgres with a migrated template database `larder`."""
+    """A running Postgres with two templates: `larder`, migrated, and `larder_seeded`, with the demo's tenant in it."""
 
     postgres: EmbeddedPostgres
+    seeded: Seeded
 
     def url(self, database: str) -> str:
         return self.postgres.url("larder_app", database)
@@ -53,18 +54,28 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("pg")
     postgres = EmbeddedPostgres(folder, durable=False)
 
-    async def start() -> None:
+    async def start() -> Seeded:
         await schema.migrate(await postgres.start())
+        connection = await asyncpg.connect(**credentials(postgres.url("postgres", "postgres")))
+        await connection.execute("CREATE DATABASE larder_seeded OWNER larder_owner TEMPLATE larder")
+        await connection.close()
+        database = Database(postgres.url("larder_app", "larder_seeded"), Failpoints(), pool_size=1)
+        await database.open()
+        seeded = await demo.seed(database, Clock())
+        await database.close()
+        assert seeded is not None
+        return seeded
 
-    asyncio.run(start())
-    yield Server(postgres)
+    yield Server(postgres, asyncio.run(start()))
     asyncio.run(postgres.stop())
 
 
 @pytest.fixture
-async def database_url(server: Server) -> AsyncIterator[str]:
+async def database_url(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A database of its own for each test; seeded, where the test is about the demo's world."""
     name = f"t{new_id().hex}"
-    await server.administer(f"CREATE DATABASE {name} OWNER larder_owner TEMPLATE larder STRATEGY FILE_COPY")
+    template = "larder_seeded" if "world" in request.fixturenames else "larder"
+    await server.administer(f"CREATE DATABASE {name} OWNER larder_owner TEMPLATE {template} STRATEGY FILE_COPY")
     yield server.url(name)
     await server.administer(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -148,12 +159,11 @@ async def claim(client: QuartClient, gateway: GatewayClient, code: str) -> None:
 
 
 @pytest.fixture
-async def world(database: Database, database_url: str) -> AsyncIterator[World]:
+async def world(server: Server, database: Database, database_url: str) -> AsyncIterator[World]:
     draining = asyncio.Event()
     mailbox = Mailbox()
     app = cloud_app(database_url, draining, mailbox)
-    seeded = await demo.seed(database, Clock())
-    assert seeded is not None
+    seeded = server.seeded
     async with app.test_app() as running:
         client = running.test_client()
         gateway = GatewayClient()
