@@ -67,10 +67,11 @@ _VEND_STEPS = """
         AS u (id, order_id, state, device_id, device_epoch, device_seq, requested_at,
               cancel_reason, outcome, evidence, resolved_at, dispensed_unpaid)
     JOIN orders o ON o.id = u.order_id
-    WHERE vends.id = u.id AND vends.order_id = u.order_id AND (u.outcome IS NULL OR vends.outcome IS NULL)
-        AND vends.tenant_id = o.tenant_id
+    WHERE vends.id = u.id AND vends.order_id IS NOT DISTINCT FROM u.order_id
+        AND (u.outcome IS NULL OR vends.outcome IS NULL) AND vends.tenant_id = o.tenant_id
     RETURNING vends.id, vends.product_id, vends.price_minor, o.machine_id, o.placed_at, o.currency
 """
+"""Found by its own id alone, which tells its month: no index bears `IS NOT DISTINCT FROM`."""
 _STRANGERS = """
     SELECT count(*) AS strangers FROM unnest($1::uuid[]) AS told (id) JOIN orders o ON o.id = told.id
     WHERE o.machine_id <> ALL($2::uuid[])
