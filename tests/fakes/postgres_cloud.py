@@ -26,6 +26,9 @@ from tests.fakes import encryption_keys, release_key
 from tests.fakes.mailbox import Mailbox
 from tests.fakes.settings_key import OPERATOR
 
+OFTEN = Rate(100_000, 1)
+"""As often as tests like: what is limited is tried in tests of the limits."""
+
 
 @dataclass(frozen=True)
 class PostgresCloud:
@@ -93,7 +96,7 @@ def cloud_app(
         release_keys=[release_key.PUBLIC],
         signer=OPERATOR.signer,
         database=database,
-        live=live or LiveSettings(Live(rate_address=Rate(100_000, 1), rate_gateway=Rate(100_000, 1))),
+        live=live or LiveSettings(Live(rate_address=OFTEN, rate_gateway=OFTEN, rate_actor=OFTEN, rate_tenant=OFTEN)),
     )
 
 
