@@ -117,7 +117,7 @@ def create_app(
     app.asgi_websocket_class = ShortWebsocket
     app.config["BACKGROUND_TASK_SHUTDOWN_TIMEOUT"] = 0.1  # those only throw messages away
     app.config["MAX_CONTENT_LENGTH"] = MAX_BATCH_BYTES
-    _stamp_requests(app, clock, leaving or draining)
+    _stamp_requests(app, clock, throttle, leaving or draining)
     throttle.install(app)
     Cors(live).install(app)
     mails = MailRoom(carrier, mail_from, clock)
@@ -208,20 +208,20 @@ def _request_id() -> str:
     return str(g.get("request_id", "")) or new_id().hex
 
 
-def _stamp_requests(app: Quart, clock: Clock, leaving: asyncio.Event) -> None:
+def _stamp_requests(app: Quart, clock: Clock, throttle: Throttle, leaving: asyncio.Event) -> None:
     @app.before_request
     async def begin() -> None:
         g.request_id = new_id().hex
         route = None if request.url_rule is None else request.url_rule.rule  # a path may hold a secret
         structlog.contextvars.bind_contextvars(request_id=g.request_id, method=request.method, route=route)
-        bind_origin(Origin(g.request_id, request.remote_addr or ""))
+        bind_origin(Origin(g.request_id, throttle.address()))
 
     @app.before_websocket
     async def begin_websocket() -> None:
         g.request_id = new_id().hex
         route = None if websocket.url_rule is None else websocket.url_rule.rule
         structlog.contextvars.bind_contextvars(request_id=g.request_id, route=route)
-        bind_origin(Origin(g.request_id, websocket.remote_addr or ""))
+        bind_origin(Origin(g.request_id, throttle.address()))
 
     @app.after_websocket
     async def finish_refusal(response: ResponseTypes | None) -> ResponseTypes | None:

@@ -1,7 +1,6 @@
 """Mail that leaves the cloud: by SMTP, or into a folder where there is no server (development, the demo)."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -130,7 +129,11 @@ class MailRoom:
         await self._waiting.join()
 
     async def _deliver(self, mail: Mail) -> None:
-        message = self._message(mail)
+        try:
+            message = self._message(mail)
+        except (ValueError, AttributeError) as error:  # an address or name that no header takes
+            log.error("mail_dropped", reason=repr(error))
+            return
         for pause in (*self._pauses, None):
             try:
                 await self._carrier.carry(message)
@@ -146,7 +149,7 @@ class MailRoom:
     def _message(self, mail: Mail) -> EmailMessage:
         message = EmailMessage()
         message["From"], message["To"] = self._sender, mail.to
-        message["Subject"] = re.sub(r"[\r\n]+", " ", mail.subject)
+        message["Subject"] = " ".join(mail.subject.split())
         message["Date"] = format_datetime(self._clock.now())
         message["Message-ID"] = make_msgid(domain=self._sender.rpartition("@")[2].strip(">") or "larder.invalid")
         message["Auto-Submitted"] = "auto-generated"

@@ -72,6 +72,18 @@ ROLES: dict[Permission, frozenset[Role]] = {
 SECOND_FACTOR = frozenset({Permission.FIRMWARE_WRITE})
 """A person must have shown the second factor for these lately; a key may have them only from one who had."""
 
+OF_THE_WHOLE = frozenset(
+    {
+        Permission.USERS_READ,
+        Permission.USERS_WRITE,
+        Permission.KEYS_READ,
+        Permission.KEYS_WRITE,
+        Permission.AUDIT_READ,
+        Permission.FIRMWARE_WRITE,
+    }
+)
+"""What is about a tenant as a whole: who sees only some sites or machines has none of these, whatever their role."""
+
 SECOND_FACTOR_ROLES = frozenset({Role.OWNER})
 """These may do nothing at all without a second factor."""
 

@@ -64,9 +64,12 @@ async def read_form() -> list[tuple[str, str]]:
         raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send application/x-www-form-urlencoded.", status=415)
     body = b"".join([chunk async for chunk in body_chunks(MAX_JSON_BYTES)])
     try:
-        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS, errors="strict")
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS, errors="strict")
     except ValueError:  # no UTF-8, or too many
         raise Refused(Code.MALFORMED_BODY, "The form cannot be read.", status=400) from None
+    if any("\0" in text for field in fields for text in field):
+        raise Refused(Code.MALFORMED_BODY, "The form contains the character NUL.", status=400)
+    return fields
 
 
 def parse(model: type[M], text: bytes) -> M:

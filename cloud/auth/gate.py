@@ -43,12 +43,13 @@ class Gate:
         if found.policy is Access.GATEWAY:
             bearer()  # whoever shows nothing is told so before what they ask is looked at
             return
-        has_key = "Authorization" in request.headers
+        takes_key = isinstance(found.policy, Permission) or found.policy is Access.ANY_OPERATOR
+        has_key = takes_key and "Authorization" in request.headers
         if not has_key and request.method not in _SAFE:
             refuse_other_origins()
         if found.policy is Access.PUBLIC:
             return
-        if has_key and (isinstance(found.policy, Permission) or found.policy is Access.ANY_OPERATOR):
+        if has_key:
             g.operator = await self._keys.operator(bearer())
             require(g.operator, found.policy)
         else:

@@ -40,7 +40,7 @@ def build(
     """`public_url` is where links in mails lead, without a slash at its end."""
     passwords = Passwords()
     keys, sessions = KeyService(database, clock), SessionService(database, clock)
-    factors = SecondFactors(database, clock, keyring)
+    factors = SecondFactors(database, clock, keyring, throttle)
     return Identity(
         database=database,
         clock=clock,

@@ -222,8 +222,8 @@ class InvitationService:
         Raises Refused (409: no good any more, or known by now; 422: fields `name`, `password`).
         """
         offer, name = await self.offer(secret), name.strip()
-        if not 1 <= len(name) <= 120:
-            raise invalid("name", "must have 1 to 120 characters")
+        if not 1 <= len(name) <= 120 or not name.isprintable():
+            raise invalid("name", "must have 1 to 120 characters that can be printed")
         why = rules.why_weak(password, offer.email, name)
         if why is not None:
             raise invalid("password", why)

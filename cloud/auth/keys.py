@@ -236,6 +236,8 @@ class KeyService:
 
     async def grant(self, api_key: str, scopes: Sequence[str] | None) -> TokensGranted:
         """Tokens for an API key, with some or all of its scopes. Raises Unauthenticated, Refused (400)."""
+        if api_key.startswith(rules.ACCESS_PREFIX):  # else a token that was stolen would never end
+            raise Unauthenticated("Show the API key itself.")
         operator = await self.operator(api_key)
         wanted = tuple(sorted(operator.permissions if scopes is None else set(scopes)))
         if not set(wanted) <= operator.permissions or not wanted:

@@ -38,7 +38,8 @@ RECOVERY_CODES = 10
 TOTP_SECONDS = 30
 TOTP_ISSUER = "Larder"
 
-_ADDRESS = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f]{1,185}\.[^@\s\x00-\x1f.]{1,63}")
+_IN_ADDRESS = r"[^@\s\x00-\x1f()<>\[\]:;,\\\"]"
+_ADDRESS = re.compile(rf"{_IN_ADDRESS}{{1,64}}@{_IN_ADDRESS}{{1,185}}\.[^@\s\x00-\x1f()<>\[\]:;,\\\".]{{1,63}}")
 
 
 def new_secret() -> str:
@@ -70,7 +71,7 @@ def is_fresh(second_factor_at: datetime | None, now: datetime) -> bool:
 
 def is_address(text: str) -> bool:
     """Whether it may be an e-mail address. Whether it is one, only a mail can tell."""
-    return len(text) <= 254 and _ADDRESS.fullmatch(text) is not None
+    return len(text) <= 254 and text.isprintable() and _ADDRESS.fullmatch(text) is not None
 
 
 def folded(address: str) -> str:
@@ -120,6 +121,8 @@ def totp_link(seed: str, address: str) -> str:
 
 def totp_step(seed: str, code: str, last_step: int, now: datetime) -> int | None:
     """The time step whose code this is, within one of now and later than `last_step`; None if it is none (RFC 6238)."""
+    if not code.isascii():
+        return None
     current = int(now.timestamp()) // TOTP_SECONDS
     totp = pyotp.TOTP(seed)
     for step in (current, current - 1, current + 1):

@@ -12,6 +12,7 @@ from cloud.database import Database, Transaction
 from cloud.encryption.columns import TOTP_SEED
 from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused
+from cloud.throttle import Throttle
 from cloud.web import invalid
 from shared.errors import Code
 
@@ -50,10 +51,11 @@ class Enrolled:
 class SecondFactors:
     """Looks after second factors."""
 
-    def __init__(self, database: Database, clock: Clock, keyring: Keyring) -> None:
+    def __init__(self, database: Database, clock: Clock, keyring: Keyring, throttle: Throttle) -> None:
         self._database = database
         self._clock = clock
         self._keyring = keyring
+        self._throttle = throttle
 
     async def begin(self, person: Person) -> Enrolment:
         """A new seed, which counts once a code of it was shown. Raises Refused (409) when one is in force."""
@@ -112,6 +114,7 @@ class SecondFactors:
         """Take it away, which asks for one more code of it. Raises Refused (422, field `code`; 409 if it is needed)."""
         if person.needs_second_factor:
             raise Refused(Code.CONFLICT, "Your role needs a second factor.", status=409)
+        await self._throttle.attempt(f"second factor {person.user_id}")
         now = self._clock.now()
 
         async def work(transaction: Transaction) -> None:

@@ -12,7 +12,7 @@ from cloud.callers import Actor, ActorKind, Operator, Scope
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Unauthenticated
-from cloud.permissions import SECOND_FACTOR_ROLES, Role, permissions_of
+from cloud.permissions import OF_THE_WHOLE, SECOND_FACTOR_ROLES, Permission, Role, permissions_of
 from cloud.web import invalid
 from shared.contract import Instant, Message
 
@@ -20,6 +20,8 @@ LONGEST_NAME = 120
 SEEN_EVERY = timedelta(minutes=1)
 VISITOR_ROLE = Role.ADMIN
 """What a platform admin may do in a tenant that they visit."""
+NOT_VISITING = frozenset({Permission.USERS_WRITE, Permission.KEYS_WRITE})
+"""But not this: what they made would stay when they have gone."""
 
 _BY_HASH = """
     SELECT id, user_id, acts_for, second_factor_at, last_seen_at, expires_at FROM sessions WHERE secret_sha256 = $1
@@ -275,8 +277,9 @@ def _operator(session: Row, row: Row) -> Operator | None:
     if row["role"] is not None:
         role = Role(row["role"])
         scope = Scope(frozenset(row["sites"]), frozenset(row["machines"]))
-        return Operator(tenant_id, Actor(ActorKind.USER, user_id, row["name"]), permissions_of(role), scope, role)
+        allowed = permissions_of(role) if scope.is_everything else permissions_of(role) - OF_THE_WHOLE
+        return Operator(tenant_id, Actor(ActorKind.USER, user_id, row["name"]), allowed, scope, role)
     if row["visits"] and row["is_platform_admin"]:
         actor = Actor(ActorKind.PLATFORM, user_id, row["name"])
-        return Operator(tenant_id, actor, permissions_of(VISITOR_ROLE), role=VISITOR_ROLE)
+        return Operator(tenant_id, actor, permissions_of(VISITOR_ROLE) - NOT_VISITING, role=VISITOR_ROLE)
     return None

@@ -27,6 +27,8 @@ _FIND = """
     SELECT u.id, u.name, u.email FROM users u WHERE u.email_key = $1
 """
 _SECRETS = "SELECT password_hash, totp_confirmed_at FROM user_secrets WHERE user_id = $1"
+_STILL = "SELECT 1 FROM user_secrets WHERE user_id = $1 AND password_hash = $2 FOR SHARE"
+_FORGET_RESETS = "UPDATE password_resets SET used_at = $2 WHERE user_id = $1 AND used_at IS NULL"
 _KEEP_PASSWORD = "UPDATE user_secrets SET password_hash = $2, changed_at = $3 WHERE user_id = $1"  # noqa: S105
 _KEEP_RESET = """
     INSERT INTO password_resets (id, user_id, secret_sha256, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)
@@ -76,10 +78,10 @@ class SignInService:
         if user is None or secrets is None or not fits:
             log.info("sign_in_refused", address=visitor.address)
             raise Unauthenticated(_WRONG)
-        if self._passwords.is_outdated(kept or ""):
-            await self._keep_password(user["id"], password)
+        renewed = await self._passwords.hash(password) if self._passwords.is_outdated(kept or "") else None
         is_half = secrets["totp_confirmed_at"] is not None
-        return await self._open(Actor(ActorKind.USER, user["id"], user["name"]), visitor, is_half=is_half)
+        actor = Actor(ActorKind.USER, user["id"], user["name"])
+        return await self._open(actor, visitor, kept=kept or "", renewed=renewed, is_half=is_half)
 
     async def show_second_factor(self, person: Person, code: str, visitor: Visitor) -> SignedIn:
         """A code of the app, or a recovery code: a session that has shown it, in place of the one before.
@@ -92,7 +94,8 @@ class SignInService:
         async def work(transaction: Transaction) -> str | None:
             if not await self._factors.take(transaction, person.user_id, code, now):
                 return None
-            await transaction.execute("DELETE FROM sessions WHERE id = $1", person.session_id)
+            if not await transaction.execute("DELETE FROM sessions WHERE id = $1", person.session_id):
+                return None  # it was ended meanwhile, by whom and for what reason ever
             secret = await open_session(
                 transaction, person.user_id, visitor, now, acts_for=person.acts_for, second_factor_at=now
             )
@@ -117,6 +120,7 @@ class SignInService:
 
         async def work(transaction: Transaction) -> None:
             await transaction.execute(_KEEP_PASSWORD, person.user_id, hashed, now)
+            await transaction.execute(_FORGET_RESETS, person.user_id, now)
             await end_sessions(transaction, person.user_id, but=person.session_id)
             await record_own(transaction, person.actor, person.acts_for, AuditAction.PASSWORD_CHANGED)
 
@@ -196,10 +200,15 @@ class SignInService:
         assert user is not None  # noqa: S101  a foreign key says so
         return user
 
-    async def _open(self, actor: Actor, visitor: Visitor, *, is_half: bool) -> SignedIn:
+    async def _open(self, actor: Actor, visitor: Visitor, *, kept: str, renewed: str | None, is_half: bool) -> SignedIn:
+        """A session, if the password that was compared is theirs still: else it would outlive the change."""
         now, life = self._clock.now(), rules.HALF_LIFE if is_half else rules.SESSION_LIFE
 
-        async def work(transaction: Transaction) -> str:
+        async def work(transaction: Transaction) -> str | None:
+            if await transaction.fetch_one(_STILL, actor.id, kept) is None:
+                return None
+            if renewed is not None:
+                await transaction.execute(_KEEP_PASSWORD, actor.id, renewed, now)
             tenant_id = await first_tenant(transaction, actor.id)
             secret = await open_session(transaction, actor.id, visitor, now, acts_for=tenant_id, life=life)
             if not is_half:
@@ -207,16 +216,10 @@ class SignInService:
             return secret
 
         secret = await self._database.unit("sign_in.open", work, user_id=actor.id)
+        if secret is None:
+            raise Unauthenticated(_WRONG)
         log.info("signed_in", user_id=str(actor.id), is_half=is_half)
         return SignedIn(secret, is_half, life)
-
-    async def _keep_password(self, user_id: UUID, password: str) -> None:
-        hashed, now = await self._passwords.hash(password), self._clock.now()
-
-        async def work(transaction: Transaction) -> None:
-            await transaction.execute(_KEEP_PASSWORD, user_id, hashed, now)
-
-        await self._database.unit("sign_in.keep_password", work, user_id=user_id)
 
 
 async def keep_reset(transaction: Transaction, user_id: UUID, secret: str, now: datetime, life: timedelta) -> None:

@@ -94,6 +94,7 @@ class VisitService:
         if not rules.is_fresh(person.second_factor_at, now):
             raise Refused(Code.SECOND_FACTOR_REQUIRED, "Show your second factor once more for this.", status=403)
         actor = Actor(ActorKind.PLATFORM, person.user_id, person.name)
+        await self.end(person)
 
         async def work(transaction: Transaction) -> None:
             if await transaction.fetch_one("SELECT 1 FROM tenants WHERE tenant_id = $1", tenant_id) is None:
@@ -111,12 +112,11 @@ class VisitService:
     async def end(self, person: Person) -> None:
         """Out again, at once, from every tenant they visit."""
         now = self._clock.now()
-        running = await self.running(person)
-        if running is not None:
 
-            async def work(transaction: Transaction) -> None:
-                await transaction.execute(_END, person.user_id, now)
+        async def work(transaction: Transaction) -> None:
+            await transaction.execute(_END, person.user_id, now)
 
+        while (running := await self.running(person)) is not None and running.ends_at > now:
             await self._database.unit("visits.end", work, tenant_id=running.tenant_id)
 
     async def running(self, person: Person) -> Visit | None:

@@ -9,6 +9,7 @@ from quart import Blueprint, Response, request
 from cloud.auth.gate import COOKIE
 from cloud.auth.identity import Identity
 from cloud.auth.service import Position, positions
+from cloud.callers import Operator
 from cloud.dashboard.page import add_page
 from cloud.dashboard.signed_in import SignedInPages
 from cloud.dashboard.streams import Streams
@@ -61,14 +62,16 @@ class OrderPages:
     async def events(self) -> Response:
         """GET /orders/events: one server-sent event whenever the tenant's orders have moved."""
         operator = current_operator()
-        holds = partial(self._holds, request.cookies[COOKIE])
+        holds = partial(self._holds, request.cookies[COOKIE], operator)
         answer = Response(self._streams.follow(operator.tenant_id, holds), mimetype="text/event-stream")
         answer.timeout = None
         return answer
 
-    async def _holds(self, secret: str) -> bool:
+    async def _holds(self, secret: str, began: Operator) -> bool:
+        """Whether they are still signed in, in the same business, with the same rights and part of it."""
         try:
             person = await self._identity.sessions.person(secret, is_seen=False)
         except Unauthenticated:
             return False
-        return person.operator is not None and Permission.ORDERS_READ in person.operator.permissions
+        now = person.operator
+        return now is not None and (now.tenant_id, now.role, now.scope) == (began.tenant_id, began.role, began.scope)

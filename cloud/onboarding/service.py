@@ -128,6 +128,8 @@ async def edit_site(
     found = await Site.select_for_update().get_or_none(id=site_id)
     if found is None:
         raise NotFound
+    if not operator.scope.is_everything and site_id not in operator.scope.sites:
+        raise Refused(Code.FORBIDDEN, "You see only a part of this site.", status=403)
     was = _site_row(found)
     expected.require(was)
     changes = {name: value for name, value in edit.model_dump().items() if value is not None}

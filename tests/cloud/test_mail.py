@@ -84,3 +84,12 @@ async def test_a_bounded_number_waits() -> None:
     for _ in range(WAITING + 5):
         room.send(MAIL)
     assert room._waiting.qsize() == WAITING
+
+
+async def test_an_address_or_subject_that_no_header_takes_costs_no_other_mail() -> None:
+    mailbox = Mailbox()
+    async with running(mailbox) as room:
+        room.send(Mail("x:;@a.b", "Hello", "text"))
+        room.send(Mail("anna@snacks.example", "one\u2028two\x0bthree", "text"))
+        await room.settled()
+    assert [message["Subject"] for message in mailbox.messages] == ["one two three"]

@@ -87,6 +87,8 @@ async def test_a_key_is_exchanged_for_short_tokens(world: World, admin: PersonAt
     assert await status(world, granted["access_token"]) == 200
     assert await status(world, granted["access_token"], "/v1/inventory") == 403
     assert await status(world, granted["refresh_token"]) == 401
+    code, _ = await token(world, granted["access_token"], grant_type="client_credentials")
+    assert code == 401, "a token made tokens, so that one stolen would never end"
     code, _ = await token(world, key["secret"], grant_type="client_credentials", scope="orders:read users:write")
     assert code == 400
     await world.rows("UPDATE access_tokens SET expires_at = now() WHERE kind = 'access'")

@@ -208,3 +208,24 @@ async def test_an_invitation_that_is_sent_twice_is_mailed_once(office: Office, a
     ]
     await office.mailbox.link("ina@larder.example")
     assert len(office.mailbox.to("ina@larder.example")) == 1
+
+
+async def test_who_sees_a_part_decides_nothing_about_the_whole(
+    world: World, office: Office, admin: PersonAtCloud
+) -> None:
+    key = await admin.ask("POST", "/v1/api-keys", json={"name": "whole", "scopes": ["orders:read"]})
+    key_id = (await key.get_json())["key_id"]
+    part = await office.invited(admin, "paul@larder.example", "admin", machines=[world.seeded.machines[0].machine_id])
+    await part.sign_in()
+    for method, path, wish in (
+        ("POST", f"/v1/api-keys/{key_id}/rotation", {}),
+        ("DELETE", f"/v1/api-keys/{key_id}", {}),
+        ("POST", "/v1/api-keys", {"name": "x", "scopes": ["orders:read"]}),
+        ("GET", "/v1/users", {}),
+        ("GET", "/v1/audit", {}),
+        ("POST", "/v1/invitations", {"email": "a@b.example", "role": "viewer"}),
+        ("PATCH", f"/v1/sites/{world.seeded.site_id}", {"name": "theirs"}),
+    ):
+        more = {} if method == "GET" else {"json": wish}
+        assert (await part.ask(method, path, **more)).status_code == 403, path
+    assert (await part.get("/v1/orders")).status_code == 200

@@ -40,7 +40,11 @@ def test_addresses(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "a", "a@b", "a b@c.example", "a@b.example\n", "@b.example", "a@b..", "x" * 250 + "@b.example"]
+    "address",
+    [
+        *("", "a", "a@b", "a b@c.example", "a@b.example\n", "@b.example", "a@b..", "x" * 250 + "@b.example"),
+        *("x:;@a.b", "a@[.b", "<@a.b", "a,b@a.b", "a\u2028@b.example"),
+    ],
 )
 def test_no_addresses(address: str) -> None:
     assert not rules.is_address(address)
@@ -61,6 +65,7 @@ def test_a_code_counts_once_and_only_for_a_while() -> None:
     assert rules.totp_step(seed, code, 0, NOW + timedelta(seconds=61)) is None
     assert rules.totp_step(rules.new_totp_seed(), code, 0, NOW) is None
     assert rules.totp_step(seed, "", 0, NOW) is None
+    assert rules.totp_step(seed, "é12345", 0, NOW) is None
 
 
 def test_codes_are_those_of_the_standard() -> None:

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from cloud.auth import rules
-from cloud.errors import Refused
+from cloud.auth.sessions import Visitor
+from cloud.errors import Refused, Unauthenticated
 from tests.cloud.conftest import World
 from tests.fakes.cloud_people import Office, PersonAtCloud
 
@@ -193,3 +194,21 @@ async def test_signing_in_and_what_changes_it_is_audited(world: World, office: O
         "signed_out_everywhere",
     ]
     assert {entry["actor"]["name"] for entry in entries} == {"Demo Admin"}
+
+
+async def test_a_session_that_was_ended_meanwhile_is_made_whole_by_no_code(
+    world: World, office: Office, admin: PersonAtCloud
+) -> None:
+    await office.with_second_factor(admin)
+    half = PersonAtCloud(world.app, admin.email, admin.password, seed=admin.seed, steps_used=admin.steps_used)
+    await half.post("/login", email=half.email, password=half.password)
+    known = await office.identity.sessions.person(half.cookie)
+    await office.identity.sessions.end_others(await office.identity.sessions.person(admin.cookie))
+    with pytest.raises(Unauthenticated):
+        await office.identity.sign_in.show_second_factor(known, half.code(), Visitor("test", "test"))
+
+
+async def test_a_form_with_nul_is_refused(world: World) -> None:
+    for path in ("/login", "/forgot"):
+        answer = await PersonAtCloud(world.app, "", "").post(path, email="a\0b@c.example", password="x")
+        assert answer.status_code == 400, path

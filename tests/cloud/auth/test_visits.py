@@ -35,6 +35,11 @@ async def test_a_visit_is_told_to_the_tenant_and_ends(
     assert (await platform.get("/v1/orders")).status_code == 200
     me = await (await platform.get("/v1/me")).get_json()
     assert (me["kind"], me["name"]) == ("platform", "Pia")
+    for path, wish in (
+        ("/v1/api-keys", {"name": "stays", "scopes": ["orders:read"]}),
+        ("/v1/invitations", {"email": "pia@home.example", "role": "admin"}),
+    ):
+        assert (await platform.ask("POST", path, json=wish)).status_code == 403, "what a visitor makes would stay"
     entry = (await (await admin.get("/v1/audit")).get_json())["entries"][0]
     assert (entry["action"], entry["actor"]["kind"]) == ("tenant_entered", "platform")
     assert entry["after"] == {"reason": REASON, "minutes": 30}
