@@ -109,7 +109,9 @@ class Load:
 
     async def _stream(self) -> None:
         async with httpx.AsyncClient(base_url=self._url, timeout=30) as client:
-            secret = (await client.post("/login", data={"api_key": self._seeded.api_key})).cookies["__Host-larder"]
+            secret = (
+                await client.post("/login", data={"email": self._seeded.email, "password": self._seeded.password})
+            ).cookies["__Host-larder"]
             while True:
                 try:
                     cookie = {"Cookie": f"__Host-larder={secret}"}
