@@ -91,10 +91,3 @@ SECOND_FACTOR_ROLES = frozenset({Role.OWNER})
 def permissions_of(role: Role) -> frozenset[Permission]:
     """All that a role may do."""
     return frozenset(permission for permission, roles in ROLES.items() if role in roles)
-
-
-def grantable(by: Role) -> frozenset[Role]:
-    """The roles that one of this role may give to others: nobody makes somebody mightier than themselves."""
-    if by is Role.OWNER:
-        return frozenset(Role)
-    return frozenset(Role) - {Role.OWNER} if by is Role.ADMIN else frozenset()

@@ -36,14 +36,10 @@ class AuditAction(StrEnum):
     ROLE_CHANGED = "role_changed"
     SCOPE_CHANGED = "scope_changed"
     SIGNED_IN = "signed_in"
-    SIGN_IN_REFUSED = "sign_in_refused"
-    SIGNED_OUT = "signed_out"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
-    PASSWORD_RESET_ASKED = "password_reset_asked"  # noqa: S105
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     SECOND_FACTOR_ADDED = "second_factor_added"
     SECOND_FACTOR_REMOVED = "second_factor_removed"
-    RECOVERY_CODE_USED = "recovery_code_used"
     RECOVERY_CODES_RENEWED = "recovery_codes_renewed"
     API_KEY_CREATED = "api_key_created"
     API_KEY_REVOKED = "api_key_revoked"
@@ -65,9 +61,6 @@ class AuditAction(StrEnum):
     RELEASE_ASSIGNED = "release_assigned"
     RELEASE_WITHDRAWN = "release_withdrawn"
     CONFIGURATION_RELOADED = "configuration_reloaded"
-    ENCRYPTION_KEYS_ROTATED = "encryption_keys_rotated"
-    PERSONAL_DATA_ERASED = "personal_data_erased"
-    DATA_EXPORTED = "data_exported"
 
 
 class SubjectKind(StrEnum):

@@ -43,7 +43,8 @@ class Gate:
         if found.policy is Access.GATEWAY:
             bearer()  # whoever shows nothing is told so before what they ask is looked at
             return
-        takes_key = isinstance(found.policy, Permission) or found.policy is Access.ANY_OPERATOR
+        is_page = not found.summary  # a page is for people: what a key would make there, its program never saw
+        takes_key = not is_page and (isinstance(found.policy, Permission) or found.policy is Access.ANY_OPERATOR)
         has_key = takes_key and "Authorization" in request.headers
         if not has_key and request.method not in _SAFE:
             refuse_other_origins()

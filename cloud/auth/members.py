@@ -203,11 +203,16 @@ async def _member(transaction: Transaction, user_id: UUID) -> Row:
     return row
 
 
-def _require_mightier(operator: Operator, role: Role) -> None:
-    """Nobody touches, or makes, somebody who may do more than they. Raises Refused (403)."""
+def may_decide_about(operator: Operator, role: Role) -> bool:
+    """Whether they may give this role, and touch somebody who has it: only an owner an owner, nobody the mightier."""
     is_beyond = role is Role.OWNER and operator.role is not Role.OWNER
     own = operator.permissions if operator.role is None else permissions_of(operator.role)
-    if is_beyond or not permissions_of(role) <= own or not operator.scope.is_everything:
+    return not is_beyond and permissions_of(role) <= own and operator.scope.is_everything
+
+
+def _require_mightier(operator: Operator, role: Role) -> None:
+    """Nobody touches, or makes, somebody who may do more than they. Raises Refused (403)."""
+    if not may_decide_about(operator, role):
         raise Refused(Code.FORBIDDEN, f"You cannot decide about an {role}.", status=403)
 
 

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as PlainResponse
 
 from cloud.auth.identity import Identity
 from cloud.auth.invitations import InvitationQuery, InvitationRow, InviteUser
-from cloud.auth.members import ChangeUser, UserQuery
+from cloud.auth.members import ChangeUser, UserQuery, may_decide_about
 from cloud.catalog.service import Place, places
 from cloud.conditional import ANY
 from cloud.dashboard.flash import lead
@@ -20,7 +20,7 @@ from cloud.database import Transaction
 from cloud.errors import Refused
 from cloud.mail import Mail
 from cloud.operations import current_operator, operation
-from cloud.permissions import Permission, Role, grantable
+from cloud.permissions import Permission, Role
 from cloud.web import as_id, invalid
 
 HERE = "/users"
@@ -144,8 +144,7 @@ class UserPages:
 
     async def _ask(self, template: str, form: Form, status: int = 200, **shown: object) -> Response:
         operator = current_operator()
-        may_give = grantable(operator.role) if operator.role else frozenset()
-        roles = [(role.value, *words) for role, words in ROLES.items() if role in may_give]
+        roles = [(role.value, *words) for role, words in ROLES.items() if may_decide_about(operator, role)]
         sites: dict[UUID, list[Place]] = {}
         for place in await self._places():
             sites.setdefault(place.site_id, []).append(place)

@@ -22,10 +22,10 @@ from shared.inventory import Reason
 from shared.onboarding import GatewayClaimed
 from tests.cloud.processes import CloudProcess, serving
 from tests.fakes.gateway_client import GatewayClient, Slot
-from tests.fakes.haproxy import PROGRAM, balanced, free_port
+from tests.fakes.haproxy import balanced, free_port
 from tests.fakes.until import until
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(180), pytest.mark.skipif(PROGRAM is None, reason="no haproxy")]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 STEADY_SECONDS = 2.0
 PAUSE = 0.01

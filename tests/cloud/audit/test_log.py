@@ -33,7 +33,7 @@ async def put_down(world: World, *, name: str = "a", actor: Actor = ANNA) -> UUI
 async def test_numbers_have_no_gaps_when_many_write_and_some_fail(world: World) -> None:
     async def failing(transaction: Transaction) -> None:
         about = Subject(SubjectKind.TENANT, world.tenant_id)
-        await audit.record(transaction, ANNA, world.tenant_id, AuditAction.DATA_EXPORTED, about)
+        await audit.record(transaction, ANNA, world.tenant_id, AuditAction.SIGNED_IN, about)
         raise LookupError
 
     async def fail() -> None:

@@ -1,10 +1,15 @@
 """Nothing is served that does not say who may use it."""
 
+from dataclasses import replace
+
 import pytest
 from quart import Quart
 
+from cloud.auth.members import may_decide_about
+from cloud.callers import Actor, ActorKind, Operator, Scope
+from cloud.clock import new_id
 from cloud.operations import Access, Undeclared, operation, operation_of, require_declared
-from cloud.permissions import ROLES, Permission, Role, grantable, permissions_of
+from cloud.permissions import ROLES, Permission, Role, permissions_of
 from tests.cloud.conftest import World
 
 
@@ -59,4 +64,10 @@ def test_the_table_of_permissions_is_whole() -> None:
     assert permissions_of(Role.OWNER) == frozenset(Permission)
     for role in Role:
         assert permissions_of(role) <= permissions_of(Role.OWNER)
-        assert all(permissions_of(given) <= permissions_of(role) for given in grantable(role))
+        one = Operator(new_id(), Actor(ActorKind.USER, new_id(), "One"), permissions_of(role), role=role)
+        given = {other for other in Role if may_decide_about(one, other)}
+        assert all(permissions_of(other) <= permissions_of(role) for other in given)
+        assert (Role.OWNER in given) is (role is Role.OWNER)
+        assert role in given
+        part = replace(one, scope=Scope(machines=frozenset({new_id()})))
+        assert not any(may_decide_about(part, other) for other in Role)

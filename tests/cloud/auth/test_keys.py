@@ -153,3 +153,11 @@ async def test_who_lost_the_answer_gets_the_secret_again_and_no_second_key(world
     (kept,) = await world.rows("SELECT body FROM kept_answers")
     assert first["secret"] not in kept["body"]
     assert kept["body"].startswith("test.gAAAA")
+
+
+async def test_a_page_is_for_people(world: World) -> None:
+    """What a key made there, its program would never see."""
+    answers = [await world.client.get(path, headers=world.operator) for path in ("/keys", "/users")]
+    answers.append(await world.client.post("/keys/new", headers=world.operator, form={"name": "x"}))
+    assert {answer.status_code for answer in answers} <= {302, 303, 401}
+    assert [row["name"] for row in await world.rows("SELECT name FROM api_keys")] == ["demo"]
