@@ -87,7 +87,7 @@ async def test_a_file_dropped_on_the_board_is_checked_at_boot(tmp_path: Path, ap
         await device.power_off()
         (device.flash / "settings.json").write_bytes(key.sign(values))
         await device.power_on()
-        await site.until_online()
+        await until(lambda: len(device.said("link_online")) == 1, 20)
         await device.power_off()
         await device.power_on()
         await until(lambda: len(device.said("link_online")) == 2, 20)
