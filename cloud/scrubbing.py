@@ -37,7 +37,13 @@ _DIGITS = re.compile(
 _GROUP = re.compile(r"[0-9]+")
 _THIRTEEN = re.compile(r"[0-9][0-9 -]{11,}[0-9]")
 """Without this a text has no card's number: to look for it takes less time."""
-_THIRTEEN_BYTES = re.compile(_THIRTEEN.pattern.encode())
+_ALIKE = bytes.maketrans(b"123456789", b"0" * 9)
+_BETWEEN_DIGITS = b" -"
+_THIRTEEN_ALIKE = b"0" * 13
+"""All digits made alike and what may stand between them left out, no card's number is without this.
+
+To look for it costs a tenth of an expression, and each fact of a gateway is looked at.
+"""
 _BESIDE_IDS = re.compile(
     rb"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b|\b[0-9a-f]{32,}\b"
     rb"|([0-9][0-9 -]{11,}[0-9])"
@@ -110,7 +116,7 @@ def _may_hold_card(text: bytes) -> bool:
     """False of nearly all JSON there is. Digits may also be written as escapes."""
     if b"\\u00" in text:
         return True
-    if _THIRTEEN_BYTES.search(text) is None:
+    if _THIRTEEN_ALIKE not in text.translate(_ALIKE, _BETWEEN_DIGITS):
         return False
     return any(found.lastindex for found in _BESIDE_IDS.finditer(text))
 

@@ -11,7 +11,7 @@ from cloud.orders import models
 from cloud.orders.models import OrderFilters, OrderPage, OrderRow
 from cloud.orders.rules import STATES, OrderStep, VendStep, order_steps, vend_steps
 from cloud.sales import service as sales
-from cloud.sales.rules import Placed, Tally
+from cloud.sales.rules import Placed, Tally, placed_at
 from shared.orders import OrderPlaced
 from shared.sync import Fact
 
@@ -128,7 +128,7 @@ async def _insert(
     await transaction.send(_ORDERS, tenant_id, *columns(order_rows))
     vend_rows = []
     for order, step in taken:
-        at = Placed(order.machine_id, order.placed_at, order.currency)
+        at = placed_at(order.machine_id, order.placed_at, order.currency)
         tally.placed(at)
         _count_end(tally, at, step)
         for position, vend in enumerate(order.vends, 1):
@@ -186,7 +186,7 @@ async def _update(
 
 
 def _placed(row: Row) -> Placed:
-    return Placed(row["machine_id"], row["placed_at"], row["currency"])
+    return placed_at(row["machine_id"], row["placed_at"], row["currency"])
 
 
 async def refuse_strangers(transaction: Transaction, machines: Sequence[UUID], orders: Sequence[UUID]) -> None:

@@ -12,11 +12,16 @@ _PLACE = {outcome.value: place for place, outcome in enumerate(OUTCOMES)}
 
 
 class Placed(NamedTuple):
-    """Where and when an order was placed: all that becomes of it counts there and then."""
+    """Where and in which hour an order was placed: all that becomes of it counts there and then."""
 
     machine_id: UUID
-    at: datetime
+    hour: datetime
     currency: str
+
+
+def placed_at(machine_id: UUID, at: datetime, currency: str) -> Placed:
+    """Of an order's own time, in UTC."""
+    return Placed(machine_id, at.replace(minute=0, second=0, microsecond=0), currency)
 
 
 class Tally:
@@ -42,12 +47,14 @@ class Tally:
         """One unit, dispensed or not."""
         place = _PLACE[outcome]
         self._hour(order)[1 + place] += 1
-        key = (order.machine_id, product_id, order.at.date(), order.currency)
+        key = (order.machine_id, product_id, order.hour.date(), order.currency)
         units = self.products.setdefault(key, [0] * (len(OUTCOMES) + 1))
         units[place] += 1
         if outcome == VendOutcome.DISPENSED:
             units[-1] += price_minor
 
     def _hour(self, order: Placed) -> list[int]:
-        hour = order._replace(at=order.at.replace(minute=0, second=0, microsecond=0))
-        return self.hours.setdefault(hour, [0] * (len(OUTCOMES) + 3))
+        sums = self.hours.get(order)
+        if sums is None:
+            sums = self.hours[order] = [0] * (len(OUTCOMES) + 3)
+        return sums
