@@ -1,5 +1,6 @@
 """Taking batches of facts: each takes effect once, in order, in one transaction with the acknowledged mark."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,7 +15,7 @@ from cloud.clock import new_id
 from cloud.database import Database, Transaction, columns
 from cloud.errors import NotFound, Refused
 from cloud.sync.projections import LAST_WORD, POISON, project, restate, subject
-from cloud.sync.rules import Batch, Mark, Verdict, already_taken, judge, read_fact, storable
+from cloud.sync.rules import Batch, Mark, Verdict, already_taken, judge, read_fact, storable, told_event
 from cloud.sync.turns import Turns
 from shared.errors import Code
 from shared.sync import Ack, Fact
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 
 TRIES = 3
 """One with its whole batch, the others alone."""
+READ_AT_ONCE = 100
+"""Facts, before others have their turn: among them the line to Postgres, which takes a batch only piece by piece."""
 
 _LOCK = """
     SELECT epoch, seq, chain, public_key, revoked_at,
@@ -96,13 +99,12 @@ class Ingest:
         Raises Unauthenticated, Refused (fact_conflict, chain_broken, epoch_superseded), BatchMalformed, Unavailable.
         """
         first = batch.header.first_seq
-        facts = [read_fact(line, seq) for seq, line in enumerate(batch.lines, first)]
 
         async def work() -> Ack | Code:
             try:
-                return await self._take(caller, batch, facts, _project_together)
+                return await self._take(caller, batch, _project_together)
             except POISON:
-                return await self._take(caller, batch, facts, _project_each)
+                return await self._take(caller, batch, _project_each)
 
         result = await self._turns.run(caller.gateway_id, work)
         if isinstance(result, Ack):
@@ -112,11 +114,9 @@ class Ingest:
         )
         raise Refused(result, "These facts contradict what this gateway told before.", status=409)
 
-    async def _take(
-        self, caller: GatewayCaller, batch: Batch, facts: Sequence[Fact | str], projector: Projector
-    ) -> Ack | Code:
+    async def _take(self, caller: GatewayCaller, batch: Batch, projector: Projector) -> Ack | Code:
         async def work(transaction: Transaction) -> Ack | Code:
-            return await _take(transaction, caller, batch, facts, projector)
+            return await _take(transaction, caller, batch, projector)
 
         return await self._database.unit("sync.facts", work, tenant_id=caller.tenant_id)
 
@@ -144,13 +144,7 @@ class Ingest:
         return await self._database.unit("sync.replay", work, tenant_id=tenant_id)
 
 
-async def _take(
-    transaction: Transaction,
-    caller: GatewayCaller,
-    batch: Batch,
-    facts: Sequence[Fact | str],
-    projector: Projector,
-) -> Ack | Code:
+async def _take(transaction: Transaction, caller: GatewayCaller, batch: Batch, projector: Projector) -> Ack | Code:
     gateway = trusted(caller, await transaction.fetch_one(_LOCK_AT_ONCE, caller.gateway_id))
     mark = Mark(gateway["epoch"], gateway["seq"], gateway["chain"])
     header = batch.header
@@ -167,7 +161,7 @@ async def _take(
         return Code.EPOCH_SUPERSEDED if verdict is Verdict.OLD_EPOCH else Code.FACT_CONFLICT
     if taken == header.count:
         return _ack(mark)
-    return _ack(await _add(transaction, caller, batch, facts, taken, frozenset(gateway["machines"]), projector))
+    return _ack(await _add(transaction, caller, batch, taken, frozenset(gateway["machines"]), projector))
 
 
 async def _first_difference(
@@ -199,25 +193,27 @@ async def _add(
     transaction: Transaction,
     caller: GatewayCaller,
     batch: Batch,
-    facts: Sequence[Fact | str],
     start: int,
     machines: frozenset[UUID],
     projector: Projector,
 ) -> Mark:
-    """Keep and project the facts from place `start` on, and move the mark."""
-    header = batch.header
+    """Keep and project the facts from place `start` on, and move the mark. They are read while Postgres keeps them."""
+    header, lines = batch.header, batch.lines[start:]
     mark = Mark(header.epoch, header.first_seq + header.count - 1, batch.hashes[-1])
-    kept = (" ".join(map(_event, facts[start:])), batch.lines[start:], b"".join(batch.hashes[start:]))
+    kept = (" ".join(map(told_event, lines)), lines, b"".join(batch.hashes[start:]))
     before = header.first_seq + start - 1
     await transaction.send(_KEEP, caller.tenant_id, caller.gateway_id, header.epoch, before, *kept, mark.chain)
-    dead = [
-        DeadLetter(header.first_seq + place, fact, 1)
-        for place, fact in enumerate(facts)
-        if place >= start and isinstance(fact, str)
-    ]
-    dead += await projector(
-        transaction, caller.tenant_id, machines, [f for f in facts[start:] if not isinstance(f, str)]
-    )
+    facts: list[Fact] = []
+    dead: list[DeadLetter] = []
+    for seq, line in enumerate(lines, before + 1):
+        if seq % READ_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        fact = read_fact(line, seq)
+        if isinstance(fact, str):
+            dead.append(DeadLetter(seq, fact, 1))
+        else:
+            facts.append(fact)
+    dead += await projector(transaction, caller.tenant_id, machines, facts)
     await _bury(transaction, caller, header.epoch, dead)
     return mark
 
@@ -300,10 +296,6 @@ async def _let_later_facts_stand(
     asked = (gateway_id, epoch, risen.seq, list(LAST_WORD), str(about[0]).encode())
     found = [read_fact(row["line"], row["seq"]) for row in await transaction.fetch(_LATER, *asked)]
     await restate(transaction, tenant_id, [f for f in found if not isinstance(f, str) and subject(f) == about])
-
-
-def _event(fact: Fact | str) -> str:
-    return "unreadable" if isinstance(fact, str) else fact.body.event
 
 
 def _ack(mark: Mark) -> Ack:

@@ -1,5 +1,6 @@
 """Reading a batch and deciding where it goes on. Pure."""
 
+import re
 import zlib
 from dataclasses import dataclass
 from enum import Enum
@@ -8,6 +9,9 @@ from pydantic import ValidationError
 
 from cloud.scrubbing import json_without_cards, scrubbed_text
 from shared.sync import CHAIN_START, FACT, MAX_BATCH_BYTES, BatchHeader, Fact, link
+
+UNREADABLE = "unreadable"
+_EVENT = re.compile(rb'"event":"([a-z_]{1,60})"')
 
 
 class BatchMalformed(Exception):
@@ -80,6 +84,12 @@ def read_batch(text: bytes) -> Batch:
     return Batch(header, tuple(lines), tuple(hashes))
 
 
+def told_event(line: bytes) -> str:
+    """The event that a line tells, without reading the line: as it is kept beside it."""
+    found = _EVENT.search(line)
+    return UNREADABLE if found is None else found[1].decode()
+
+
 def read_fact(line: bytes, seq: int) -> Fact | str:
     """The fact of a line, or why it cannot be read (a newer gateway may know more events than we do).
 
@@ -94,6 +104,8 @@ def read_fact(line: bytes, seq: int) -> Fact | str:
         return storable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
     if fact.seq != seq:
         raise BatchMalformed(f"seq {fact.seq} stands where {seq} belongs")
+    if fact.body.event != told_event(line):
+        return "body.event: not written as gateways write it"
     return fact
 
 

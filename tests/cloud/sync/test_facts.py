@@ -158,6 +158,20 @@ async def test_poison_goes_to_the_dead_letters_and_the_rest_goes_on(world: World
     assert "vends_product_fkey" in dead[0]["reason"]
 
 
+async def test_the_event_beside_a_line_is_the_one_it_tells(world: World) -> None:
+    gateway, slot = world.gateway, await world.slot()
+    gateway.move(slot, 10, Reason.OPENING)
+    gateway.add_line(gateway.lines[0].replace(b'"seq":1', b'"seq":2').replace(b'"event":', b'"event": '))
+    gateway.add_line(gateway.lines[0].replace(b'"seq":1', b'"seq":3').replace(b"stock_moved", b"stock_blessed"))
+    gateway.add_line(b"\xff not even JSON")
+    await world.acknowledged()
+    kept = [row["event"] for row in await world.rows("SELECT event FROM facts ORDER BY seq")]
+    assert kept == ["stock_moved", "unreadable", "stock_blessed", "unreadable"]
+    dead = [row["reason"] for row in await world.rows("SELECT reason FROM dead_letters ORDER BY seq")]
+    assert [reason.partition(":")[0] for reason in dead] == ["body.event", "body", ""]
+    assert (await world.rows("SELECT quantity FROM stock"))[0]["quantity"] == 10
+
+
 async def test_dead_letters_take_effect_when_replayed(world: World) -> None:
     gateway, slot = world.gateway, await world.slot()
     late = Slot(slot.machine_id, slot.device_id, new_id())
