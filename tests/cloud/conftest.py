@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from shared.sync import Ack
 from tests.fakes.gateway_client import GatewayClient, Slot
 from tests.fakes.mailbox import Mailbox
 from tests.fakes.postgres_cloud import cloud_app, tenant_rows
+from tests.fakes.quick_folder import quick_folder
 
 T = TypeVar("T")
 JSON = {"Content-Type": "application/json"}
@@ -50,24 +50,24 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder: Path = tmp_path_factory.mktemp("pg")
-    postgres = EmbeddedPostgres(folder, durable=False)
+def server() -> Iterator[Server]:
+    with quick_folder() as folder:
+        postgres = EmbeddedPostgres(folder, durable=False)
+        yield Server(postgres, asyncio.run(_templates(postgres)))
+        asyncio.run(postgres.stop())
 
-    async def start() -> Seeded:
-        await schema.migrate(await postgres.start())
-        connection = await asyncpg.connect(**credentials(postgres.url("postgres", "postgres")))
-        await connection.execute("CREATE DATABASE larder_seeded OWNER larder_owner TEMPLATE larder")
-        await connection.close()
-        database = Database(postgres.url("larder_app", "larder_seeded"), Failpoints(), pool_size=1)
-        await database.open()
-        seeded = await demo.seed(database, Clock())
-        await database.close()
-        assert seeded is not None
-        return seeded
 
-    yield Server(postgres, asyncio.run(start()))
-    asyncio.run(postgres.stop())
+async def _templates(postgres: EmbeddedPostgres) -> Seeded:
+    await schema.migrate(await postgres.start())
+    connection = await asyncpg.connect(**credentials(postgres.url("postgres", "postgres")))
+    await connection.execute("CREATE DATABASE larder_seeded OWNER larder_owner TEMPLATE larder")
+    await connection.close()
+    database = Database(postgres.url("larder_app", "larder_seeded"), Failpoints(), pool_size=1)
+    await database.open()
+    seeded = await demo.seed(database, Clock())
+    await database.close()
+    assert seeded is not None
+    return seeded
 
 
 @pytest.fixture

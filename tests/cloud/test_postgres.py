@@ -17,6 +17,7 @@ from cloud.database import credentials
 from cloud.errors import PostgresFailed
 from cloud.postgres import EmbeddedPostgres
 from cloud.unprivileged import open_copy, reachable, server_user
+from tests.fakes.quick_folder import quick_folder
 
 OWNER = textwrap.dedent("""
     import asyncio, sys
@@ -197,3 +198,14 @@ async def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(PostgresFailed, match="ended at start"):
         await server.start()
     await server.stop()
+
+
+def test_a_folder_in_memory_is_taken_where_there_is_room(tmp_path: Path) -> None:
+    with quick_folder(tmp_path, 1) as roomy, quick_folder(tmp_path, 1 << 60) as crowded:
+        assert roomy.parent == tmp_path
+        assert crowded.parent != tmp_path
+    with quick_folder(tmp_path / "no such folder") as elsewhere:
+        assert elsewhere.is_dir()
+    assert not roomy.exists()
+    assert not crowded.exists()
+    assert not elsewhere.exists()
