@@ -15,9 +15,14 @@ from cloud.catalog.routes import CatalogRoutes
 from cloud.clock import Clock
 from cloud.configuration.routes import ConfigurationRoutes
 from cloud.configuration.service import SettingsSigner
+from cloud.contacts.routes import ContactRoutes
+from cloud.contacts.service import ContactService
+from cloud.customers.routes import CustomerRoutes
+from cloud.customers.service import CustomerService
 from cloud.database import Database
 from cloud.devices import routes as devices_routes
 from cloud.encryption.keyring import Keyring
+from cloud.erasure import routes as erasure_routes
 from cloud.failpoints import Failpoints
 from cloud.health import routes as health_routes
 from cloud.idempotency import Once
@@ -51,6 +56,7 @@ def blueprint(
     """The API."""
     api = Blueprint("api", __name__, url_prefix="/v1")
     once, onboarding = Once(database, keyring), OnboardingService(database, clock)
+    customers = CustomerService(keyring, clock)
     api.register_blueprint(OnboardingRoutes(database, onboarding, failpoints, live).blueprint())
     api.register_blueprint(SyncRoutes(database, auth, throttle, watch, failpoints, draining, keyring).blueprint())
     api.register_blueprint(gateway_routes.blueprint(database))
@@ -65,5 +71,8 @@ def blueprint(
     api.register_blueprint(RolloutRoutes(database, clock, release_keys).blueprint())
     api.register_blueprint(UpkeepRoutes(database, clock, keyring).blueprint())
     api.register_blueprint(ConfigurationRoutes(database, clock, keyring, signer).blueprint())
+    api.register_blueprint(CustomerRoutes(database, customers, once).blueprint())
+    api.register_blueprint(ContactRoutes(database, ContactService(customers, keyring, clock), once).blueprint())
+    api.register_blueprint(erasure_routes.blueprint(database, clock))
     api.register_blueprint(audit_routes.blueprint(database))
     return api

@@ -1,7 +1,8 @@
 """The table of what is done by the clock: months are added, and what has outlived its time is let go.
 
 The application owns no table: each job calls a function of the owner's that can do this and nothing else
-(migrations/*_keeping.sql). All of them may be done twice.
+(migrations/*_keeping.sql); but for customers, which it erases tenant by tenant like anybody. All of them may be done
+twice.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from datetime import date, timedelta
 
 from cloud.clock import Clock
 from cloud.database import Database, Transaction
+from cloud.erasure.service import Eraser
 from cloud.scheduler import Job
 
 MONTHS_AHEAD = 2
@@ -32,6 +34,8 @@ def jobs(database: Database, clock: Clock, retention: Retention) -> tuple[Job, .
     return (
         Job("months", timedelta(minutes=10), keeper.add_months),
         Job("expired", timedelta(hours=1), keeper.forget_expired),
+        Job("customers", timedelta(hours=1), Eraser(database, clock).erase_outlived),
+        Job("former people", timedelta(hours=1), keeper.forget_former_people),
         *_old("health", retention.health_days, keeper.forget_health),
         *_old("facts", retention.facts_days, keeper.forget_facts),
         *_old("orders", retention.orders_days, keeper.forget_orders),
@@ -64,6 +68,10 @@ class Keeper:
         return await self._call(
             "SELECT forget_expired() + forget_expired_identity() + forget_kept_answers() AS changed"
         )
+
+    async def forget_former_people(self) -> int:
+        """Who has belonged to no tenant for 30 days, and invitations that have been over for as long."""
+        return await self._call("SELECT forget_former_people() AS changed")
 
     async def forget_health(self, days: int) -> int:
         """Whole months of health samples."""

@@ -38,6 +38,9 @@ class Permission(StrEnum):
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
     AUDIT_READ = "audit:read"
+    CUSTOMERS_READ = "customers:read"
+    CUSTOMERS_WRITE = "customers:write"
+    CUSTOMERS_ERASE = "customers:erase"
 
 
 _EVERYBODY = frozenset(Role)
@@ -67,6 +70,9 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.KEYS_READ: _OFFICE,
     Permission.KEYS_WRITE: _OFFICE,
     Permission.AUDIT_READ: _OFFICE | {Role.FINANCE},
+    Permission.CUSTOMERS_READ: _FLEET,
+    Permission.CUSTOMERS_WRITE: _FLEET,
+    Permission.CUSTOMERS_ERASE: _OFFICE,
 }
 
 SECOND_FACTOR = frozenset({Permission.FIRMWARE_WRITE})
@@ -80,6 +86,9 @@ OF_THE_WHOLE = frozenset(
         Permission.KEYS_WRITE,
         Permission.AUDIT_READ,
         Permission.FIRMWARE_WRITE,
+        Permission.CUSTOMERS_READ,
+        Permission.CUSTOMERS_WRITE,
+        Permission.CUSTOMERS_ERASE,
     }
 )
 """What is about a tenant as a whole: who sees only some sites or machines has none of these, whatever their role."""

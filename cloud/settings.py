@@ -132,7 +132,7 @@ class Settings(Live):
     """`NAME:SECRET,…`, newest first: the keys of encrypted columns. `python -m cloud keys new` makes a SECRET, 32
     random bytes in URL-safe base64. Where `database_url` is set, both these must be; else they lie in `state_dir`."""
     blind_index_key: SecretStr | None = None
-    """One more SECRET, by which what is encrypted is found again. It does not rotate with the others."""
+    """The same form with keys of its own, by which what is encrypted is found again; or one SECRET alone."""
     public_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+$")] = "http://127.0.0.1:8000"
     """Where people reach this cloud: links in mails begin with it."""
     mail_url: Annotated[str, AfterValidator(_mail_url)] | None = Field(None, repr=False)

@@ -60,6 +60,15 @@ class AuditAction(StrEnum):
     RELEASE_PUBLISHED = "release_published"
     RELEASE_ASSIGNED = "release_assigned"
     RELEASE_WITHDRAWN = "release_withdrawn"
+    CUSTOMER_CREATED = "customer_created"
+    CUSTOMER_READ = "customer_read"
+    CUSTOMER_CHANGED = "customer_changed"
+    CUSTOMER_NOTED = "customer_noted"
+    CUSTOMER_ORDER_LINKED = "customer_order_linked"
+    CUSTOMER_ORDER_UNLINKED = "customer_order_unlinked"
+    CUSTOMER_EXPORTED = "customer_exported"
+    CUSTOMER_ERASED = "customer_erased"
+    CUSTOMER_SETTINGS_CHANGED = "customer_settings_changed"
     CONFIGURATION_RELOADED = "configuration_reloaded"
 
 
@@ -76,6 +85,7 @@ class SubjectKind(StrEnum):
     GATEWAY = "gateway"
     DEVICE = "device"
     RELEASE = "release"
+    CUSTOMER = "customer"
     PLATFORM = "platform"
 
 

@@ -20,8 +20,16 @@ LONGEST_NAME = 120
 SEEN_EVERY = timedelta(minutes=1)
 VISITOR_ROLE = Role.ADMIN
 """What a platform admin may do in a tenant that they visit."""
-NOT_VISITING = frozenset({Permission.USERS_WRITE, Permission.KEYS_WRITE})
-"""But not this: what they made would stay when they have gone."""
+NOT_VISITING = frozenset(
+    {
+        Permission.USERS_WRITE,
+        Permission.KEYS_WRITE,
+        Permission.CUSTOMERS_READ,
+        Permission.CUSTOMERS_WRITE,
+        Permission.CUSTOMERS_ERASE,
+    }
+)
+"""But not this: users and keys that they made would stay when they have gone, and customers are the tenant's own."""
 
 _BY_HASH = """
     SELECT id, user_id, acts_for, second_factor_at, last_seen_at, expires_at FROM sessions WHERE secret_sha256 = $1

@@ -24,7 +24,7 @@ from cloud.commands.databases import database_url, fit_database
 from cloud.configuration.service import read_signer
 from cloud.database import Database, Transaction
 from cloud.encryption import keys_file
-from cloud.encryption.rotation import Rotation
+from cloud.encryption.rotation import ENCRYPTION, INDEXING, Rotation
 from cloud.errors import SettingsError
 from cloud.failpoints import Failpoints
 from cloud.jobs import Retention
@@ -51,7 +51,8 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
     stopping, live = Stopping(configured.drain_seconds), LiveSettings(configured.live())
     async with database_url(configured) as url:
         async with fit_database(url) as database:
-            await Rotation(database, keyring).begin()
+            for family in (ENCRYPTION, INDEXING):
+                await Rotation(database, keyring, family).begin()
         failpoints = Failpoints(configured.failpoint)
         working = Database(url, failpoints, pool_size=configured.pool_size)
         app = create_app(

@@ -8,7 +8,7 @@ from cloud.audit.service import verify
 from cloud.commands import Command
 from cloud.commands.databases import our_database
 from cloud.encryption import keys_file, progress
-from cloud.encryption.rotation import Rotation
+from cloud.encryption.rotation import ENCRYPTION, INDEXING, Rotation
 from cloud.errors import Unproven
 from cloud.settings import Settings
 
@@ -29,15 +29,18 @@ async def _keys(configured: Settings, arguments: argparse.Namespace) -> None:
         return
     keyring = keys_file.open_keyring(configured)
     async with our_database(configured) as database:
-        rotation = Rotation(database, keyring)
-        if arguments.of_keys == "rotate":
-            await _rotate(rotation, keyring.newest, arguments.batch)
-        sys.stdout.writelines(line + "\n" for line in progress.lines(await rotation.counts(), keyring.newest))
+        for family, sort in ((ENCRYPTION, "key"), (INDEXING, "index key")):
+            rotation = Rotation(database, keyring, family)
+            if arguments.of_keys == "rotate":
+                await _rotate(rotation, arguments.batch)
+            uses = await rotation.counts()
+            if uses or family is ENCRYPTION:
+                sys.stdout.writelines(line + "\n" for line in progress.lines(uses, rotation.newest, sort))
 
 
-async def _rotate(rotation: Rotation, newest: str, batch: int) -> None:
+async def _rotate(rotation: Rotation, batch: int) -> None:
     await rotation.begin()
-    shown = progress.Progress(sys.stdout, progress.to_do(await rotation.counts(), newest))
+    shown = progress.Progress(sys.stdout, progress.to_do(await rotation.counts(), rotation.newest))
     rotated = await rotation.rotate(batch, shown)
     shown.end()
     if rotated.unreadable:

@@ -5,7 +5,7 @@ from cloud.permissions import Permission, Role
 ROLES: dict[Role, tuple[str, str]] = {
     Role.OWNER: ("Owner", "May do everything, and decides about other owners. Needs a second factor."),
     Role.ADMIN: ("Admin", "May do everything but decide about owners: users, API keys, releases, the audit log."),
-    Role.OPERATOR: ("Operator", "Runs the machines: sees all sales and stock, instructs devices and sets them up."),
+    Role.OPERATOR: ("Operator", "Runs the machines: sees all sales and stock, sets devices up, and helps customers."),
     Role.TECHNICIAN: ("Technician", "Looks after machines: sees sales and stock, and instructs devices."),
     Role.FINANCE: ("Finance", "Sees sales, stock and the audit log. Changes nothing."),
     Role.VIEWER: ("Viewer", "Sees sales, stock and machines. Changes nothing."),
@@ -46,6 +46,14 @@ PERMISSIONS: tuple[tuple[str, tuple[tuple[Permission, str], ...]], ...] = (
             (Permission.KEYS_READ, "Read which API keys there are"),
             (Permission.KEYS_WRITE, "Make and revoke API keys"),
             (Permission.AUDIT_READ, "Read the audit log"),
+        ),
+    ),
+    (
+        "Customers",
+        (
+            (Permission.CUSTOMERS_READ, "Search customers by number, and read what is known of them"),
+            (Permission.CUSTOMERS_WRITE, "Add and change customers, and note what happened to them"),
+            (Permission.CUSTOMERS_ERASE, "Erase customers, and set how long they are kept"),
         ),
     ),
 )

@@ -71,6 +71,11 @@ def read_keys(text: str) -> tuple[NamedKey, ...]:
     return tuple(keys)
 
 
+def read_index_keys(text: str) -> tuple[NamedKey, ...]:
+    """As `read_keys`; one `SECRET` alone has the name `first`. Raises KeyRefused."""
+    return read_keys(text if ":" in text else f"first:{text}")
+
+
 def _read_key(part: str) -> NamedKey:
     name, colon, secret = part.partition(":")
     if not colon or not _NAME.fullmatch(name):
@@ -82,13 +87,15 @@ def _read_key(part: str) -> NamedKey:
 
 
 class Keyring:
-    """Encrypts with the newest key, decrypts with each it has."""
+    """Encrypts with the newest key, decrypts with each it has; likewise for the keys of blind indexes."""
 
-    def __init__(self, keys: Sequence[NamedKey], index_secret: bytes) -> None:
+    def __init__(self, keys: Sequence[NamedKey], index_keys: Sequence[NamedKey]) -> None:
         self._fernets = {key.name: Fernet(base64.urlsafe_b64encode(key.secret)) for key in keys}
-        self._index_secret = index_secret
+        self._index_secrets = {key.name: key.secret for key in index_keys}
         self.newest = keys[0].name
         self.names = frozenset(self._fernets)
+        self.newest_index = index_keys[0].name
+        self.index_names = frozenset(self._index_secrets)
 
     def seal(self, place: Place, text: str) -> str:
         """What is kept at `place` for `text`."""
@@ -114,8 +121,19 @@ class Keyring:
     def blind_index(self, purpose: str, normalised: str) -> bytes:
         """By which rows with this text are found where the text itself is encrypted: 32 bytes, equal for equal texts.
 
-        `purpose` names column and tenant (`customers.phone/TENANT`): with another one nothing can be compared. It has a
-        key of its own, of which no rotation knows: a new one means to compute all indexes anew.
+        `purpose` names column and tenant (`customers.phone/TENANT`): with another one nothing can be compared.
         """
-        key = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"larder blind index {purpose}".encode())
-        return hmac.digest(key.derive(self._index_secret), normalised.encode(), "sha256")
+        return self.blind_indexes(purpose, normalised)[self.newest_index]
+
+    def blind_indexes(self, purpose: str, normalised: str) -> dict[str, bytes]:
+        """That of each key there is by the key's name, the newest first: rows may still have an older one's."""
+        return {
+            name: hmac.digest(_derived(secret, purpose), normalised.encode(), "sha256")
+            for name, secret in self._index_secrets.items()
+        }
+
+
+def _derived(secret: bytes, purpose: str) -> bytes:
+    """A key for this purpose alone."""
+    key = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"larder blind index {purpose}".encode())
+    return key.derive(secret)

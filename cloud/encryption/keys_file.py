@@ -6,7 +6,7 @@ import os
 import secrets
 from pathlib import Path
 
-from cloud.encryption.keyring import KEY_BYTES, KeyRefused, Keyring, read_keys, read_secret
+from cloud.encryption.keyring import KEY_BYTES, KeyRefused, Keyring, read_index_keys, read_keys
 from cloud.errors import SettingsError
 from cloud.settings import Settings
 
@@ -41,12 +41,12 @@ def _keyring(keys: str, index_key: str) -> Keyring:
     except KeyRefused as error:
         raise SettingsError(f"{KEYS} is wrong: it {error}") from None
     try:
-        index_secret = read_secret(index_key)
+        index_keys = read_index_keys(index_key)
     except KeyRefused as error:
         raise SettingsError(f"{INDEX_KEY} is wrong: it {error}") from None
-    if any(index_secret == key.secret for key in named):
+    if {key.secret for key in index_keys} & {key.secret for key in named}:
         raise SettingsError(f"{INDEX_KEY} is wrong: it is one of {KEYS}")
-    return Keyring(named, index_secret)
+    return Keyring(named, index_keys)
 
 
 def _of_file(path: Path) -> Keyring:

@@ -47,13 +47,13 @@ def to_do(uses: Sequence[KeyUse], newest: str) -> int:
     return sum(use.values for use in uses if use.key != newest)
 
 
-def lines(uses: Sequence[KeyUse], newest: str) -> list[str]:
-    """How many values each key has, column by column, and whether the older ones may go."""
+def lines(uses: Sequence[KeyUse], newest: str, sort: str = "key") -> list[str]:
+    """How many values each key has, column by column, and whether the older ones may go. `sort`: what keys they are."""
     told = [f"{use.column.table}.{use.column.column}: {_name(use.key)}: {use.values} values" for use in uses]
     left, total = to_do(uses, newest), sum(use.values for use in uses)
     percent = 100 if not left else 100 * (total - left) // total
-    end = "any other key may be removed" if not left else f"{left} values need other keys: keep those"
-    return [*told, f"{percent} % have the newest key {newest}: {end}"]
+    end = f"any other {sort} may be removed" if not left else f"{left} values need other {sort}s: keep those"
+    return [*told, f"{percent} % have the newest {sort} {newest}: {end}"]
 
 
 def _name(key: str) -> str:

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import structlog
 
 from cloud.database import Database, Row, Transaction, Work
-from cloud.encryption.columns import ENCRYPTED, EncryptedColumn, Owner
+from cloud.encryption.columns import ENCRYPTED, INDEXED, Owner
 from cloud.encryption.keyring import Keyring
 from cloud.errors import SettingsError, Undecipherable
 
@@ -25,16 +25,63 @@ NOT_ENCRYPTED = ""
 """In place of a key's name."""
 START_BATCH = 500
 
-_NAMES = "SELECT name FROM encryption_keys"
-_FORGET = "DELETE FROM encryption_keys WHERE name = ANY($1)"
-_REMEMBER = "INSERT INTO encryption_keys (name) VALUES ($1) ON CONFLICT DO NOTHING"
+
+class KeyedColumn(Protocol):
+    """A column each of whose values was made with a key that it names (columns.py)."""
+
+    @property
+    def table(self) -> str: ...
+
+    @property
+    def column(self) -> str: ...
+
+    @property
+    def key(self) -> tuple[str, ...]: ...
+
+    @property
+    def owner(self) -> Owner: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def key_name(self) -> str: ...
+
+    def again(self, keyring: Keyring, row: tuple[object, ...], kept: str) -> str: ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """Keys of one sort: where they are set, in which table it is kept which of them values need, and which values."""
+
+    setting: str
+    table: str
+    columns: Sequence[KeyedColumn]
+    newest: Callable[[Keyring], str]
+    names: Callable[[Keyring], frozenset[str]]
+
+
+ENCRYPTION = Family(
+    "LARDER_CLOUD_ENCRYPTION_KEYS",
+    "encryption_keys",
+    ENCRYPTED,
+    lambda keyring: keyring.newest,
+    lambda keyring: keyring.names,
+)
+INDEXING = Family(
+    "LARDER_CLOUD_BLIND_INDEX_KEY",
+    "index_keys",
+    INDEXED,
+    lambda keyring: keyring.newest_index,
+    lambda keyring: keyring.index_names,
+)
 
 
 @dataclass(frozen=True)
 class KeyUse:
-    """How many values of a column a key has encrypted."""
+    """How many values of a column were made with a key."""
 
-    column: EncryptedColumn
+    column: KeyedColumn
     key: str
     values: int
 
@@ -58,43 +105,45 @@ class Rotated:
 class _Part:
     """The rows of one tenant or user in one table."""
 
-    column: EncryptedColumn
+    column: KeyedColumn
     owner_id: UUID
 
 
 class Rotation:
-    """All encrypted values, whosever they are, and the keys they need."""
+    """All values that were made with keys of a family, whosever they are, and the keys they need."""
 
-    def __init__(self, database: Database, keyring: Keyring, encrypted: Sequence[EncryptedColumn] = ENCRYPTED) -> None:
+    def __init__(self, database: Database, keyring: Keyring, family: Family = ENCRYPTION) -> None:
         self._database = database
         self._keyring = keyring
-        self._encrypted = encrypted
+        self._family = family
+        self._held = family.names(keyring)
+        self.newest = family.newest(keyring)
 
     async def begin(self) -> None:
         """At start, before anything is encrypted: every key that is needed is there, and nothing is left in plain.
 
         Looks through the values only after a key was removed, or a column is newly encrypted. Raises SettingsError.
         """
-        names = await self._database.unit("keys.names", _names)
-        missing = names - self._keyring.names
+        names = await self._database.unit("keys.names", self._names)
+        missing = names - self._held
         if NOT_ENCRYPTED in missing:
-            await self._rotate_all((names | self._keyring.names) - {NOT_ENCRYPTED}, START_BATCH, _say_nothing)
+            await self._rotate_all((names | self._held) - {NOT_ENCRYPTED}, START_BATCH, _say_nothing)
         if missing:
             self._refuse_without(missing - {NOT_ENCRYPTED}, await self.counts())
-        await self._database.unit("keys.begin", partial(_keep_names, missing, self._keyring.newest))
+        await self._database.unit("keys.begin", partial(self._keep_names, missing))
 
     def _refuse_without(self, missing: frozenset[str], uses: Sequence[KeyUse]) -> None:
         for name in sorted(missing):
             values = sum(use.values for use in uses if use.key == name)
             if values:
                 raise SettingsError(
-                    f"LARDER_CLOUD_ENCRYPTION_KEYS lacks {name}, which {values} values still need:"
+                    f"{self._family.setting} lacks {name}, which {values} values still need:"
                     " put it back, and let python -m cloud keys rotate come to 100 % first"
                 )
 
     async def counts(self) -> list[KeyUse]:
         """How many values each key has, by table, column and key."""
-        total: Counter[tuple[EncryptedColumn, str]] = Counter()
+        total: Counter[tuple[KeyedColumn, str]] = Counter()
         async for part in self._parts():
             for row in await self._unit("keys.count", part, partial(_count, part.column)):
                 total[part.column, row["key"]] += row["values"]
@@ -102,11 +151,11 @@ class Rotation:
         return sorted(uses, key=lambda use: (use.column.table, use.column.column, use.key))
 
     async def rotate(self, batch: int, told: Callable[[Rotated], None]) -> Rotated:
-        """Encrypt with the newest key whatever is not; calls `told` after each batch, which is one transaction.
+        """Make with the newest key whatever is not; calls `told` after each batch, which is one transaction.
 
         Cut off and begun anew it does what is left. What others write meanwhile stands.
         """
-        return await self._rotate_all(frozenset({self._keyring.newest}), batch, told)
+        return await self._rotate_all(frozenset({self.newest}), batch, told)
 
     async def _rotate_all(self, kept: frozenset[str], batch: int, told: Callable[[Rotated], None]) -> Rotated:
         rotated = Rotated()
@@ -126,7 +175,7 @@ class Rotation:
 
     async def _rotate(
         self,
-        column: EncryptedColumn,
+        column: KeyedColumn,
         kept: frozenset[str],
         after: tuple[object, ...] | None,
         batch: int,
@@ -135,26 +184,25 @@ class Rotation:
         rows = await transaction.fetch(_batch_sql(column, after), list(kept), batch, *(after or ()))
         done = Rotated()
         for row in rows:
-            sealed = self._resealed(column, _key(column, row), row["kept"])
-            if sealed is None:
+            made = self._again(column, _key(column, row), row["source"])
+            if made is None:
                 done.unreadable += 1
-            elif await transaction.execute(_replace_sql(column), row["kept"], sealed, *_key(column, row)):
+            elif await transaction.execute(_replace_sql(column), row["kept"], made, *_key(column, row)):
                 done.changed += 1
             else:
                 done.overtaken += 1
         return rows, done
 
-    def _resealed(self, column: EncryptedColumn, row: tuple[object, ...], kept: str) -> str | None:
+    def _again(self, column: KeyedColumn, row: tuple[object, ...], source: str) -> str | None:
         """The same value with the newest key."""
         try:
-            plain = column.open(self._keyring, row, kept) if ".gAAAA" in kept else kept
+            return column.again(self._keyring, row, source)
         except Undecipherable as error:
             log.error("value_unreadable", reason=str(error))
             return None
-        return column.seal(self._keyring, row, plain)
 
     async def _parts(self) -> AsyncIterator[_Part]:
-        for column in self._encrypted:
+        for column in self._family.columns:
             for owner_id in await self._database.unit("keys.owners", partial(_owners, column.owner)):
                 yield _Part(column, owner_id)
 
@@ -163,47 +211,48 @@ class Rotation:
             return await self._database.unit(name, work, user_id=part.owner_id)
         return await self._database.unit(name, work, tenant_id=part.owner_id)
 
+    async def _names(self, transaction: Transaction) -> frozenset[str]:
+        rows = await transaction.fetch(f"SELECT name FROM {self._family.table}")  # noqa: S608  our names
+        return frozenset(row["name"] for row in rows)
+
+    async def _keep_names(self, gone: frozenset[str], transaction: Transaction) -> None:
+        table = self._family.table
+        await transaction.execute(f"DELETE FROM {table} WHERE name = ANY($1)", list(gone))  # noqa: S608  as above
+        remember = f"INSERT INTO {table} (name) VALUES ($1) ON CONFLICT DO NOTHING"  # noqa: S608  as above
+        await transaction.execute(remember, self.newest)
+
 
 def _say_nothing(_: Rotated) -> None:
     pass
 
 
-def _key(column: EncryptedColumn, row: Row) -> tuple[object, ...]:
+def _key(column: KeyedColumn, row: Row) -> tuple[object, ...]:
     return tuple(row[name] for name in column.key)
-
-
-async def _names(transaction: Transaction) -> frozenset[str]:
-    return frozenset(row["name"] for row in await transaction.fetch(_NAMES))
-
-
-async def _keep_names(gone: frozenset[str], newest: str, transaction: Transaction) -> None:
-    await transaction.execute(_FORGET, list(gone))
-    await transaction.execute(_REMEMBER, newest)
 
 
 async def _owners(owner: Owner, transaction: Transaction) -> list[UUID]:
     return [row["id"] for row in await transaction.fetch(f"SELECT id FROM {owner.value}() AS o (id) ORDER BY id")]  # noqa: S608
 
 
-async def _count(column: EncryptedColumn, transaction: Transaction) -> Sequence[Row]:
+async def _count(column: KeyedColumn, transaction: Transaction) -> Sequence[Row]:
     name = column.column
     return await transaction.fetch(
-        f'SELECT encryption_key_of({name}) AS key, count(*) AS "values" FROM {column.table}'  # noqa: S608  our names
+        f'SELECT {column.key_name} AS key, count(*) AS "values" FROM {column.table}'  # noqa: S608  our names
         f" WHERE {name} IS NOT NULL GROUP BY 1"
     )
 
 
-def _batch_sql(column: EncryptedColumn, after: tuple[object, ...] | None) -> str:
+def _batch_sql(column: KeyedColumn, after: tuple[object, ...] | None) -> str:
     """$1: keys' names whose values stay; $2: how many rows; then the last row there was."""
     name, key = column.column, ", ".join(column.key)
     later = "" if after is None else f" AND ({key}) > ({', '.join(f'${3 + place}' for place in range(len(after)))})"
     return (
-        f"SELECT {key}, {name} AS kept FROM {column.table} WHERE {name} IS NOT NULL"  # noqa: S608  our names
-        f" AND encryption_key_of({name}) <> ALL($1::text[]){later} ORDER BY {key} LIMIT $2"
+        f"SELECT {key}, {name} AS kept, {column.source} AS source FROM {column.table} WHERE {name} IS NOT NULL"  # noqa: S608  our names
+        f" AND {column.key_name} <> ALL($1::text[]){later} ORDER BY {key} LIMIT $2"
     )
 
 
-def _replace_sql(column: EncryptedColumn) -> str:
+def _replace_sql(column: KeyedColumn) -> str:
     """$1: what is there, $2: what shall be, then the row: unless somebody else has written there."""
     row = " AND ".join(f"{name} = ${3 + place}" for place, name in enumerate(column.key))
     return f"UPDATE {column.table} SET {column.column} = $2 WHERE {column.column} = $1 AND {row}"  # noqa: S608  as above

@@ -13,6 +13,9 @@ from shared.errors import Code
 TAGS = {
     "orders": ("Orders", "What customers bought, and what became of each unit."),
     "sales": ("Sales", "Sums of what was sold, for charts."),
+    "customers": ("Customers", "People who asked for help. Encrypted, found by number, erased in time."),
+    "contacts": ("Contacts with customers", "What happened, and with which orders."),
+    "erasure": ("Erasure", "How customers are forgotten."),
     "inventory": ("Inventory", "What lies in the slots."),
     "catalog": ("Machines and catalogue", "What is sold where, at which price."),
     "devices": ("Devices", "The boards that turn the motors."),

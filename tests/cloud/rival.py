@@ -19,6 +19,8 @@ from shared.inventory import Reason
 from tests.cloud.conftest import World, claim
 from tests.fakes.gateway_client import GatewayClient, Slot
 
+RIVALS_CUSTOMER = "+919820012345"
+
 
 @dataclass
 class Rival:
@@ -65,4 +67,8 @@ async def rival_of(world: World) -> Rival:
     order_id = gateway.sell(slot)
     answer = await world.client.post("/v1/sync/facts", data=gateway.packed(), headers=gateway.headers())
     assert answer.status_code == 200
-    return Rival(tenant_id, {"Authorization": f"Bearer {key}"}, gateway, slot, order_id)
+    headers = {"Authorization": f"Bearer {key}"}
+    customer = {"phone": RIVALS_CUSTOMER, "name": "Rival customer"}
+    once = {"Idempotency-Key": str(new_id())}
+    assert (await world.client.post("/v1/customers", json=customer, headers=headers | once)).status_code == 201
+    return Rival(tenant_id, headers, gateway, slot, order_id)

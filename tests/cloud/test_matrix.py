@@ -15,7 +15,7 @@ from cloud.operations import Access, Policy, operation_of
 from cloud.permissions import SECOND_FACTOR, Permission, Role, permissions_of
 from tests.cloud.auth.conftest import admin, office  # noqa: F401  fixtures
 from tests.cloud.conftest import Server, World
-from tests.cloud.rival import Rival, rival_of
+from tests.cloud.rival import RIVALS_CUSTOMER, Rival, rival_of
 from tests.fakes.cloud_people import Office, PersonAtCloud
 from tests.fakes.release_key import signed_release
 
@@ -30,6 +30,7 @@ TABLES = {
     "planogram_id": "planograms",
     "key_id": "api_keys",
     "invitation_id": "invitations",
+    "customer_id": "customers",
 }
 PARAMETERS = (*TABLES, "user_id", "session_id", "tenant_id", "digest", "sha256", "code", "secret", "name")
 STREAMS = frozenset({"/orders/events"})
@@ -222,6 +223,7 @@ def bodies(theirs: dict[str, str]) -> list[dict[str, object]]:
         {"action": "restart"},
         {"settings": {}},
         {"name": "mine now"},
+        {"phone": RIVALS_CUSTOMER},
     ]
 
 

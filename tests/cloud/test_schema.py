@@ -32,7 +32,7 @@ OF_A_TENANT = {("tenant", "(tenant_id = current_tenant())")}
 OF_A_PERSON = {("own", f"({column} = current_person())") for column in ("id", "user_id")}
 PERSONAL = {"users", "user_secrets", "recovery_codes", "password_resets", "sessions"}
 OF_EVERYBODY = {("everybody", "true")}
-OUTSIDE = {"encryption_keys"}
+OUTSIDE = {"encryption_keys", "index_keys"}
 """Tables that nobody owns and that hold nothing of anybody."""
 
 DOORS = {
@@ -166,6 +166,13 @@ RARE = """
         SELECT tenant_id, id, id, '', 201, 'test.gAAAA' FROM devices;
     INSERT INTO device_settings_reports (tenant_id, device_id, state, reported_at)
         SELECT tenant_id, id, 'kept', now() FROM devices;
+    INSERT INTO customer_settings (tenant_id, country, keep_days) SELECT tenant_id, 'IN', 30 FROM tenants;
+    INSERT INTO customers (tenant_id, id, phone, phone_index, created_at, last_contact_at)
+        SELECT tenant_id, tenant_id, 'test.gAAAA', 'test.' || repeat('0', 64), now(), now() FROM tenants;
+    INSERT INTO customer_orders (tenant_id, customer_id, order_id, linked_at)
+        SELECT o.tenant_id, o.tenant_id, o.id, now() FROM orders o;
+    INSERT INTO customer_notes (tenant_id, id, customer_id, text, written_by, written_at)
+        SELECT k.tenant_id, k.id, k.tenant_id, 'test.gAAAA', k.id, now() FROM api_keys k;
     INSERT INTO recovery_codes (user_id, code_sha256) SELECT current_person(), 'x';
     INSERT INTO password_resets (id, user_id, secret_sha256, created_at, expires_at)
         SELECT current_person(), current_person(), 'x', now(), now();

@@ -1,0 +1,1 @@
+"""What happened to customers: notes, and the orders they were about."""
