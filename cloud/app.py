@@ -127,7 +127,7 @@ def create_app(
     app.after_request(tag)
     app.register_blueprint(api.blueprint(*parts, keyring, keys_by_id(release_keys), signer, identity))
     shell = Shell(Assets())
-    app.register_blueprint(dashboard.blueprint(shell, identity, throttle, watch, draining, mail_folder))
+    app.register_blueprint(dashboard.blueprint(shell, identity, throttle, watch, draining, keyring, mail_folder))
     app.register_blueprint(Reference().blueprint())
     _serve_health(app, database, leaving or draining)
     _answer_errors(app, clock, shell)

@@ -1,12 +1,18 @@
 """Forms as templates draw them: what was typed, and what is wrong with it."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Self, TypeVar
+
+from pydantic import ValidationError
 
 from cloud import web
 from cloud.errors import Refused
+from shared.contract import Message
 from shared.errors import Code, FieldError
+
+M = TypeVar("M", bound=Message)
 
 _NOT_OF_THE_FORM = frozenset({Code.SECOND_FACTOR_REQUIRED, Code.SECOND_FACTOR_MISSING})
 
@@ -59,6 +65,19 @@ async def read_form(prefix: str = "") -> Form:
     for name, value in await web.read_form():
         values.setdefault(name, []).append(value)
     return Form(values, prefix=prefix)
+
+
+def parsed(model: type[M], form: Form, wrong: Mapping[str, str], empty: Iterable[str] = ()) -> M:
+    """What the form says of the message's fields, as if it had come as JSON; a field in which nothing stands is left
+    out, but for those of `empty`. `wrong` says of each field, for people, what it must be. Raises Refused."""
+    said = {name: form.get(name).strip() for name in model.model_fields}
+    text = json.dumps({name: value for name, value in said.items() if value or name in empty}).encode()
+    try:
+        model.model_validate_json(text)
+    except ValidationError as error:
+        path = str(error.errors(include_input=False)[0]["loc"][0])
+        raise web.invalid(path, wrong[path]) from None
+    return web.parse(model, text)
 
 
 def _sentence(text: str) -> str:

@@ -57,7 +57,13 @@ class Navigation:
 
 NAVIGATION = Navigation(
     (
-        Group("Sales", (Link("Orders", "/orders", "receipt", Permission.ORDERS_READ, key="o"),)),
+        Group(
+            "Sales",
+            (
+                Link("Orders", "/orders", "receipt", Permission.ORDERS_READ, key="o"),
+                Link("Customers", "/customers", "user", Permission.CUSTOMERS_READ, key="c"),
+            ),
+        ),
         Group(
             "Business",
             (

@@ -8,8 +8,12 @@ from werkzeug.wrappers import Response as PlainResponse
 
 from cloud.auth.gate import current_person
 from cloud.auth.identity import Identity
+from cloud.contacts.service import ContactService
+from cloud.customers.service import CustomerService
 from cloud.dashboard.account import AccountPages
 from cloud.dashboard.audit import AuditPages
+from cloud.dashboard.customer import OneCustomerPages
+from cloud.dashboard.customers import CustomerPages
 from cloud.dashboard.keys import KeyPages
 from cloud.dashboard.links import present_page, with_next
 from cloud.dashboard.mailed_links import MailedLinkPages
@@ -22,6 +26,7 @@ from cloud.dashboard.shell import Shell
 from cloud.dashboard.sign_in import SECOND_FACTOR, SignInPages
 from cloud.dashboard.signed_in import SignedInPages, rights_of
 from cloud.dashboard.users import UserPages
+from cloud.encryption.keyring import Keyring
 from cloud.errors import Unauthenticated
 from cloud.operations import Access, operation
 from cloud.throttle import Throttle
@@ -34,6 +39,7 @@ def blueprint(
     throttle: Throttle,
     watch: Watch,
     draining: asyncio.Event,
+    keyring: Keyring,
     mail_folder: Path | None = None,
 ) -> Blueprint:
     """All pages. With `mail_folder` anybody may read the mail in it: in development only."""
@@ -44,6 +50,10 @@ def blueprint(
     entrance.register(pages)
     MailedLinkPages(shell, identity, entrance).register(pages)
     OrderPages(signed_in, identity, watch, draining).register(pages)
+    customers = CustomerService(keyring, identity.clock)
+    served = (signed_in, identity, customers, ContactService(customers, keyring, identity.clock))
+    CustomerPages(*served).register(pages)
+    OneCustomerPages(*served).register(pages)
     AccountPages(signed_in, identity).register(pages)
     SecondFactorPages(signed_in, identity, entrance).register(pages)
     UserPages(signed_in, identity).register(pages)
