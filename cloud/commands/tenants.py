@@ -24,7 +24,14 @@ from cloud.settings import Settings
 log = structlog.get_logger()
 
 API_KEY_LIFE = timedelta(days=365)
-KEY_SCOPES = frozenset(Permission) - {Permission.USERS_WRITE, Permission.KEYS_WRITE}
+KEY_SCOPES = frozenset(Permission) - {
+    Permission.USERS_WRITE,
+    Permission.KEYS_WRITE,
+    Permission.CUSTOMERS_READ,
+    Permission.CUSTOMERS_WRITE,
+    Permission.CUSTOMERS_ERASE,
+}
+"""What a key may do if nothing is said: neither make others nor see people."""
 
 
 async def _seed_demo(configured: Settings, arguments: argparse.Namespace) -> None:
@@ -66,7 +73,9 @@ def _seed_arguments(parser: argparse.ArgumentParser) -> None:
 def _key_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tenant", type=UUID)
     parser.add_argument("name")
-    parser.add_argument("--scope", action="append", choices=sorted(Permission), help="(all but users' and keys')")
+    parser.add_argument(
+        "--scope", action="append", choices=sorted(Permission), help="(all but users', keys' and customers')"
+    )
 
 
 COMMANDS = (

@@ -9,8 +9,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from cloud import sources
 from cloud.callers import Actor, ActorKind, Operator
 from cloud.clock import Clock
+from cloud.commands import vault
 from cloud.commands.erasures import COMMANDS
 from cloud.customers.service import CustomerService, PhoneSearch
 from cloud.database import Transaction, credentials
@@ -25,7 +27,7 @@ from tests.cloud.conftest import Server
 from tests.cloud.customers.conftest import NOTE, PERSONAL, PHONE, Desk
 from tests.cloud.customers.test_customers import everywhere
 from tests.fakes.cloud_people import Office, PersonAtCloud
-from tests.fakes.encryption_keys import keyring
+from tests.fakes.encryption_keys import keyring, settings
 
 
 class ClockAhead(Clock):
@@ -150,6 +152,22 @@ async def test_people_are_found_while_the_index_gets_another_key(desk: Desk) -> 
     assert [(use.key, use.values) for use in await rotation.counts()] == [("new", 12)]
     await Rotation(desk.world.database, keyring(indexes=("new",)), INDEXING).begin()
     assert [await search(("new",), phone) for phone in phones] == [1] * 12
+
+
+@pytest.mark.criterion("10.3")
+async def test_the_command_rotates_index_keys_with_the_others(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    await desk.customer()
+    given = settings("test", indexes=("new", "blind index")) | {"LARDER_CLOUD_DATABASE_URL": desk.world.url}
+    (keys,) = [command for command in vault.COMMANDS if command.name == "keys"]
+    capsys.readouterr()
+    await keys.run(sources.load(given).settings, argparse.Namespace(of_keys="rotate", batch=500))
+    told = capsys.readouterr().out.splitlines()
+    assert "1 of 1 values, 100 %" in told
+    assert told[-2:] == [
+        "customers.phone_index: new: 1 values",
+        "100 % have the newest index key new: any other index key may be removed",
+    ]
+    assert len(await desk.found(PHONE)) == 0, "an instance that was not restarted has not heard of the new key"
 
 
 @pytest.mark.criterion("1.3")
