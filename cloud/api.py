@@ -31,6 +31,8 @@ from cloud.live import LiveSettings
 from cloud.onboarding.routes import OnboardingRoutes
 from cloud.onboarding.service import OnboardingService
 from cloud.orders import routes as orders_routes
+from cloud.pictures.routes import PictureRoutes
+from cloud.pictures.service import Pictures
 from cloud.rollouts.routes import RolloutRoutes
 from cloud.sales import routes as sales_routes
 from cloud.sync.routes import SyncRoutes
@@ -52,6 +54,7 @@ def blueprint(
     release_keys: dict[str, Ed25519PublicKey],
     signer: SettingsSigner | None,
     identity: Identity,
+    pictures: Pictures,
 ) -> Blueprint:
     """The API."""
     api = Blueprint("api", __name__, url_prefix="/v1")
@@ -66,6 +69,7 @@ def blueprint(
     api.register_blueprint(sales_routes.blueprint(database))
     api.register_blueprint(InventoryRoutes(database, once).blueprint())
     api.register_blueprint(CatalogRoutes(database, once).blueprint())
+    api.register_blueprint(PictureRoutes(pictures).blueprint())
     api.register_blueprint(devices_routes.blueprint(database))
     api.register_blueprint(health_routes.blueprint(database))
     api.register_blueprint(RolloutRoutes(database, clock, release_keys).blueprint())

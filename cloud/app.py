@@ -34,14 +34,17 @@ from cloud.jobs import Retention, jobs
 from cloud.limits import Limits
 from cloud.live import LiveSettings
 from cloud.mail import Carrier, MailRoom
+from cloud.object_store import ObjectStore
 from cloud.operations import Access, operation, require_declared
 from cloud.origin import Origin, bind_origin
+from cloud.pictures.service import PictureLimits, Pictures
 from cloud.reference.routes import Reference
 from cloud.rollouts.rules import keys_by_id
 from cloud.scheduler import Scheduler
 from cloud.settings import Live
 from cloud.short_websocket import ShortWebsocket
 from cloud.throttle import Throttle
+from cloud.waiting_body import WaitingConnection, WaitingRequest
 from cloud.watch import Watch
 from cloud.web import answer, problem
 from shared.contract import Message
@@ -85,6 +88,7 @@ def create_app(
     draining: asyncio.Event,
     keyring: Keyring,
     carrier: Carrier,
+    objects: ObjectStore,
     mail_from: str = "Larder <larder@localhost>",
     public_url: str = "http://127.0.0.1:8000",
     pool_size: int = 8,
@@ -97,13 +101,14 @@ def create_app(
     request_seconds: float = REQUEST_SECONDS,
     leaving: asyncio.Event | None = None,
     mail_folder: Path | None = None,
+    picture_limits: PictureLimits | None = None,
 ) -> Quart:
     """The cloud on a migrated database. Setting `leaving` makes it say that it is not ready any more, `draining` ends
     all streams; a part that dies sets it too.
 
     `keyring` encrypts single columns; `release_keys` are the Ed25519 public keys, in hex, of those who may sign
-    releases; `signer` signs settings; `trusted_proxies` are believed about where a request comes from; the
-    mail in `mail_folder` is shown to anybody.
+    releases; `signer` signs settings; files of tenants lie in `objects`; `trusted_proxies` are believed about where a
+    request comes from; the mail in `mail_folder` is shown to anybody.
     Without a `retention` this instance never does the work that comes due by the clock (jobs.py). A `database` that is
     given is opened and closed with the application.
     """
@@ -115,8 +120,10 @@ def create_app(
     app = BoundedApp("cloud", static_folder=None)
     app.live, app.request_seconds = live, request_seconds
     app.asgi_websocket_class = ShortWebsocket
+    app.asgi_http_class, app.request_class = WaitingConnection, WaitingRequest
+    pictures = Pictures(database, objects, clock, picture_limits or PictureLimits())
     app.config["BACKGROUND_TASK_SHUTDOWN_TIMEOUT"] = 0.1  # those only throw messages away
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BATCH_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = max(MAX_BATCH_BYTES, pictures.limits.picture_bytes)
     _stamp_requests(app, clock, throttle, leaving or draining)
     throttle.install(app)
     Cors(live).install(app)
@@ -125,7 +132,7 @@ def create_app(
     parts = (database, auth, throttle, live, watch, clock, failpoints, draining)
     app.before_request(identity.gate.admit)
     app.after_request(tag)
-    app.register_blueprint(api.blueprint(*parts, keyring, keys_by_id(release_keys), signer, identity))
+    app.register_blueprint(api.blueprint(*parts, keyring, keys_by_id(release_keys), signer, identity, pictures))
     shell = Shell(Assets())
     app.register_blueprint(dashboard.blueprint(shell, identity, throttle, watch, draining, keyring, mail_folder))
     app.register_blueprint(Reference().blueprint())
@@ -133,7 +140,7 @@ def create_app(
     _answer_errors(app, clock, shell)
     running: dict[str, Part] = {"watch": watch.run, "mail": mails.run}
     if retention is not None:
-        running["scheduler"] = Scheduler(database_url, jobs(database, clock, retention)).run
+        running["scheduler"] = Scheduler(database_url, jobs(database, clock, retention, objects)).run
     _run_parts(app, database, running, draining)
     require_declared(app)
     return app

@@ -18,14 +18,23 @@ def tag_of(text: str | bytes) -> str:
 
 
 async def tag(response: Response) -> Response:
-    """After a request whose route is conditional: an ETag, and 304 without a body for whom has it."""
+    """After a request whose route is conditional: an ETag, and 304 without a body for whom has it.
+
+    A view that knows a strong ETag of its own, and for how long it is good, has said both.
+    """
     declared = current_operation()
-    if declared is None or not declared.conditional or response.status_code != 200:
+    if declared is None or not declared.conditional or response.status_code not in {200, 304}:
         return response
-    response.set_etag(tag_of(await response.get_data(as_text=False)))
-    response.headers["Cache-Control"] = "private, no-cache"
+    if response.headers.get("ETag") is None:
+        response.set_etag(tag_of(await response.get_data(as_text=False)))
+    response.headers.setdefault("Cache-Control", "private, no-cache")
     response.vary.update(("Authorization", "Cookie"))
     return await response.make_conditional(request)
+
+
+def is_known(etag: str) -> bool:
+    """Whether whoever asks has what is known by this strong ETag."""
+    return request.if_none_match.contains(etag)
 
 
 @dataclass(frozen=True)

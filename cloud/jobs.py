@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from cloud.clock import Clock
 from cloud.database import Database, Transaction
 from cloud.erasure.service import Eraser
+from cloud.object_store import ObjectStore
+from cloud.objects import Collector
 from cloud.scheduler import Job
 
 MONTHS_AHEAD = 2
@@ -28,7 +30,7 @@ class Retention:
     orders_days: int | None = None
 
 
-def jobs(database: Database, clock: Clock, retention: Retention) -> tuple[Job, ...]:
+def jobs(database: Database, clock: Clock, retention: Retention, objects: ObjectStore) -> tuple[Job, ...]:
     """All jobs of an instance."""
     keeper = Keeper(database, clock)
     return (
@@ -36,6 +38,7 @@ def jobs(database: Database, clock: Clock, retention: Retention) -> tuple[Job, .
         Job("expired", timedelta(hours=1), keeper.forget_expired),
         Job("customers", timedelta(hours=1), Eraser(database, clock).erase_outlived),
         Job("former people", timedelta(hours=1), keeper.forget_former_people),
+        Job("objects", timedelta(minutes=10), Collector(database, objects).collect),
         *_old("health", retention.health_days, keeper.forget_health),
         *_old("facts", retention.facts_days, keeper.forget_facts),
         *_old("orders", retention.orders_days, keeper.forget_orders),

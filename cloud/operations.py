@@ -79,6 +79,8 @@ class Operation:
     """It creates something or moves money: it needs an Idempotency-Key."""
     conditional: bool = False
     """Its answer has an ETag, and is not sent again to whom has it."""
+    digested: bool = False
+    """Its body may come with its SHA-256."""
     guarded: bool = False
     """It writes only over what the caller has seen, if that is told by If-Match."""
 
@@ -97,6 +99,7 @@ def operation(
     problems: tuple[Code, ...] = (),
     idempotent: bool = False,
     conditional: bool = False,
+    digested: bool = False,
     guarded: bool = False,
 ) -> Callable[[F], F]:
     """Declare the decorated view. `takes` is a body that it reads by itself."""
@@ -114,6 +117,7 @@ def operation(
             problems=problems,
             idempotent=idempotent,
             conditional=conditional,
+            digested=digested,
             guarded=guarded,
         )
         served = _given(view, declared, parameters) if summary else view

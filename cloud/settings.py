@@ -50,6 +50,17 @@ def _origin(value: str) -> str:
     return value
 
 
+def _s3_endpoint(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_wrong = parts.scheme not in {"https", "http"} or not parts.hostname or parts.port == 0 or "@" in parts.netloc
+    except ValueError:
+        raise ValueError("has no good host or port") from None
+    if is_wrong or value != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("must be like https://s3.example:9000, without a path or a user")
+    return value
+
+
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -149,6 +160,20 @@ class Settings(Live):
     keep_orders_days: Annotated[int, Field(ge=367)] | None = None
     """Orders that are older are dropped, with their vends, payments and stock movements; sums of sales stay. Without it
     they are kept for ever."""
+    s3_bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
+    """Where files lie. Without it they are in the folder `objects` of `state_dir`."""
+    s3_endpoint: Annotated[str, AfterValidator(_s3_endpoint)] | None = None
+    """Of what speaks S3 and is not Amazon's, like `https://s3.example:9000`."""
+    s3_region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,40}$")] = "us-east-1"
+    s3_access_key_id: Annotated[str, StringConstraints(pattern=r"^[!-~]{0,200}$")] | None = None
+    s3_secret_access_key: SecretStr | None = Field(None, repr=False)
+    """With it requests are signed. Both keys are needed with `s3_bucket`."""
+    picture_bytes: Annotated[int, Field(ge=64 * 1024, le=256 * 1024 * 1024)] = 20 * 1024 * 1024
+    """The most that is taken for one picture."""
+    picture_pixels: Annotated[int, Field(ge=1_000_000, le=200_000_000)] = 40_000_000
+    """The most that one may have: 20 bytes of memory each, while it is made anew."""
+    tenant_bytes: Annotated[int, Field(ge=64 * 1024)] = 2 * 1024**3
+    """The most that all files of a tenant have together."""
     show_mail: bool = False
     """In development only: shows the mail in that folder at /mail, to whoever reaches `host`, which is on loopback."""
     failpoint: str = ""

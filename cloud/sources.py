@@ -68,6 +68,10 @@ def _checked(given: Mapping[str, Any], origins: Mapping[str, str]) -> Settings:
         raise SettingsError(f"{_told(field, origins)} is wrong: {first['msg']}") from None
     if (settings.tls_certificate_file is None) != (settings.tls_key_file is None):
         raise SettingsError(f"{PREFIX}TLS_CERTIFICATE_FILE and {PREFIX}TLS_KEY_FILE need each other")
+    if settings.s3_bucket is not None:
+        for field in ("s3_access_key_id", "s3_secret_access_key"):
+            if not getattr(settings, field):
+                raise SettingsError(f"{PREFIX}{field.upper()} is missing: {PREFIX}S3_BUCKET needs it")
     if settings.environment == "production":
         for field, reason in refused_in_production(settings):
             raise SettingsError(f"{_told(field, origins)} {reason}")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -30,25 +30,25 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """As JSON spells it; Postgres can hold no text with it."""
 
 
-async def body_chunks(limit: int) -> AsyncIterator[bytes]:
-    """The request's body as it comes, at most `limit` bytes. Raises Refused when it is larger, or stalls."""
+async def body_chunks(limit: int, seconds: float = BODY_SECONDS) -> AsyncGenerator[bytes, None]:
+    """The request's body as it comes, at most `limit` bytes. Raises Refused when it is larger, stalls or is late."""
     if (request.content_length or 0) > limit:
         raise Refused(Code.TOO_LARGE, f"At most {limit} bytes are accepted here.", status=413)
-    taken = 0
+    loop = asyncio.get_running_loop()
+    taken, end = 0, loop.time() + seconds
     chunks = aiter(request.body)
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                async with asyncio.timeout(CHUNK_SECONDS):
-                    chunk = await anext(chunks, None)
-                if chunk is None:
-                    return
-                taken += len(chunk)
-                if taken > limit:
-                    raise Refused(Code.TOO_LARGE, f"At most {limit} bytes are accepted here.", status=413)
-                yield chunk
-    except TimeoutError as error:
-        raise Refused(Code.TIMEOUT, "The body did not come in time.", status=408) from error
+    while True:
+        try:
+            async with asyncio.timeout_at(min(end, loop.time() + CHUNK_SECONDS)):
+                chunk = await anext(chunks, None)
+        except TimeoutError as error:
+            raise Refused(Code.TIMEOUT, "The body did not come in time.", status=408) from error
+        if chunk is None:
+            return
+        taken += len(chunk)
+        if taken > limit:
+            raise Refused(Code.TOO_LARGE, f"At most {limit} bytes are accepted here.", status=413)
+        yield chunk
 
 
 async def read_message(model: type[M], limit: int = MAX_JSON_BYTES) -> M:

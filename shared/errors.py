@@ -43,6 +43,7 @@ class Code(StrEnum):
     SECOND_FACTOR_MISSING = "second_factor_missing"
     LINK_EXPIRED = "link_expired"
     CONFLICT = "conflict"
+    QUOTA_EXCEEDED = "quota_exceeded"
     GATEWAY_REVOKED = "gateway_revoked"
     CLAIM_CODE_UNKNOWN = "claim_code_unknown"
     CLAIM_CODE_USED = "claim_code_used"

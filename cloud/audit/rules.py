@@ -45,6 +45,8 @@ class AuditAction(StrEnum):
     API_KEY_REVOKED = "api_key_revoked"
     PRODUCT_CREATED = "product_created"
     PRODUCT_CHANGED = "product_changed"
+    PICTURE_PUT = "picture_put"
+    PICTURE_REMOVED = "picture_removed"
     MACHINE_CHANGED = "machine_changed"
     PLANOGRAM_PUBLISHED = "planogram_published"
     STOCK_MOVE_ASKED = "stock_move_asked"

@@ -12,6 +12,7 @@ from cloud.commands import Command
 from cloud.commands.databases import fit_database
 from cloud.configuration.service import read_signer
 from cloud.errors import LarderError, SchemaError, SettingsError
+from cloud.object_store import NoObject, open_store
 from cloud.settings import Settings
 from cloud.sources import PREFIX, load
 
@@ -44,8 +45,8 @@ async def _check(configured: Settings, arguments: argparse.Namespace) -> None:
     for name, origin in sorted(loaded.origins.items()):
         sys.stdout.write(f"{name:{width}}  {_shown(configured, name)}  ({origin})\n")
     found = [str(error) for error in _wrong(configured, loaded.file)]
-    if arguments.connect and (error := await _unreachable(configured)):
-        found.append(error)
+    if arguments.connect:
+        found += [error for error in (await _unreachable(configured), await _storeless(configured)) if error]
     for line in found[:-1]:
         sys.stderr.write(f"larder cloud: {line}\n")
     if found:
@@ -106,8 +107,25 @@ async def _unreachable(configured: Settings) -> str | None:
         return f"{PREFIX}DATABASE_URL: this database cannot be reached"
 
 
+async def _storeless(configured: Settings) -> str | None:
+    """Why files cannot be kept."""
+    try:
+        await open_store(configured).prove()
+    except SettingsError as error:
+        return str(error)
+    except (LarderError, NoObject):
+        if configured.s3_bucket is None:
+            return f"{PREFIX}STATE_DIR: nothing can be written to its folder objects"
+        return (
+            f"{PREFIX}S3_BUCKET: nothing can be written there, or read; {PREFIX}S3_ENDPOINT, its keys or it are wrong"
+        )
+    return None
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--connect", action="store_true", help="also see whether the database answers and is fit")
+    parser.add_argument(
+        "--connect", action="store_true", help="also see whether the database and the store of files answer and are fit"
+    )
 
 
 COMMANDS = (

@@ -30,6 +30,8 @@ from cloud.failpoints import Failpoints
 from cloud.jobs import Retention
 from cloud.live import LiveSettings
 from cloud.mail import Carrier, FolderCarrier, SmtpCarrier
+from cloud.object_store import open_store
+from cloud.pictures.service import PictureLimits
 from cloud.reloading import Reloading
 from cloud.server import Stopping
 from cloud.settings import Live, Settings
@@ -47,6 +49,7 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
     keyring = keys_file.open_keyring(configured)
     certificate = _certificate(configured)
     mail_folder = shown_mail(configured)
+    objects = open_store(configured)
     bound = server.listen(configured.host, configured.port)
     stopping, live = Stopping(configured.drain_seconds), LiveSettings(configured.live())
     async with database_url(configured) as url:
@@ -64,6 +67,8 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
             leaving=stopping.leaving,
             keyring=keyring,
             carrier=carrier_of(configured),
+            objects=objects,
+            picture_limits=PictureLimits(configured.picture_bytes, configured.picture_pixels, configured.tenant_bytes),
             mail_from=configured.mail_from,
             public_url=configured.public_url,
             mail_folder=mail_folder,

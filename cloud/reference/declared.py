@@ -18,6 +18,7 @@ TAGS = {
     "erasure": ("Erasure", "How customers are forgotten."),
     "inventory": ("Inventory", "What lies in the slots."),
     "catalog": ("Machines and catalogue", "What is sold where, at which price."),
+    "pictures": ("Pictures", "What products look like."),
     "devices": ("Devices", "The boards that turn the motors."),
     "health": ("Health of devices", "What devices measured, over time."),
     "upkeep": ("Upkeep", "What people ask of single devices."),

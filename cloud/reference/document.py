@@ -147,6 +147,9 @@ def _of_headers(declared: Operation) -> list[dict[str, Any]]:
     headers = []
     if declared.idempotent:
         headers.append(("Idempotency-Key", True, key, "A fresh UUID; the same again when you repeat the request."))
+    if declared.digested:
+        about = "`sha-256=:BASE64:` (RFC 9530): the body is refused when it is not the one that was meant."
+        headers.append(("Content-Digest", False, tag, about))
     if declared.conditional:
         headers.append(("If-None-Match", False, tag, "The ETag you have: if nothing has changed, 304 and no body."))
     if declared.guarded:

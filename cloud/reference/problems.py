@@ -135,6 +135,11 @@ PROBLEMS: dict[Code, Explanation] = {
         "This does not go together with what is there: the last owner, a member already, two keys of a name.",
         "Read `detail`, look at what is there, and change that first.",
     ),
+    Code.QUOTA_EXCEEDED: Explanation(
+        409,
+        "Your business would keep more than it may.",
+        "Remove what you no longer need: its room is free an hour later. Or ask whoever runs this cloud for more.",
+    ),
     Code.GATEWAY_REVOKED: Explanation(
         401,
         "This gateway was revoked by an operator.",

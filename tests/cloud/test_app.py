@@ -16,6 +16,7 @@ from cloud.failpoints import Failpoints
 from tests.cloud.conftest import World
 from tests.fakes.encryption_keys import keyring
 from tests.fakes.mailbox import Mailbox
+from tests.fakes.memory_objects import memory_objects
 
 
 @pytest.mark.criterion("3.4")
@@ -33,7 +34,13 @@ async def test_health_tells_live_from_ready(world: World, owner_url: str) -> Non
 async def test_without_a_database_it_lives_but_is_not_ready() -> None:
     nowhere = "postgresql://larder_owner@127.0.0.1:9/larder"
     app = create_app(
-        nowhere, clock=Clock(), failpoints=Failpoints(), draining=asyncio.Event(), keyring=keyring(), carrier=Mailbox()
+        nowhere,
+        clock=Clock(),
+        failpoints=Failpoints(),
+        draining=asyncio.Event(),
+        keyring=keyring(),
+        carrier=Mailbox(),
+        objects=memory_objects(),
     )
     async with app.test_app() as running:
         client = running.test_client()

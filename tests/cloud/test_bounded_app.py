@@ -17,6 +17,7 @@ from cloud.settings import Live
 from tests.cloud.conftest import World
 from tests.fakes.encryption_keys import keyring
 from tests.fakes.mailbox import Mailbox
+from tests.fakes.memory_objects import memory_objects
 from tests.fakes.served import on_a_port
 from tests.fakes.until import until
 
@@ -33,6 +34,7 @@ def slow_app(url: str, live: LiveSettings | None = None) -> Quart:
         draining=asyncio.Event(),
         keyring=keyring(),
         carrier=Mailbox(),
+        objects=memory_objects(),
         pool_size=2,
         request_seconds=SHORT,
         live=live,

@@ -110,6 +110,12 @@ def test_check_config_shows_where_each_setting_came_from_and_no_secret(database_
     assert (status, wrong) == (0, "")
     assert shown["log_level"] == f"debug  ({file})"
     assert shown["database_url"] == "postgresql://larder_app:…@db.example:5432/larder  (LARDER_CLOUD_DATABASE_URL)"
+    secret = new_id().hex
+    bucket = {"s3_bucket": "larder", "s3_access_key_id": "id", "s3_secret_access_key": secret}
+    shown |= check(database_url=url, **bucket)[1]
+    assert shown["s3_bucket"] == "larder  (LARDER_CLOUD_S3_BUCKET)"
+    assert shown["s3_secret_access_key"] == "…  (LARDER_CLOUD_S3_SECRET_ACCESS_KEY)"
+    assert secret not in str(shown)
     assert shown["rate_address"] == "600/60  (default)"
     assert hidden not in str(shown)
 
@@ -120,6 +126,9 @@ def test_check_config_connects_when_told_to(database_url: str, owner_url: str) -
     status, _, wrong = check("--connect", database_url=owner_url)
     assert (status, wrong.count("\n")) == (78, 1)
     assert "walls between tenants" in wrong
+    nobody = {"s3_bucket": "larder", "s3_access_key_id": "id", "s3_secret_access_key": new_id().hex}
+    status, _, wrong = check("--connect", database_url=database_url, s3_endpoint="http://127.0.0.1:9", **nobody)
+    assert (status, "S3_BUCKET" in wrong) == (78, True)
 
 
 @pytest.mark.criterion("10.2")

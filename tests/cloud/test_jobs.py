@@ -15,6 +15,7 @@ from cloud.jobs import Keeper, Retention, jobs
 from shared.orders import VendOutcome
 from tests.cloud.conftest import World
 from tests.fakes.gateway_client import GatewayClient
+from tests.fakes.memory_objects import memory_objects
 
 SALES = ("orders", "vends", "payments", "credits", "stock_movements")
 
@@ -186,8 +187,8 @@ async def test_health_outlives_its_time_by_no_month_and_facts_and_orders_stay(
     now = Clock().now()
     old, older = await remember(world, owner, now - timedelta(days=300)), now - timedelta(days=500)
     oldest = await remember(world, owner, older)
-    table = {job.name: job for job in jobs(world.database, Clock(), Retention())}
-    assert set(table) == {"months", "expired", "customers", "former people", "health"}
+    table = {job.name: job for job in jobs(world.database, Clock(), Retention(), memory_objects())}
+    assert set(table) == {"months", "expired", "customers", "former people", "objects", "health"}
     assert await table["health"].work() == 1
     assert [row["at"] for row in await world.rows("SELECT DISTINCT at FROM health_samples")] == [
         now - timedelta(days=300)
@@ -209,7 +210,9 @@ async def test_old_facts_go_by_the_month_but_not_from_under_a_dead_letter(
         " WHERE gateway_id = $1",
         dead,
     )
-    forget = {job.name: job for job in jobs(world.database, Clock(), Retention(facts_days=400))}["facts"].work
+    forget = {job.name: job for job in jobs(world.database, Clock(), Retention(facts_days=400), memory_objects())}[
+        "facts"
+    ].work
     assert await forget() == 1
     assert len(await world.rows("SELECT FROM facts")) == 2
     await world.rows("UPDATE dead_letters SET replayed_at = now()")
@@ -249,7 +252,9 @@ async def test_old_orders_go_with_all_that_is_theirs_and_leave_their_sums(
     await remember(world, owner, now - timedelta(days=602), id_at(datetime(2099, 1, 5, tzinfo=UTC)))
     slow = await remember(world, owner, now, id_at(now - timedelta(days=600)))
     sums = await world.rows("SELECT * FROM sales_hours")
-    forget = {job.name: job for job in jobs(world.database, Clock(), Retention(orders_days=400))}["orders"].work
+    forget = {job.name: job for job in jobs(world.database, Clock(), Retention(orders_days=400), memory_objects())}[
+        "orders"
+    ].work
     assert await forget() >= 3
     assert await known_orders(world) == {kept, slow} | sold
     for table in ("vends", "payments", "stock_movements"):
@@ -335,8 +340,8 @@ async def test_names_in_a_temporary_schema_mislead_nobody(app: asyncpg.Connectio
 
 
 def test_every_job_has_a_name_of_its_own(database: Database) -> None:
-    table = jobs(database, Clock(), Retention(facts_days=400, orders_days=400))
-    assert len({job.name for job in table}) == len(table) == 7
+    table = jobs(database, Clock(), Retention(facts_days=400, orders_days=400), memory_objects())
+    assert len({job.name for job in table}) == len(table) == 8
 
 
 async def test_a_month_waits_for_who_writes_and_loses_nothing_of_it(

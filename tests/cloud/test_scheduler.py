@@ -17,6 +17,7 @@ from cloud.scheduler import TAKEOVER_SECONDS, Job, Scheduler
 from tests.cloud.conftest import Server
 from tests.fakes.encryption_keys import keyring
 from tests.fakes.mailbox import Mailbox
+from tests.fakes.memory_objects import memory_objects
 
 PAUSE_S = 0.05
 
@@ -120,6 +121,7 @@ async def test_an_app_that_is_told_a_retention_runs_it(server: Server, database_
         draining=draining,
         keyring=keyring(),
         carrier=Mailbox(),
+        objects=memory_objects(),
         pool_size=1,
         retention=Retention(),
     )

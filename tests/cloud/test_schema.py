@@ -173,6 +173,13 @@ RARE = """
         SELECT o.tenant_id, o.tenant_id, o.id, now() FROM orders o;
     INSERT INTO customer_notes (tenant_id, id, customer_id, text, written_by, written_at)
         SELECT k.tenant_id, k.id, k.tenant_id, 'test.gAAAA', k.id, now() FROM api_keys k;
+    INSERT INTO stored_objects (tenant_id, name, bytes)
+        SELECT tenant_id, encode(sha256('x'), 'hex'), 1 FROM tenants;
+    INSERT INTO product_pictures (tenant_id, product_id, sha256, media_type, bytes, width, height, put_at)
+        SELECT tenant_id, id, encode(sha256('x'), 'hex'), 'image/png', 1, 1, 1, now() FROM products;
+    INSERT INTO product_picture_sizes (tenant_id, product_id, size, object, width, height)
+        SELECT p.tenant_id, p.product_id, 'full', o.name, 1, 1
+        FROM product_pictures p JOIN stored_objects o USING (tenant_id);
     INSERT INTO recovery_codes (user_id, code_sha256) SELECT current_person(), 'x';
     INSERT INTO password_resets (id, user_id, secret_sha256, created_at, expires_at)
         SELECT current_person(), current_person(), 'x', now(), now();

@@ -39,6 +39,9 @@ def test_every_setting_comes_from_the_environment() -> None:
         ("LARDER_CLOUD_DATABASE_URL", f"postgresql://user@/db?host=/run&port={HIDDEN}"),
         ("LARDER_CLOUD_DATABASE_URL", f"postgresql://user@[{HIDDEN}/db"),
         ("LARDER_CLOUD_OWNER_DATABASE_URL", f"postgresql://user:{HIDDEN}@host"),
+        ("LARDER_CLOUD_S3_ENDPOINT", f"https://{HIDDEN}@s3.example"),
+        ("LARDER_CLOUD_S3_BUCKET", f"{HIDDEN}/files"),
+        ("LARDER_CLOUD_PICTURE_BYTES", "1e9"),
         ("LARDER_CLOUD_FAILPOINT", "x"),
     ],
 )
@@ -82,6 +85,30 @@ PRODUCTION = {
     "LARDER_CLOUD_DATABASE_URL": f"postgresql://cloud:{GOOD}@db.example/larder",
     "LARDER_CLOUD_TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8",
 }
+
+
+BUCKET = {
+    "LARDER_CLOUD_S3_BUCKET": "larder",
+    "LARDER_CLOUD_S3_ACCESS_KEY_ID": "id",
+    "LARDER_CLOUD_S3_SECRET_ACCESS_KEY": GOOD,
+}
+
+
+@pytest.mark.criterion("10.4")
+@pytest.mark.parametrize("name", ["S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"])
+def test_a_bucket_needs_both_its_keys(name: str) -> None:
+    assert load(BUCKET).s3_bucket == "larder"
+    assert load(PRODUCTION | BUCKET).s3_endpoint is None
+    with pytest.raises(SettingsError, match=name):
+        load(BUCKET | {f"LARDER_CLOUD_{name}": ""})
+
+
+@pytest.mark.criterion("10.4")
+@pytest.mark.parametrize(("name", "value"), [("S3_ENDPOINT", "http://s3.example"), ("S3_SECRET_ACCESS_KEY", HIDDEN)])
+def test_production_refuses_a_bucket_in_the_open(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as caught:
+        load(PRODUCTION | BUCKET | {f"LARDER_CLOUD_{name}": value})
+    assert HIDDEN not in str(caught.value)
 
 
 @pytest.mark.criterion("10.2")

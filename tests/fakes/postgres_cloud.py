@@ -18,12 +18,15 @@ from cloud.demo import Seeded
 from cloud.failpoints import Failpoints
 from cloud.live import LiveSettings
 from cloud.mail import Carrier
+from cloud.object_store import ObjectStore
+from cloud.pictures.service import PictureLimits
 from cloud.postgres import EmbeddedPostgres
 from cloud.rates import Rate
 from cloud.settings import Live
 from edge.kiosk.server import bind, serve
 from tests.fakes import encryption_keys, release_key
 from tests.fakes.mailbox import Mailbox
+from tests.fakes.memory_objects import memory_objects
 from tests.fakes.settings_key import OPERATOR
 
 OFTEN = Rate(100_000, 1)
@@ -83,6 +86,8 @@ def cloud_app(
     *,
     database: Database | None = None,
     live: LiveSettings | None = None,
+    objects: ObjectStore | None = None,
+    picture_limits: PictureLimits | None = None,
 ) -> Quart:
     """The cloud's application, which believes the tests' release key and signs settings as their operator."""
     return create_app(
@@ -91,6 +96,8 @@ def cloud_app(
         failpoints=Failpoints(),
         draining=draining,
         carrier=carrier or Mailbox(),
+        objects=objects or memory_objects(),
+        picture_limits=picture_limits,
         pool_size=4,
         keyring=encryption_keys.keyring(),
         release_keys=[release_key.PUBLIC],

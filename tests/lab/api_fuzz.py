@@ -112,7 +112,7 @@ def _fuzz(cloud: PostgresCloud, gateway: GatewayClient, cases: int, seed: int) -
     def after_call(_context: object, _case: object, response: Any) -> None:
         report.statuses[response.status_code] += 1
 
-    @schemathesis.serializer("application/x-ndjson")
+    @schemathesis.serializer("application/x-ndjson", "image/jpeg", "image/png", "image/webp")
     def as_it_is(_context: object, value: object) -> bytes:
         return value if isinstance(value, bytes) else str(value).encode()
 

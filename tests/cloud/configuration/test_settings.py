@@ -24,6 +24,7 @@ from tests.fakes.encryption_keys import keyring
 from tests.fakes.gateway_client import Slot
 from tests.fakes.mailbox import Mailbox
 from tests.fakes.memory_flash import MemoryFlash
+from tests.fakes.memory_objects import memory_objects
 from tests.fakes.settings_key import OPERATOR
 
 PASSPHRASE = 3 * "nobody knows "
@@ -204,6 +205,7 @@ async def test_without_a_key_nothing_is_assigned(world: World) -> None:
         draining=asyncio.Event(),
         keyring=keyring(),
         carrier=Mailbox(),
+        objects=memory_objects(),
         pool_size=1,
     )
     async with keyless.test_app() as running:

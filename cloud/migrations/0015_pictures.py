@@ -1,0 +1,13 @@
+"""Files of tenants, and pictures of products."""
+
+from tortoise.migrations.migration import Migration as TortoiseMigration
+from tortoise.migrations.operations import RunSQL
+
+from cloud.migrations import sql
+
+
+class Migration(TortoiseMigration):
+    """Forward only."""
+
+    dependencies = [("cloud", "0017_customers")]
+    operations = [RunSQL(sql("0015_pictures.sql"))]
