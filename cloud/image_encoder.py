@@ -61,6 +61,8 @@ def encode(source: BinaryIO, media_type: str, most_pixels: int) -> Encoded:
         raise
     except Image.DecompressionBombError:
         raise Unreadable(f"has more than {most_pixels} pixels") from None
+    except MemoryError:
+        raise Unreadable("takes more memory than a picture may") from None
     except UnidentifiedImageError:
         raise Unreadable(f"cannot be read as {media_type}") from None
     except Exception as error:

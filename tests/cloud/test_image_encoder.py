@@ -88,13 +88,20 @@ async def told(content: bytes) -> AsyncGenerator[bytes, None]:
 
 
 @pytest.mark.criterion("6.4")
-async def test_a_process_of_its_own_makes_them_and_may_die_of_them() -> None:
+async def test_a_process_of_its_own_makes_them_within_bounds_on_its_memory() -> None:
     encoding = Encoding(MOST_PIXELS)
     encoded = await encoding("image/png", told(picture("PNG")))
     assert [size.name for size in encoded.sizes] == list(SIZES)
     assert encoded == made(picture("PNG"), "PNG")
-    with pytest.raises(Unreadable, match="damaged"):
-        await encoding("image/jpeg", told(picture()[:900]))
+    canvas = bytearray(moving("WEBP"))
+    canvas[24:30] = 2 * (16382).to_bytes(3, "little")  # 2 GB, which its decoder wants before it tells of any pixel
+    with pytest.raises(Unreadable):
+        await encoding("image/webp", told(bytes(canvas)))
+
+
+async def test_a_process_that_cannot_run_is_no_fault_of_the_picture() -> None:
+    with pytest.raises(RuntimeError, match="cannot run"):
+        await Encoding(10**30)("image/png", told(picture("PNG")))
 
 
 EMPTY = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:"

@@ -25,8 +25,9 @@ from shared.onboarding import ClaimGateway
 from tests.cloud.conftest import World
 from tests.fakes.encryption_keys import keyring
 from tests.fakes.mailbox import Mailbox
+from tests.fakes.memory_objects import memory_objects
 
-FAKES: dict[str, Any] = {"keyring": keyring(), "carrier": Mailbox()}
+FAKES: dict[str, Any] = {"keyring": keyring(), "carrier": Mailbox(), "objects": memory_objects()}
 FEW = Rate(4, 86_400)
 NOWHERE = "postgresql://larder_app@127.0.0.1:9/larder"
 
