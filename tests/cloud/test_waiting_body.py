@@ -2,10 +2,12 @@
 
 import asyncio
 
+import httpx
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 from quart import Quart, request
 
 from cloud.waiting_body import KEPT_BYTES, WaitingConnection, WaitingRequest
+from tests.fakes.served import on_a_port
 
 PIECE = 64 * 1024
 SCOPE: HTTPScope = {
@@ -55,3 +57,17 @@ async def test_a_body_waits_on_the_line_until_it_is_read() -> None:
     go_on.set()
     await serving
     assert str(pieces * PIECE).encode() in [event.get("body") for event in answers]
+
+
+async def test_who_is_refused_hears_it_though_they_have_more_to_send() -> None:
+    app = Quart("refusing")
+    app.asgi_http_class, app.request_class = WaitingConnection, WaitingRequest
+
+    @app.put("/")
+    async def refuse() -> tuple[str, int]:
+        return "no", 413
+
+    async with on_a_port(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        for _ in range(2):
+            answer = await client.put("/", content=bytes(16 * 1024 * 1024))
+            assert (answer.status_code, answer.text) == (413, "no")
