@@ -39,6 +39,8 @@ from cloud.sync.routes import SyncRoutes
 from cloud.throttle import Throttle
 from cloud.upkeep.routes import UpkeepRoutes
 from cloud.watch import Watch
+from cloud.webhooks.routes import WebhookRoutes
+from cloud.webhooks.service import WebhookService
 
 
 def blueprint(
@@ -55,6 +57,7 @@ def blueprint(
     signer: SettingsSigner | None,
     identity: Identity,
     pictures: Pictures,
+    webhooks: WebhookService,
 ) -> Blueprint:
     """The API."""
     api = Blueprint("api", __name__, url_prefix="/v1")
@@ -78,5 +81,6 @@ def blueprint(
     api.register_blueprint(CustomerRoutes(database, customers, once).blueprint())
     api.register_blueprint(ContactRoutes(database, ContactService(customers, keyring, clock), once).blueprint())
     api.register_blueprint(erasure_routes.blueprint(database, clock))
+    api.register_blueprint(WebhookRoutes(webhooks, once).blueprint())
     api.register_blueprint(audit_routes.blueprint(database))
     return api

@@ -47,6 +47,10 @@ from cloud.throttle import Throttle
 from cloud.waiting_body import WaitingConnection, WaitingRequest
 from cloud.watch import Watch
 from cloud.web import answer, problem
+from cloud.webhooks.destinations import Allowed
+from cloud.webhooks.sender import Sender
+from cloud.webhooks.service import WebhookService
+from cloud.webhooks.worker import WebhookWorker
 from shared.contract import Message
 from shared.errors import Code
 from shared.sync import MAX_BATCH_BYTES
@@ -102,15 +106,16 @@ def create_app(
     leaving: asyncio.Event | None = None,
     mail_folder: Path | None = None,
     picture_limits: PictureLimits | None = None,
+    webhooks_to: Allowed | None = None,
 ) -> Quart:
     """The cloud on a migrated database. Setting `leaving` makes it say that it is not ready any more, `draining` ends
     all streams; a part that dies sets it too.
 
     `keyring` encrypts single columns; `release_keys` are the Ed25519 public keys, in hex, of those who may sign
     releases; `signer` signs settings; files of tenants lie in `objects`; `trusted_proxies` are believed about where a
-    request comes from; the mail in `mail_folder` is shown to anybody.
-    Without a `retention` this instance never does the work that comes due by the clock (jobs.py). A `database` that is
-    given is opened and closed with the application.
+    request comes from; the mail in `mail_folder` is shown to anybody; webhooks may be sent where `webhooks_to` says.
+    Without a `retention` this instance never does the work that comes due by the clock (jobs.py), and sends no
+    webhooks. A `database` that is given is opened and closed with the application.
     """
     live = live or LiveSettings(Live())
     database = database or Database(database_url, failpoints, pool_size=pool_size)
@@ -129,18 +134,24 @@ def create_app(
     Cors(live).install(app)
     mails = MailRoom(carrier, mail_from, clock)
     identity = build_identity(database, clock, keyring, throttle, mails, public_url)
+    destinations = webhooks_to or Allowed()
+    webhooks = WebhookService(database, keyring, clock, destinations)
     parts = (database, auth, throttle, live, watch, clock, failpoints, draining)
     app.before_request(identity.gate.admit)
     app.after_request(tag)
-    app.register_blueprint(api.blueprint(*parts, keyring, keys_by_id(release_keys), signer, identity, pictures))
-    shell = Shell(Assets())
-    app.register_blueprint(dashboard.blueprint(shell, identity, throttle, watch, draining, keyring, mail_folder))
+    keys = keys_by_id(release_keys)
+    app.register_blueprint(api.blueprint(*parts, keyring, keys, signer, identity, pictures, webhooks))
+    pages = (identity, throttle, watch, draining, keyring, webhooks)
+    app.register_blueprint(dashboard.blueprint(shell, *pages, mail_folder))
     app.register_blueprint(Reference().blueprint())
     _serve_health(app, database, leaving or draining)
     _answer_errors(app, clock, shell)
     running: dict[str, Part] = {"watch": watch.run, "mail": mails.run}
     if retention is not None:
         running["scheduler"] = Scheduler(database_url, jobs(database, clock, retention, objects)).run
+        sender = Sender(destinations, clock)
+        worker = WebhookWorker(database, keyring, clock, sender, failpoints, mails, public_url)
+        running["webhooks"] = worker.run
     _run_parts(app, database, running, draining)
     require_declared(app)
     return app

@@ -19,6 +19,7 @@ from cloud.scheduler import Job
 MONTHS_AHEAD = 2
 ORDERS_AT_ONCE = 2_000
 """In one unit of work: a second or two."""
+EVENTS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Retention:
     health_days: int = 400
     facts_days: int | None = None
     orders_days: int | None = None
+    webhooks_days: int = 30
 
 
 def jobs(database: Database, clock: Clock, retention: Retention, objects: ObjectStore) -> tuple[Job, ...]:
@@ -39,6 +41,7 @@ def jobs(database: Database, clock: Clock, retention: Retention, objects: Object
         Job("customers", timedelta(hours=1), Eraser(database, clock).erase_outlived),
         Job("former people", timedelta(hours=1), keeper.forget_former_people),
         Job("objects", timedelta(minutes=10), Collector(database, objects).collect),
+        *_old("webhooks", retention.webhooks_days, keeper.forget_webhooks),
         *_old("health", retention.health_days, keeper.forget_health),
         *_old("facts", retention.facts_days, keeper.forget_facts),
         *_old("orders", retention.orders_days, keeper.forget_orders),
@@ -90,6 +93,13 @@ class Keeper:
         while found := await self._call("SELECT forget_orders($1, $2) AS changed", before, ORDERS_AT_ONCE):
             forgotten += found
         return forgotten + await self._call("SELECT drop_sold_months($1) AS changed", before)
+
+    async def forget_webhooks(self, days: int) -> int:
+        """What was told to webhooks, or should have been."""
+        before, forgotten = self._before(days), 0
+        while found := await self._call("SELECT forget_webhooks($1, $2) AS changed", before, EVENTS_AT_ONCE):
+            forgotten += found
+        return forgotten
 
     def _before(self, days: int) -> date:
         return self._clock.now().date() - timedelta(days=days)

@@ -37,6 +37,8 @@ class Permission(StrEnum):
     USERS_WRITE = "users:write"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
     AUDIT_READ = "audit:read"
     CUSTOMERS_READ = "customers:read"
     CUSTOMERS_WRITE = "customers:write"
@@ -69,6 +71,8 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.USERS_WRITE: _OFFICE,
     Permission.KEYS_READ: _OFFICE,
     Permission.KEYS_WRITE: _OFFICE,
+    Permission.WEBHOOKS_READ: _OFFICE,
+    Permission.WEBHOOKS_WRITE: _OFFICE,
     Permission.AUDIT_READ: _OFFICE | {Role.FINANCE},
     Permission.CUSTOMERS_READ: _FLEET,
     Permission.CUSTOMERS_WRITE: _FLEET,
@@ -84,6 +88,8 @@ OF_THE_WHOLE = frozenset(
         Permission.USERS_WRITE,
         Permission.KEYS_READ,
         Permission.KEYS_WRITE,
+        Permission.WEBHOOKS_READ,
+        Permission.WEBHOOKS_WRITE,
         Permission.AUDIT_READ,
         Permission.FIRMWARE_WRITE,
         Permission.CUSTOMERS_READ,

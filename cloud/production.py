@@ -37,6 +37,8 @@ def refused_in_production(settings: Settings) -> Iterator[tuple[str, str]]:
         )
     if not settings.public_url.startswith("https://"):
         yield "public_url", "is no https:// address, and links in mails begin with it"
+    if settings.webhook_http:
+        yield "webhook_http", "is for development: what webhooks tell, everybody on the way could read"
     if settings.mail_url is None:
         yield "mail_url", "is missing: nobody could be invited, or choose a new password"
     if settings.s3_bucket is not None:

@@ -20,6 +20,7 @@ _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _SAID = re.compile(
     r"\blarder(?:access|refresh)?_[A-Za-z0-9_-]{20,}"
+    r"|\bwhsec_[A-Za-z0-9+/=]{20,}"
     r"|(?<=/reset/)[A-Za-z0-9_-]{20,}|(?<=/invitations/)[A-Za-z0-9_-]{40,}"
     r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
     r"|(?i:\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}"
@@ -27,7 +28,7 @@ _SAID = re.compile(
     r"|__Host-[\w-]+=[^\s;,\"']+"
     rf"|(?i:\b(?:\w+_)?(?:{_OF_SECRETS})s?[\"']?\s*[=:]\s*(?:(?:bearer|basic)\s+)?)(?:\"[^\"]*\"|'[^']*'|[^\s\"'&,;)}}\]]+)"
 )
-_SIGN = re.compile(rf"larder|/reset/|/invitations/|eyj|://|bearer|basic|__host-|{_OF_SECRETS}")
+_SIGN = re.compile(rf"larder|whsec_|/reset/|/invitations/|eyj|://|bearer|basic|__host-|{_OF_SECRETS}")
 _WORD_BEFORE = re.compile(r"\w+[\"']?\s*[=:]\s*|\w+\s+")
 
 _DIGITS = re.compile(

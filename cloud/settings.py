@@ -174,6 +174,17 @@ class Settings(Live):
     """The most that one may have: 20 bytes of memory each, while it is made anew."""
     tenant_bytes: Annotated[int, Field(ge=64 * 1024)] = 2 * 1024**3
     """The most that all files of a tenant have together."""
+    keep_webhooks_days: Annotated[int, Field(ge=7)] = 30
+    """What was sent to webhooks, or could not be, is dropped after that."""
+    webhook_ports: Annotated[frozenset[Annotated[int, Field(ge=1, le=65535)]], BeforeValidator(_split)] = frozenset(
+        {443, 8443}
+    )
+    """To which ports webhooks may be sent."""
+    webhook_networks: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_split)] = ()
+    """Networks that webhooks may reach though they are not on the internet, like `10.20.0.0/16`. None by default: else
+    whoever makes a webhook could look at what stands behind our walls."""
+    webhook_http: bool = False
+    """In development only: webhooks may be sent without TLS."""
     show_mail: bool = False
     """In development only: shows the mail in that folder at /mail, to whoever reaches `host`, which is on loopback."""
     failpoint: str = ""

@@ -71,6 +71,12 @@ class AuditAction(StrEnum):
     CUSTOMER_EXPORTED = "customer_exported"
     CUSTOMER_ERASED = "customer_erased"
     CUSTOMER_SETTINGS_CHANGED = "customer_settings_changed"
+    WEBHOOK_CREATED = "webhook_created"
+    WEBHOOK_CHANGED = "webhook_changed"
+    WEBHOOK_DELETED = "webhook_deleted"
+    WEBHOOK_DISABLED = "webhook_disabled"
+    WEBHOOK_REPLAYED = "webhook_replayed"
+    WEBHOOK_SECRET_ROTATED = "webhook_secret_rotated"  # noqa: S105
     CONFIGURATION_RELOADED = "configuration_reloaded"
 
 
@@ -88,6 +94,7 @@ class SubjectKind(StrEnum):
     DEVICE = "device"
     RELEASE = "release"
     CUSTOMER = "customer"
+    WEBHOOK = "webhook"
     PLATFORM = "platform"
 
 

@@ -27,9 +27,10 @@ NOT_VISITING = frozenset(
         Permission.CUSTOMERS_READ,
         Permission.CUSTOMERS_WRITE,
         Permission.CUSTOMERS_ERASE,
+        Permission.WEBHOOKS_WRITE,
     }
 )
-"""But not this: users and keys that they made would stay when they have gone, and customers are the tenant's own."""
+"""But not this: what they made would stay when they have gone, and customers are the tenant's own."""
 
 _BY_HASH = """
     SELECT id, user_id, acts_for, second_factor_at, last_seen_at, expires_at FROM sessions WHERE secret_sha256 = $1

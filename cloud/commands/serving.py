@@ -36,6 +36,7 @@ from cloud.reloading import Reloading
 from cloud.server import Stopping
 from cloud.settings import Live, Settings
 from cloud.sources import load
+from cloud.webhooks.destinations import Allowed
 
 log = structlog.get_logger()
 
@@ -77,7 +78,13 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
             live=live,
             trusted_proxies=configured.trusted_proxies,
             request_seconds=configured.request_seconds,
-            retention=Retention(configured.keep_health_days, configured.keep_facts_days, configured.keep_orders_days),
+            retention=Retention(
+                configured.keep_health_days,
+                configured.keep_facts_days,
+                configured.keep_orders_days,
+                configured.keep_webhooks_days,
+            ),
+            webhooks_to=Allowed(configured.webhook_ports, configured.webhook_networks, configured.webhook_http),
         )
         where = server.url_of(bound, "http" if certificate is None else "https")
 

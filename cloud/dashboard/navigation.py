@@ -69,6 +69,7 @@ NAVIGATION = Navigation(
             (
                 Link("Users and roles", "/users", "users", Permission.USERS_READ, key="u"),
                 Link("API keys", "/keys", "key", Permission.KEYS_READ, key="k"),
+                Link("Webhooks", "/webhooks", "send", Permission.WEBHOOKS_READ, key="w"),
                 Link("Audit log", "/audit", "list", Permission.AUDIT_READ, key="a"),
             ),
         ),

@@ -45,6 +45,8 @@ PERMISSIONS: tuple[tuple[str, tuple[tuple[Permission, str], ...]], ...] = (
             (Permission.USERS_WRITE, "Invite, change and remove users"),
             (Permission.KEYS_READ, "Read which API keys there are"),
             (Permission.KEYS_WRITE, "Make and revoke API keys"),
+            (Permission.WEBHOOKS_READ, "Read webhooks, and what was sent to them"),
+            (Permission.WEBHOOKS_WRITE, "Make and change webhooks, send again"),
             (Permission.AUDIT_READ, "Read the audit log"),
         ),
     ),

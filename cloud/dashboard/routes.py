@@ -27,10 +27,12 @@ from cloud.dashboard.sign_in import SECOND_FACTOR, SignInPages
 from cloud.dashboard.signed_in import SignedInPages, rights_of
 from cloud.dashboard.users import UserPages
 from cloud.encryption.keyring import Keyring
+from cloud.dashboard.webhooks import WebhookPages
 from cloud.errors import Unauthenticated
 from cloud.operations import Access, operation
 from cloud.throttle import Throttle
 from cloud.watch import Watch
+from cloud.webhooks.service import WebhookService
 
 
 def blueprint(
@@ -40,6 +42,7 @@ def blueprint(
     watch: Watch,
     draining: asyncio.Event,
     keyring: Keyring,
+    webhooks: WebhookService,
     mail_folder: Path | None = None,
 ) -> Blueprint:
     """All pages. With `mail_folder` anybody may read the mail in it: in development only."""
@@ -58,6 +61,7 @@ def blueprint(
     SecondFactorPages(signed_in, identity, entrance).register(pages)
     UserPages(signed_in, identity).register(pages)
     KeyPages(signed_in, identity).register(pages)
+    WebhookPages(signed_in, identity, webhooks).register(pages)
     AuditPages(signed_in, identity.database).register(pages)
     PlatformPages(signed_in, identity).register(pages)
     if mail_folder is not None:

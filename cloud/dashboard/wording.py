@@ -1,6 +1,7 @@
 """How money, times and states are put into words on pages."""
 
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from quart import Blueprint
 
@@ -83,7 +84,12 @@ def browser(agent: str) -> str:
     return f"{name} on {system}" if system else name
 
 
+def host(url: str) -> str:
+    """Whom a URL names, and at which port if it says so."""
+    return urlsplit(url).netloc
+
+
 def install_filters(pages: Blueprint) -> None:
     """Make them known to templates."""
-    for function in (money, clock_time, exact, outcome, tone, in_words, browser):
+    for function in (money, clock_time, exact, outcome, tone, in_words, browser, host):
         pages.add_app_template_filter(function)

@@ -118,6 +118,8 @@ CUSTOMER_NAME = EncryptedColumn("customers", "name")
 CUSTOMER_PHONE = EncryptedColumn("customers", "phone")
 CUSTOMER_UPI = EncryptedColumn("customers", "upi_address")
 NOTE_TEXT = EncryptedColumn("customer_notes", "text")
+WEBHOOK_SECRET = EncryptedColumn("webhook_endpoints", "secret")
+WEBHOOK_OLD_SECRET = EncryptedColumn("webhook_endpoints", "old_secret")
 
 ENCRYPTED = (
     INSTRUCTION_PIN,
@@ -128,6 +130,8 @@ ENCRYPTED = (
     CUSTOMER_PHONE,
     CUSTOMER_UPI,
     NOTE_TEXT,
+    WEBHOOK_SECRET,
+    WEBHOOK_OLD_SECRET,
 )
 
 PHONE_INDEX = BlindIndex(CUSTOMER_PHONE, "phone_index")

@@ -26,6 +26,7 @@ TAGS = {
     "rollouts": ("Firmware", "Releases, and who shall run them."),
     "auth": ("Identity", "Who is who, and who may do what."),
     "audit": ("Audit log", "Who did what to what."),
+    "webhooks": ("Webhooks", "Other systems are told what happens, signed; what they missed is sent again."),
     "onboarding": ("Sites and gateways", "Where machines stand, and how a gateway comes in."),
     "sync": (
         "Sync",

@@ -17,6 +17,7 @@ from cloud.errors import NotFound, Refused
 from cloud.sync.projections import LAST_WORD, POISON, project, restate, subject
 from cloud.sync.rules import Batch, Mark, Verdict, already_taken, judge, read_fact, storable, told_event
 from cloud.sync.turns import Turns
+from cloud.webhooks import queue as webhooks
 from shared.errors import Code
 from shared.sync import Ack, Fact
 
@@ -281,6 +282,7 @@ async def _raise_one(
         await transaction.execute(_STILL_DEAD, gateway_id, epoch, seq, letter.reason)
         return 0
     await _let_later_facts_stand(transaction, tenant_id, gateway_id, epoch, fact)
+    await webhooks.publish_risen(transaction, tenant_id, gateway_id, epoch, fact)
     await transaction.execute(_RISEN, gateway_id, epoch, seq)
     log.info("dead_letter_replayed", gateway_id=str(gateway_id), epoch=epoch, seq=seq)
     return 1

@@ -20,6 +20,7 @@ CLOUD_FOLDERS_WITH_LAYOUT_OF_THEIR_OWN = {
     "auth",
     "commands",
     "encryption",
+    "webhooks",
 }
 
 

@@ -20,6 +20,15 @@ from tests.cloud.conftest import World, claim
 from tests.fakes.gateway_client import GatewayClient, Slot
 
 RIVALS_CUSTOMER = "+919820012345"
+_WEBHOOK = """
+    INSERT INTO webhook_endpoints
+            (tenant_id, id, url, description, events, state, disabled_because, secret, since, created_at)
+        VALUES ($1, uuidv7(), 'https://rival.example/in', 'Rival hook', '{order.placed}', 'disabled', 'asked',
+            'test.gAAAA', $2, $2);
+    INSERT INTO webhook_events (tenant_id, id, type, body, created_at) VALUES ($1, uuidv7(), 'ping', 'Rival event', $2);
+    INSERT INTO webhook_deliveries (tenant_id, id, endpoint_id, event_id, type, state, next_at, created_at)
+        SELECT $1, uuidv7(), e.id, v.id, v.type, 'dead', $2, $2 FROM webhook_endpoints e, webhook_events v
+"""
 
 
 @dataclass
@@ -52,6 +61,8 @@ async def _found(world: World, tenant_id: UUID) -> tuple[str, str, Slot]:
         key = await create_key(
             transaction, tenant_id, system("test"), "rival", sorted(Permission), now, timedelta(days=1)
         )
+        for statement in _WEBHOOK.split(";"):
+            await transaction.execute(statement, tenant_id, now)
         return code, key.secret, Slot(machine_id, device_id, product_id, "B1", 100)
 
     return await world.database.unit("test", work, tenant_id=tenant_id)

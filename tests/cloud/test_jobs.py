@@ -188,7 +188,7 @@ async def test_health_outlives_its_time_by_no_month_and_facts_and_orders_stay(
     old, older = await remember(world, owner, now - timedelta(days=300)), now - timedelta(days=500)
     oldest = await remember(world, owner, older)
     table = {job.name: job for job in jobs(world.database, Clock(), Retention(), memory_objects())}
-    assert set(table) == {"months", "expired", "customers", "former people", "objects", "health"}
+    assert set(table) == {"months", "expired", "customers", "former people", "objects", "webhooks", "health"}
     assert await table["health"].work() == 1
     assert [row["at"] for row in await world.rows("SELECT DISTINCT at FROM health_samples")] == [
         now - timedelta(days=300)
@@ -341,7 +341,7 @@ async def test_names_in_a_temporary_schema_mislead_nobody(app: asyncpg.Connectio
 
 def test_every_job_has_a_name_of_its_own(database: Database) -> None:
     table = jobs(database, Clock(), Retention(facts_days=400, orders_days=400), memory_objects())
-    assert len({job.name for job in table}) == len(table) == 8
+    assert len({job.name for job in table}) == len(table) == 9
 
 
 async def test_a_month_waits_for_who_writes_and_loses_nothing_of_it(

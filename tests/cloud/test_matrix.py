@@ -31,6 +31,8 @@ TABLES = {
     "key_id": "api_keys",
     "invitation_id": "invitations",
     "customer_id": "customers",
+    "webhook_id": "webhook_endpoints",
+    "delivery_id": "webhook_deliveries",
 }
 PARAMETERS = (*TABLES, "user_id", "session_id", "tenant_id", "digest", "sha256", "code", "secret", "name")
 STREAMS = frozenset({"/orders/events"})
@@ -222,6 +224,8 @@ def bodies(theirs: dict[str, str]) -> list[dict[str, object]]:
         {"role": "viewer"} | lists,
         {"action": "restart"},
         {"settings": {}},
+        {"enabled": False},
+        {"created_from": "2020-01-01T00:00:00Z", "created_to": "2099-01-01T00:00:00Z"},
         {"name": "mine now"},
         {"phone": RIVALS_CUSTOMER},
     ]

@@ -41,6 +41,7 @@ DOORS = {
     ("users", "by_address"),
     ("users", "colleagues"),
     ("users", "listed"),
+    ("gateways", "listed"),
     ("memberships", "own"),
     ("platform_visits", "own"),
     ("tenants", "members"),
@@ -164,6 +165,16 @@ RARE = """
         FROM devices d JOIN api_keys k USING (tenant_id);
     INSERT INTO kept_answers (tenant_id, actor_id, key, request_sha256, status, body)
         SELECT tenant_id, id, id, '', 201, 'test.gAAAA' FROM devices;
+    INSERT INTO webhook_endpoints
+            (tenant_id, id, url, description, events, state, secret, since, created_at)
+        SELECT tenant_id, tenant_id, '', '', '{}', 'enabled', 'test.gAAAA', now(), now() FROM tenants;
+    INSERT INTO webhook_cursors (tenant_id, gateway_id, epoch, seq) SELECT tenant_id, id, 1, 1 FROM gateways;
+    INSERT INTO webhook_events (tenant_id, id, type, body, created_at)
+        SELECT tenant_id, tenant_id, 'ping', '{}', now() FROM tenants;
+    INSERT INTO webhook_deliveries (tenant_id, id, endpoint_id, event_id, type, state, next_at, created_at)
+        SELECT tenant_id, id, id, id, 'ping', 'dead', now(), now() FROM webhook_events;
+    INSERT INTO webhook_attempts (tenant_id, delivery_id, number, at, duration_ms, answer)
+        SELECT tenant_id, id, 1, now(), 1, '' FROM webhook_deliveries;
     INSERT INTO device_settings_reports (tenant_id, device_id, state, reported_at)
         SELECT tenant_id, id, 'kept', now() FROM devices;
     INSERT INTO customer_settings (tenant_id, country, keep_days) SELECT tenant_id, 'IN', 30 FROM tenants;
