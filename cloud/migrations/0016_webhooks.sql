@@ -69,6 +69,7 @@ CREATE TABLE webhook_deliveries ( -- of one event to one endpoint
     CONSTRAINT webhook_deliveries_event_fkey FOREIGN KEY (tenant_id, event_id) REFERENCES webhook_events
 ) WITH (fillfactor = 70);
 CREATE INDEX webhook_deliveries_due_idx ON webhook_deliveries (tenant_id, endpoint_id, next_at) WHERE state = 'waiting';
+CREATE INDEX webhook_deliveries_sending_idx ON webhook_deliveries (tenant_id, endpoint_id, next_at) WHERE sending;
 CREATE INDEX webhook_deliveries_list_idx ON webhook_deliveries (tenant_id, endpoint_id, created_at DESC, id DESC);
 CREATE INDEX webhook_deliveries_state_idx ON webhook_deliveries (tenant_id, endpoint_id, state, created_at DESC, id DESC);
 CREATE INDEX webhook_deliveries_event_idx ON webhook_deliveries (tenant_id, event_id);

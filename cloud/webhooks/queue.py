@@ -66,8 +66,7 @@ _FULL = """
 _CLAIM = """
     WITH lanes AS (
         SELECT e.tenant_id, e.id, (SELECT count(*) FROM webhook_deliveries d
-            WHERE d.tenant_id = e.tenant_id AND d.endpoint_id = e.id AND d.state = 'waiting' AND d.sending
-                AND d.next_at > $1) AS taken
+            WHERE d.tenant_id = e.tenant_id AND d.endpoint_id = e.id AND d.sending AND d.next_at > $1) AS taken
         FROM webhook_endpoints e WHERE e.state = 'enabled'
     ), due AS (
         SELECT d.id, l.taken + row_number() OVER (PARTITION BY d.endpoint_id ORDER BY d.next_at, d.id) AS lane
