@@ -48,7 +48,6 @@ def is_signed(received: Received, secret: str) -> bool:
     return expected in headers["webhook-signature"].split(" ")
 
 
-@pytest.mark.criterion("5.1")
 async def test_what_facts_say_is_told_signed_and_once(hooks: Hooks) -> None:
     world, slot = hooks.world, await hooks.world.slot()
     world.gateway.sell(slot)

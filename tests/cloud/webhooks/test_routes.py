@@ -38,6 +38,7 @@ async def test_a_webhook_is_made_shown_changed_and_deleted(hooks: Hooks) -> None
     assert "secret-path" not in str(entries)
 
 
+@pytest.mark.criterion("5.5")
 async def test_what_cannot_be_is_refused_by_field(hooks: Hooks) -> None:
     path = f"/v1/webhooks/{(await hooks.create('slot.empty'))['webhook_id']}"
     for edit, field in (

@@ -59,7 +59,6 @@ async def test_a_name_is_looked_up_once_and_the_checked_address_is_the_one_conne
     assert received.body == BODY
 
 
-@pytest.mark.criterion("5.1")
 @pytest.mark.parametrize(
     "answers", [["127.0.0.2"], ["10.0.0.1"], ["::1"], ["::ffff:127.0.0.1"], [HERE, "169.254.169.254"], ["fe80::1%lo"]]
 )
@@ -86,7 +85,6 @@ async def test_each_message_is_checked_anew() -> None:
     assert len(receiver.received) == 1
 
 
-@pytest.mark.criterion("5.1")
 async def test_a_redirect_is_told_and_not_followed() -> None:
     resolver = RebindingResolver([[HERE]])
     async with webhook_receiver() as receiver:
