@@ -19,6 +19,7 @@ from cloud.addresses import Network
 from cloud.auth.identity import build as build_identity
 from cloud.auth.service import AuthService
 from cloud.bounded_app import REQUEST_SECONDS, BoundedApp
+from cloud.cache import Caches
 from cloud.clock import Clock, new_id
 from cloud.conditional import tag
 from cloud.configuration.service import SettingsSigner
@@ -119,8 +120,10 @@ def create_app(
     """
     live = live or LiveSettings(Live())
     database = database or Database(database_url, failpoints, pool_size=pool_size)
-    watch = Watch(database_url)
-    auth = AuthService(database, clock)
+    caches = Caches()
+    database.on_ring(caches.rung)
+    watch = Watch(database_url, caches)
+    auth = AuthService(database, clock, caches)
     throttle = Throttle(Limits(database), live, trusted_proxies)
     app = BoundedApp("cloud", static_folder=None)
     app.live, app.request_seconds = live, request_seconds
@@ -133,7 +136,7 @@ def create_app(
     throttle.install(app)
     Cors(live).install(app)
     mails = MailRoom(carrier, mail_from, clock)
-    identity = build_identity(database, clock, keyring, throttle, mails, public_url)
+    identity = build_identity(database, clock, caches, keyring, throttle, mails, public_url)
     destinations = webhooks_to or Allowed()
     webhooks = WebhookService(database, keyring, clock, destinations)
     parts = (database, auth, throttle, live, watch, clock, failpoints, draining)
@@ -147,7 +150,7 @@ def create_app(
     app.register_blueprint(Reference().blueprint())
     _serve_health(app, database, leaving or draining)
     _answer_errors(app, clock, shell)
-    running: dict[str, Part] = {"watch": watch.run, "mail": mails.run}
+    running: dict[str, Part] = {"watch": watch.run, "mail": mails.run, "caches": caches.run}
     if retention is not None:
         running["scheduler"] = Scheduler(database_url, jobs(database, clock, retention, objects)).run
         sender = Sender(destinations, clock)

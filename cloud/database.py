@@ -100,6 +100,7 @@ class Transaction:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._sent: asyncio.Task[Any] | None = None
+        self.rung: list[tuple[str, UUID]] = []
 
     async def fetch(self, sql: str, *values: object) -> Sequence[Row]:
         """All rows of one statement."""
@@ -168,6 +169,7 @@ class Transaction:
     async def ring(self, kind: str, key: UUID) -> None:
         """Tell all processes that something of `kind` moved. Heard after the commit, ids only."""
         await self.execute("SELECT pg_notify('larder', $1)", f"{kind} {key}")
+        self.rung.append((kind, key))
 
 
 def columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
@@ -214,6 +216,11 @@ class Database:
         self._running: set[asyncio.Task[Any]] = set()
         self._borrowed: set[Any] = set()
         self._streaming = 0
+        self._hearers: list[Callable[[str, UUID], None]] = []
+
+    def on_ring(self, hear: Callable[[str, UUID], None]) -> None:
+        """Call it with what a unit has rung, as soon as that has ended and before anybody is told so."""
+        self._hearers.append(hear)
 
     async def open(self) -> None:
         """Connect lazily. Raises nothing when Postgres is away: units will."""
@@ -363,6 +370,16 @@ class Database:
                 end.cancel()
                 self._borrowed.discard(connection)
 
+    @asynccontextmanager
+    async def _told(self, begun: Transaction) -> AsyncIterator[None]:
+        """When this ends, hearers know what was rung in it: also if it seems to have failed, for who knows."""
+        try:
+            yield
+        finally:
+            for kind, key in begun.rung:
+                for hear in self._hearers:
+                    hear(kind, key)
+
     async def _once(self, name: str, work: Work[T], settings: dict[str, str], deadline: float) -> T:
         client = self._tortoise.db(_ALIAS)
         assert isinstance(client, AsyncpgDBClient)  # noqa: S101  configured above
@@ -371,9 +388,9 @@ class Database:
             transaction._connection = connection
             token = self._tortoise.connections.set(_ALIAS, transaction)
             try:
-                async with connection.transaction():
+                begun = Transaction(connection)
+                async with self._told(begun), connection.transaction():
                     await connection.execute(_SET, list(settings), list(settings.values()))
-                    begun = Transaction(connection)
                     async with begun.settled():
                         result = await work(begun)
                     self._failpoints.hit(f"{name}.before_commit")

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from cloud.cache import Caches
 from cloud.database import APP_ROLE, credentials
 
 log = structlog.get_logger()
@@ -26,8 +27,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 class Watch:
     """Wakes those who watch a (kind, id) when some transaction that rang it has committed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, caches: Caches | None = None) -> None:
+        """`caches` are told what is rung, and whether it is heard."""
         self._url = url
+        self._caches = caches or Caches()
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._pause = _FIRST_PAUSE
 
@@ -63,14 +66,18 @@ class Watch:
             lost = asyncio.Event()
             connection.add_termination_listener(lambda _: lost.set())
             self._pause = _FIRST_PAUSE
+            self._caches.hear(is_heard=True)
             self._wake_all()
             while True:
                 await first_of(lost, seconds=_PROBE_SECONDS)
                 await connection.execute("SELECT 1", timeout=_CONNECT_SECONDS)
         finally:
+            self._caches.hear(is_heard=False)
             connection.terminate()
 
     def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        kind, _, key = str(payload).partition(" ")
+        self._caches.rung(kind, UUID(key))
         for event in self._waiting.get(str(payload), ()):
             event.set()
 

@@ -11,6 +11,7 @@ from cloud.auth.second_factor import SecondFactors
 from cloud.auth.sessions import SessionService
 from cloud.auth.sign_in import SignInService
 from cloud.auth.visits import VisitService
+from cloud.cache import Caches
 from cloud.clock import Clock
 from cloud.database import Database
 from cloud.encryption.keyring import Keyring
@@ -35,11 +36,17 @@ class Identity:
 
 
 def build(
-    database: Database, clock: Clock, keyring: Keyring, throttle: Throttle, mails: MailRoom, public_url: str
+    database: Database,
+    clock: Clock,
+    caches: Caches,
+    keyring: Keyring,
+    throttle: Throttle,
+    mails: MailRoom,
+    public_url: str,
 ) -> Identity:
     """`public_url` is where links in mails lead, without a slash at its end."""
     passwords = Passwords()
-    keys, sessions = KeyService(database, clock), SessionService(database, clock)
+    keys, sessions = KeyService(database, clock, caches), SessionService(database, clock)
     factors = SecondFactors(database, clock, keyring, throttle)
     return Identity(
         database=database,

@@ -12,6 +12,7 @@ from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import rules
 from cloud.auth.members import know_actor
+from cloud.cache import Cache, Caches, Owned
 from cloud.callers import Actor, ActorKind, Operator
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
@@ -28,7 +29,7 @@ LIVE_OF_A_NAME = 2
 """The key in use, and the one that takes its place."""
 
 _BY_HASH = """
-    SELECT id, tenant_id, name, scopes, last_used_at FROM api_keys
+    SELECT id, tenant_id, name, scopes, last_used_at, expires_at FROM api_keys
     WHERE secret_sha256 = $1 AND revoked_at IS NULL AND expires_at > $2
 """
 _USED = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1"
@@ -49,7 +50,9 @@ _GRANTED = """
     SELECT t.id, t.tenant_id, t.api_key_id, t.family, t.scopes, t.used_at, t.revoked_at, t.expires_at
     FROM access_tokens t WHERE t.secret_sha256 = $1 AND t.kind = $2
 """
-_KEY_OF = "SELECT id, tenant_id, name FROM api_keys WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2"
+_KEY_OF = (
+    "SELECT id, tenant_id, name, expires_at FROM api_keys WHERE id = $1 AND revoked_at IS NULL AND expires_at > $2"
+)
 _ADD_GRANTED = """
     INSERT INTO access_tokens (tenant_id, id, api_key_id, family, kind, scopes, secret_sha256, created_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -134,18 +137,34 @@ class _Grant:
     scopes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Program:
+    """Who shows a key or token, and until when it is worth something."""
+
+    operator: Operator
+    expires_at: datetime
+
+
 class KeyService:
     """Looks after keys and tokens, and knows who shows one."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, caches: Caches) -> None:
         self._database = database
         self._clock = clock
+        self._programs: Cache[str, _Program] = caches.make(rules.CALLERS)
+        """By the hash of what they show."""
 
     async def operator(self, bearer: str) -> Operator:
         """The program behind an API key or an access token. Raises Unauthenticated."""
-        if bearer.startswith(rules.ACCESS_PREFIX):
-            return await self._by_token(bearer)
-        now, hashed = self._clock.now(), rules.sha256_hex(bearer)
+        hashed = rules.sha256_hex(bearer)
+        is_token = bearer.startswith(rules.ACCESS_PREFIX)
+        program = await self._programs.get(hashed, lambda: self._by_token(hashed) if is_token else self._by_key(hashed))
+        if program is None or program.expires_at <= self._clock.now():
+            raise Unauthenticated(f"This {'access token' if is_token else 'API key'} is not valid.")
+        return program.operator
+
+    async def _by_key(self, hashed: str) -> Owned[_Program] | None:
+        now = self._clock.now()
 
         async def work(transaction: Transaction) -> Row | None:
             key = await transaction.fetch_one(_BY_HASH, hashed, now)
@@ -155,25 +174,20 @@ class KeyService:
             return key
 
         key = await self._database.unit("keys.operator", work, secret_sha256=hashed)
-        if key is None:
-            raise Unauthenticated("This API key is not valid.")
-        return _operator(key, key["scopes"])
+        return None if key is None else _program(key, key["scopes"], key["expires_at"])
 
-    async def _by_token(self, bearer: str) -> Operator:
-        now, hashed = self._clock.now(), rules.sha256_hex(bearer)
+    async def _by_token(self, hashed: str) -> Owned[_Program] | None:
+        now = self._clock.now()
 
-        async def work(transaction: Transaction) -> Operator | None:
+        async def work(transaction: Transaction) -> Owned[_Program] | None:
             token = await transaction.fetch_one(_GRANTED, hashed, "access")
             if token is None or token["revoked_at"] is not None or token["expires_at"] <= now:
                 return None
             await transaction.become(token["tenant_id"])
             key = await transaction.fetch_one(_KEY_OF, token["api_key_id"], now)
-            return None if key is None else _operator(key, token["scopes"])
+            return None if key is None else _program(key, token["scopes"], min(key["expires_at"], token["expires_at"]))
 
-        operator = await self._database.unit("keys.by_token", work, secret_sha256=hashed)
-        if operator is None:
-            raise Unauthenticated("This access token is not valid any more.")
-        return operator
+        return await self._database.unit("keys.by_token", work, secret_sha256=hashed)
 
     async def keys(self, operator: Operator, query: KeyQuery) -> KeyPage:
         """All keys, also those that ended. Raises Refused for a cursor that is not theirs."""
@@ -229,6 +243,7 @@ class KeyService:
         async def work(transaction: Transaction) -> None:
             if not await transaction.execute(_REVOKE, key_id, now):
                 raise NotFound
+            await transaction.ring(rules.CALLERS, operator.tenant_id)
             subject = Subject(SubjectKind.API_KEY, key_id)
             await audit.record(transaction, operator.actor, operator.tenant_id, AuditAction.API_KEY_REVOKED, subject)
 
@@ -260,6 +275,7 @@ class KeyService:
             await transaction.become(token["tenant_id"])
             if not await transaction.execute(_EXCHANGED, token["id"], now):
                 await transaction.execute(_END_FAMILY, token["family"], now)
+                await transaction.ring(rules.CALLERS, token["tenant_id"])
                 return None
             if await transaction.fetch_one(_KEY_OF, token["api_key_id"], now) is None:
                 return None
@@ -311,6 +327,7 @@ async def create_key(
     return KeyCreated(key_id=key_id, name=name, secret=secret, scopes=granted, expires_at=now + life)
 
 
-def _operator(key: Row, scopes: Sequence[str]) -> Operator:
+def _program(key: Row, scopes: Sequence[str], expires_at: datetime) -> Owned[_Program]:
     known = frozenset(Permission(scope) for scope in scopes if scope in _KNOWN)
-    return Operator(key["tenant_id"], Actor(ActorKind.API_KEY, key["id"], key["name"]), known)
+    operator = Operator(key["tenant_id"], Actor(ActorKind.API_KEY, key["id"], key["name"]), known)
+    return Owned(operator.tenant_id, _Program(operator, expires_at))

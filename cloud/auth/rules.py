@@ -14,6 +14,9 @@ AUDIENCE = "larder-cloud"
 ALGORITHM = "Ed25519"
 """EdDSA over Ed25519 by its own name (RFC 9864)."""
 
+CALLERS = "callers"
+"""Rung with a tenant's id when one of its keys, tokens or gateways has changed in what it may do: they are kept in mind."""
+
 TOKEN_LIFE = timedelta(minutes=5)
 CLOCK_LEEWAY = timedelta(seconds=60)
 SESSION_IDLE = timedelta(minutes=30)

@@ -11,6 +11,8 @@ from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import tokens
 from cloud.auth.models import Gateway
+from cloud.auth.rules import CALLERS
+from cloud.cache import Cache, Caches, Owned
 from cloud.callers import Actor, ActorKind
 from cloud.clock import Clock
 from cloud.database import Database, Row, Transaction
@@ -85,28 +87,25 @@ def _refused(reason: str) -> Unauthenticated:
 class AuthService:
     """Every check of a gateway's identity. All failures look alike from outside."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, caches: Caches) -> None:
         self._database = database
         self._clock = clock
+        self._gateways: Cache[tuple[UUID, UUID], Row] = caches.make(CALLERS)
+        """By tenant and id."""
         self._known: dict[str, tuple[tokens.Token, GatewayCaller]] = {}
 
     async def gateway(self, bearer: str) -> GatewayCaller:
-        """The gateway behind a token. Its tenant claim only chooses where to look. Raises Unauthenticated."""
-        token = _read(bearer)
-        gateway = await self._gateway_row(token.claims.tenant, token.claims.iss)
-        if gateway is None or gateway["public_key"] is None:
-            raise _refused("unknown gateway")
-        try:
-            tokens.prove(token, gateway["public_key"], self._clock.now())
-        except tokens.TokenRefused as error:
-            raise _refused(str(error)) from error
-        caller = GatewayCaller(gateway["id"], gateway["tenant_id"], gateway["site_id"], gateway["public_key"])
-        trusted(caller, gateway)
-        self._remember(token, caller)
+        """The gateway behind a token. Its tenant claim only chooses where to look. Raises Unauthenticated.
+
+        A token is proven once by a process, for a gateway shows it for minutes; whether the gateway is still trusted
+        is asked each time.
+        """
+        caller = await self.gateway_by_known_token(bearer)
+        trusted(caller, await self._kept_row(caller.tenant_id, caller.gateway_id))
         return caller
 
     async def gateway_by_known_token(self, bearer: str) -> GatewayCaller:
-        """As `gateway`, without proving anew what this process has proven before: a gateway shows a token for minutes.
+        """As `gateway`, but if the token is known, nobody is asked about the gateway.
 
         It may be revoked or replaced since: the unit of work that follows must ask whether it is `trusted`.
         Raises Unauthenticated.
@@ -117,7 +116,20 @@ class AuthService:
                 tokens.check_times(token.claims, self._clock.now())
                 return caller
             del self._known[bearer]
-        return await self.gateway(bearer)
+        return await self._proven(_read(bearer))
+
+    async def _proven(self, token: tokens.Token) -> GatewayCaller:
+        gateway = await self._kept_row(token.claims.tenant, token.claims.iss)
+        if gateway is None or gateway["public_key"] is None:
+            raise _refused("unknown gateway")
+        try:
+            tokens.prove(token, gateway["public_key"], self._clock.now())
+        except tokens.TokenRefused as error:
+            raise _refused(str(error)) from error
+        caller = GatewayCaller(gateway["id"], gateway["tenant_id"], gateway["site_id"], gateway["public_key"])
+        trusted(caller, gateway)
+        self._remember(token, caller)
+        return caller
 
     def _remember(self, token: tokens.Token, caller: GatewayCaller) -> None:
         """The one remembered first makes room."""
@@ -132,6 +144,13 @@ class AuthService:
         return (
             gateway is not None and gateway["revoked_at"] is None and bool(gateway["public_key"] == caller.public_key)
         )
+
+    async def _kept_row(self, tenant_id: UUID, gateway_id: UUID) -> Row | None:
+        async def load() -> Owned[Row] | None:
+            row = await self._gateway_row(tenant_id, gateway_id)
+            return None if row is None else Owned(tenant_id, row)
+
+        return await self._gateways.get((tenant_id, gateway_id), load)
 
     async def _gateway_row(self, tenant_id: UUID, gateway_id: UUID) -> Row | None:
         async def work(transaction: Transaction) -> Row | None:
@@ -159,6 +178,7 @@ async def register_key(
     )
     await transaction.ring("gateway", gateway_id)
     gateway = await Gateway.get(id=gateway_id)
+    await transaction.ring(CALLERS, gateway.tenant_id)
     claimant = Actor(ActorKind.GATEWAY, gateway_id, gateway.name)
     about = Subject(SubjectKind.GATEWAY, gateway_id)
     now_is = {"public_key": public_key, "software": software}
@@ -176,6 +196,7 @@ async def revoke_gateway(transaction: Transaction, gateway_id: UUID, now: dateti
     if not await Gateway.filter(id=gateway_id).update(revoked_at=now):
         raise NotFound
     await transaction.ring("gateway", gateway_id)
+    await transaction.ring(CALLERS, (await Gateway.get(id=gateway_id)).tenant_id)
 
 
 async def positions(transaction: Transaction, gateway_id: UUID | None = None) -> list[Position]:

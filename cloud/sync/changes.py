@@ -35,6 +35,8 @@ class ChangeFeed:
             bounds = await change_bounds(transaction, caller.site_id)
             if cursor is None or not bounds.oldest <= cursor <= bounds.newest:
                 return await self._full(transaction, caller, bounds.newest)
+            if cursor == bounds.newest:
+                return Changes(cursor=cursor, full=False, more=False, changes=())
             rows = await changes_since(transaction, caller.site_id, cursor, limit)
             last = rows[-1][0] if rows else cursor
             bodies = await upkeep.with_pins(transaction, self._keyring, [_BODY.validate_json(body) for _, body in rows])

@@ -12,6 +12,7 @@ from quart import Quart, Response
 from quart.typing import TestClientProtocol as QuartClient
 
 from cloud import demo, schema
+from cloud.cache import OLDEST_SECONDS
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Work, credentials
 from cloud.demo import Seeded
@@ -137,6 +138,14 @@ class World:
     async def do(self, work: Work[T]) -> T:
         """Work for the tenant."""
         return await self.database.unit("test", work, tenant_id=self.tenant_id)
+
+    async def refused(self, path: str, headers: dict[str, str]) -> Any:
+        """The problem a GET is refused with, once the app has heard what another process did."""
+        async with asyncio.timeout(OLDEST_SECONDS - 1):
+            while (answer := await self.client.get(path, headers=headers)).status_code == 200:
+                pass
+        assert answer.status_code == 401
+        return await answer.get_json()
 
     async def push(self, first: int = 1, count: int | None = None) -> Response:
         """POST a batch of the gateway's facts."""

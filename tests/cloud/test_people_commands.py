@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from cloud.auth.identity import build
+from cloud.cache import Caches
 from cloud.clock import Clock
 from cloud.database import Database, credentials
 from cloud.limits import Limits
@@ -50,7 +51,7 @@ async def test_a_business_begins_with_an_owner_who_chooses_their_password(
     assert link is not None
     clock, mails = Clock(), MailRoom(Mailbox(), "Larder <larder@cloud.example>", Clock())
     throttle = Throttle(Limits(database), LiveSettings(Live()))
-    identity = build(database, clock, keyring(), throttle, mails, "https://cloud.example")
+    identity = build(database, clock, Caches(), keyring(), throttle, mails, "https://cloud.example")
     await identity.sign_in.reset(link[1], "olga chose this herself")
 
     again = ("create-owner", "Snack Bar", "olga@snacks.example", "Olga", "--tenant", tenant[1])

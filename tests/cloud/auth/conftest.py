@@ -9,6 +9,7 @@ import pytest
 
 from cloud.auth.first_people import FirstPeople
 from cloud.auth.identity import build
+from cloud.cache import Caches
 from cloud.clock import Clock
 from cloud.database import credentials
 from cloud.limits import Limits
@@ -25,7 +26,7 @@ from tests.fakes.encryption_keys import keyring
 async def office(world: World) -> AsyncIterator[Office]:
     mails = MailRoom(world.mailbox, "Larder <larder@larder.example>", Clock())
     throttle = Throttle(Limits(world.database), LiveSettings(Live()))
-    identity = build(world.database, Clock(), keyring(), throttle, mails, "http://cloud.example")
+    identity = build(world.database, Clock(), Caches(), keyring(), throttle, mails, "http://cloud.example")
     carrying = asyncio.create_task(mails.run(), name="mail of the test")
     async with world.app.test_request_context("/"):  # attempts are counted by the address of a request
         yield Office(world.app, identity, world.mailbox)

@@ -89,6 +89,7 @@ async def test_a_revoked_gateway_is_refused_at_once(world: World) -> None:
     async def revoke(transaction: Transaction) -> None:
         await revoke_gateway(transaction, gateway_id, Clock().now())
 
+    assert (await world.client.get("/v1/sync/changes", headers=world.gateway.authorisation())).status_code == 200
     await world.do(revoke)
-    answer = await world.client.get("/v1/sync/changes", headers=world.gateway.authorisation())
-    assert (answer.status_code, (await answer.get_json())["code"]) == (401, "gateway_revoked")
+    problem = await world.refused("/v1/sync/changes", world.gateway.authorisation())
+    assert problem["code"] == "gateway_revoked"

@@ -1,0 +1,13 @@
+"""Kept callers are dropped by whoever changes them."""
+
+from tortoise.migrations.migration import Migration as TortoiseMigration
+from tortoise.migrations.operations import RunSQL
+
+from cloud.migrations import sql
+
+
+class Migration(TortoiseMigration):
+    """Forward only."""
+
+    dependencies = [("cloud", "0014_kept_answers")]
+    operations = [RunSQL(sql("0018_callers.sql"))]
