@@ -35,6 +35,7 @@ from cloud.pictures.routes import PictureRoutes
 from cloud.pictures.service import Pictures
 from cloud.rollouts.routes import RolloutRoutes
 from cloud.sales import routes as sales_routes
+from cloud.search import routes as search_routes
 from cloud.sync.routes import SyncRoutes
 from cloud.throttle import Throttle
 from cloud.upkeep.routes import UpkeepRoutes
@@ -83,4 +84,5 @@ def blueprint(
     api.register_blueprint(erasure_routes.blueprint(database, clock))
     api.register_blueprint(WebhookRoutes(webhooks, once).blueprint())
     api.register_blueprint(audit_routes.blueprint(database))
+    api.register_blueprint(search_routes.blueprint(database))
     return api

@@ -144,7 +144,7 @@ def create_app(
     app.after_request(tag)
     keys = keys_by_id(release_keys)
     app.register_blueprint(api.blueprint(*parts, keyring, keys, signer, identity, pictures, webhooks))
-    shell = Shell(Assets())
+    shell = Shell(Assets(), search=True)
     pages = (identity, throttle, watch, draining, keyring, webhooks)
     app.register_blueprint(dashboard.blueprint(shell, *pages, mail_folder))
     app.register_blueprint(Reference().blueprint())

@@ -15,7 +15,7 @@ ALGORITHM = "Ed25519"
 """EdDSA over Ed25519 by its own name (RFC 9864)."""
 
 CALLERS = "callers"
-"""Rung with a tenant's id when one of its keys, tokens or gateways has changed in what it may do: they are kept in mind."""
+"""Rung with a tenant's id when what one of its keys, tokens or gateways may do has changed: that is kept in mind."""
 
 TOKEN_LIFE = timedelta(minutes=5)
 CLOCK_LEEWAY = timedelta(seconds=60)

@@ -21,6 +21,7 @@ from cloud.dashboard.mails import MailPages
 from cloud.dashboard.navigation import NAVIGATION
 from cloud.dashboard.orders import EVENTS, OrderPages
 from cloud.dashboard.platform import PlatformPages
+from cloud.dashboard.search import SearchPages
 from cloud.dashboard.second_factor import SecondFactorPages
 from cloud.dashboard.shell import Shell
 from cloud.dashboard.sign_in import SECOND_FACTOR, SignInPages
@@ -64,6 +65,7 @@ def blueprint(
     WebhookPages(signed_in, identity, webhooks).register(pages)
     AuditPages(signed_in, identity.database).register(pages)
     PlatformPages(signed_in, identity).register(pages)
+    SearchPages(signed_in, identity.database).register(pages)
     if mail_folder is not None:
         MailPages(shell, mail_folder).register(pages)
     pages.before_request(_ignore_ranges)

@@ -76,7 +76,7 @@ class Shell:
             "account": account,
             "navigation": navigation,
             "active": navigation.active(request.path),
-            "search": self._search,
+            "search": self._search and bool(account.tenant_id),
         }
         return await self.bare(template, status=status, **around, **context)
 

@@ -25,6 +25,7 @@ TAGS = {
     "configuration": ("Settings", "What devices shall run on."),
     "rollouts": ("Firmware", "Releases, and who shall run them."),
     "auth": ("Identity", "Who is who, and who may do what."),
+    "search": ("Search", "What has a name or an id, by how that begins."),
     "audit": ("Audit log", "Who did what to what."),
     "webhooks": ("Webhooks", "Other systems are told what happens, signed; what they missed is sent again."),
     "onboarding": ("Sites and gateways", "Where machines stand, and how a gateway comes in."),

@@ -123,6 +123,16 @@ _PARTS = (
     FROM (SELECT DISTINCT tenant_id, site_id FROM fleet) AS s, generate_series(1, 50) AS number
     """,
     "UPDATE sites SET last_change = 50",
+    """
+    INSERT INTO search_words (tenant_id, kind, word, subject_id)
+    SELECT tenant_id, kind, word, id FROM (
+        SELECT tenant_id, 'machine' AS kind, name, id FROM machines
+        UNION ALL SELECT tenant_id, 'site', name, id FROM sites
+        UNION ALL SELECT tenant_id, 'gateway', name, id FROM gateways
+        UNION ALL SELECT tenant_id, 'device', name, id FROM devices
+        UNION ALL SELECT tenant_id, 'product', name, id FROM products
+    ) AS named, unnest(search_words_of(name)) AS w (word)
+    """,
 )
 
 

@@ -7,6 +7,7 @@ import "./styles/form.css";
 import "./styles/table.css";
 import "./styles/parts.css";
 import "./styles/people.css";
+import "./styles/search.css";
 import "./styles/media.css";
 import "./icon.svg?url";
 import { openDialogs } from "./dialog";

@@ -1,4 +1,4 @@
-"""Kept callers are dropped by whoever changes them."""
+"""Kept callers are dropped by whoever changes them; what has a name is found by the words of it."""
 
 from tortoise.migrations.migration import Migration as TortoiseMigration
 from tortoise.migrations.operations import RunSQL
@@ -10,4 +10,4 @@ class Migration(TortoiseMigration):
     """Forward only."""
 
     dependencies = [("cloud", "0014_kept_answers")]
-    operations = [RunSQL(sql("0018_callers.sql"))]
+    operations = [RunSQL(sql("0018_callers.sql")), RunSQL(sql("0018_search.sql"))]

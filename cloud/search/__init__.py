@@ -1,0 +1,1 @@
+"""One box for all that an operator looks for."""
