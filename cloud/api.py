@@ -33,6 +33,7 @@ from cloud.onboarding.service import OnboardingService
 from cloud.orders import routes as orders_routes
 from cloud.pictures.routes import PictureRoutes
 from cloud.pictures.service import Pictures
+from cloud.reports import Reports
 from cloud.rollouts.routes import RolloutRoutes
 from cloud.sales import routes as sales_routes
 from cloud.search import routes as search_routes
@@ -46,6 +47,7 @@ from cloud.webhooks.service import WebhookService
 
 def blueprint(
     database: Database,
+    reports: Reports,
     auth: AuthService,
     throttle: Throttle,
     live: LiveSettings,
@@ -69,9 +71,9 @@ def blueprint(
     api.register_blueprint(gateway_routes.blueprint(database))
     api.register_blueprint(UserRoutes(identity.members, identity.invitations, once).blueprint())
     api.register_blueprint(KeyRoutes(identity.keys, once).blueprint())
-    api.register_blueprint(orders_routes.blueprint(database))
-    api.register_blueprint(sales_routes.blueprint(database))
-    api.register_blueprint(InventoryRoutes(database, once).blueprint())
+    api.register_blueprint(orders_routes.blueprint(database, reports))
+    api.register_blueprint(sales_routes.blueprint(reports))
+    api.register_blueprint(InventoryRoutes(database, reports, once).blueprint())
     api.register_blueprint(CatalogRoutes(database, once).blueprint())
     api.register_blueprint(PictureRoutes(pictures).blueprint())
     api.register_blueprint(devices_routes.blueprint(database))

@@ -40,6 +40,7 @@ from cloud.operations import Access, operation, require_declared
 from cloud.origin import Origin, bind_origin
 from cloud.pictures.service import PictureLimits, Pictures
 from cloud.reference.routes import Reference
+from cloud.reports import Reports
 from cloud.rollouts.rules import keys_by_id
 from cloud.scheduler import Scheduler
 from cloud.settings import Live
@@ -103,6 +104,8 @@ def create_app(
     trusted_proxies: Sequence[Network] = (),
     retention: Retention | None = None,
     database: Database | None = None,
+    replica: Database | None = None,
+    replica_lag_s: float = 10.0,
     request_seconds: float = REQUEST_SECONDS,
     leaving: asyncio.Event | None = None,
     mail_folder: Path | None = None,
@@ -116,7 +119,8 @@ def create_app(
     releases; `signer` signs settings; files of tenants lie in `objects`; `trusted_proxies` are believed about where a
     request comes from; the mail in `mail_folder` is shown to anybody; webhooks may be sent where `webhooks_to` says.
     Without a `retention` this instance never does the work that comes due by the clock (jobs.py), and sends no
-    webhooks. A `database` that is given is opened and closed with the application.
+    webhooks. A `database` that is given is opened and closed with the application, as is its `replica`, which reports
+    read while it is at most `replica_lag_s` behind.
     """
     live = live or LiveSettings(Live())
     database = database or Database(database_url, failpoints, pool_size=pool_size)
@@ -139,7 +143,8 @@ def create_app(
     identity = build_identity(database, clock, caches, keyring, throttle, mails, public_url)
     destinations = webhooks_to or Allowed()
     webhooks = WebhookService(database, keyring, clock, destinations)
-    parts = (database, auth, throttle, live, watch, clock, failpoints, draining)
+    reports = Reports(database, replica, clock, longest_lag=replica_lag_s)
+    parts = (database, reports, auth, throttle, live, watch, clock, failpoints, draining)
     app.before_request(identity.gate.admit)
     app.after_request(tag)
     keys = keys_by_id(release_keys)
@@ -150,18 +155,18 @@ def create_app(
     app.register_blueprint(Reference().blueprint())
     _serve_health(app, database, leaving or draining)
     _answer_errors(app, clock, shell)
-    running: dict[str, Part] = {"watch": watch.run, "mail": mails.run, "caches": caches.run}
+    running: dict[str, Part] = {"watch": watch.run, "mail": mails.run, "caches": caches.run, "reports": reports.run}
     if retention is not None:
         running["scheduler"] = Scheduler(database_url, jobs(database, clock, retention, objects)).run
         sender = Sender(destinations, clock)
         worker = WebhookWorker(database, keyring, clock, sender, failpoints, mails, public_url)
         running["webhooks"] = worker.run
-    _run_parts(app, database, running, draining)
+    _run_parts(app, [database] if replica is None else [database, replica], running, draining)
     require_declared(app)
     return app
 
 
-def _run_parts(app: Quart, database: Database, parts: Mapping[str, Part], draining: asyncio.Event) -> None:
+def _run_parts(app: Quart, databases: Sequence[Database], parts: Mapping[str, Part], draining: asyncio.Event) -> None:
     """Each as a task from start to stop; one that dies before sets `draining`."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -172,7 +177,8 @@ def _run_parts(app: Quart, database: Database, parts: Mapping[str, Part], draini
 
     @app.before_serving
     async def start() -> None:
-        await database.open()
+        for database in databases:
+            await database.open()
         for name, run in parts.items():
             task = asyncio.create_task(run(), name=name)
             task.add_done_callback(ended)
@@ -185,7 +191,8 @@ def _run_parts(app: Quart, database: Database, parts: Mapping[str, Part], draini
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
-        await database.close()
+        for database in databases:
+            await database.close()
 
 
 def _serve_health(app: Quart, database: Database, leaving: asyncio.Event) -> None:

@@ -12,7 +12,7 @@ _PREFLIGHT = {
 }
 _EXPOSED = (
     "ETag, Location, RateLimit, RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After,"
-    " X-Request-Id"
+    " X-Request-Id, Larder-As-Of"
 )
 
 

@@ -36,8 +36,8 @@ _LAST_SECONDS = 1.0
 _TRIES = 4
 _ALIAS = "default"
 _SET = "SELECT set_config(name, value, true) FROM unnest($1::text[], $2::text[]) AS s (name, value)"
-_STREAM = {
-    "transaction_read_only": "on",
+_READ_ONLY = {"transaction_read_only": "on"}
+_STREAM = _READ_ONLY | {
     "statement_timeout": "60000",
     "idle_in_transaction_session_timeout": "60000",  # of a client that reads nothing
 }
@@ -214,8 +214,7 @@ class Database:
         # Entered once, here; each unit runs in a copy, so that no request's context leaks into a transaction or back.
         self._context = contextvars.Context()
         self._running: set[asyncio.Task[Any]] = set()
-        self._borrowed: set[Any] = set()
-        self._streaming = 0
+        self._borrowed, self._streaming = set[Any](), 0
         self._hearers: list[Callable[[str, UUID], None]] = []
 
     def on_ring(self, hear: Callable[[str, UUID], None]) -> None:
@@ -268,6 +267,7 @@ class Database:
         tenant_id: UUID | None = None,
         user_id: UUID | None = None,
         secret_sha256: str | None = None,
+        read_only: bool = False,
     ) -> T:
         """Run `work` in one transaction, for a `caller` and the part of a tenant that they see.
 
@@ -275,10 +275,10 @@ class Database:
         `user_id`'s own or that `secret_sha256` opens.
 
         The caller may be cancelled; the work goes on to its commit or rollback. It is repeated when Postgres asks for
-        that (serialisation failure, deadlock), so it must change nothing but the database. Raises Unavailable when the
-        database is in trouble that will pass.
+        that (serialisation failure, deadlock), so it must change nothing but the database; if `read_only`, Postgres
+        lets it change nothing at all. Raises Unavailable when the database is in trouble that will pass.
         """
-        settings = _settings(caller, tenant_id, user_id, secret_sha256)
+        settings = _settings(caller, tenant_id, user_id, secret_sha256) | (_READ_ONLY if read_only else {})
         return await asyncio.shield(self._start(name, work, settings, self._unit_seconds, _TRIES))
 
     async def stream(

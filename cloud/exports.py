@@ -11,9 +11,10 @@ from typing import Any
 
 from quart import Response, request
 
-from cloud.database import Database, Row
+from cloud.database import Row
 from cloud.lists import Listing
 from cloud.operations import Raw, current_operator
+from cloud.reports import Reports, dated
 from shared.contract import Message
 
 MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
@@ -55,7 +56,7 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-async def export(database: Database, listing: Listing[Any, Any], query: Message, form: ExportFormat) -> Response:
+async def export(reports: Reports, listing: Listing[Any, Any], query: Message, form: ExportFormat) -> Response:
     """All rows that the query asks for, as they are now. What fails in the middle breaks the line.
 
     Raises Unavailable while too many do the same.
@@ -66,18 +67,14 @@ async def export(database: Database, listing: Listing[Any, Any], query: Message,
     if request.method == "HEAD":
         return Response(b"", mimetype=media_type, headers=headers)
     sql, values = listing.statement(query, None)
-    chunks = database.stream(f"export.{listing.name}", sql, values, caller=current_operator())
-    try:  # anext() with a default fails on 3.11 when there is none
-        first = await anext(chunks)
-    except StopAsyncIteration:
-        first = ()
+    begun = await reports.stream(f"export.{listing.name}", sql, values, caller=current_operator())
     if form is ExportFormat.CSV:
-        body = _text(chunks, first, csv_lines, csv_lines([names]))
+        body = _text(begun.more, begun.first, csv_lines, csv_lines([names]))
     else:
-        body = _text(chunks, first, lambda rows: json_lines(names, rows), "")
+        body = _text(begun.more, begun.first, lambda rows: json_lines(names, rows), "")
     answer = Response(body, content_type=f"{media_type}; charset=utf-8", headers=headers)
     answer.timeout = None
-    return answer
+    return dated(answer, begun.as_of)
 
 
 async def _text(

@@ -27,7 +27,11 @@ def refused_in_production(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "failpoint", "is for tests: no process of production may die on purpose"
     if settings.database_url is None and settings.owner_database_url is None:
         yield "database_url", "is missing: production needs a Postgres of its own, not the embedded one"
-    for field, url in (("database_url", settings.database_url), ("owner_database_url", settings.owner_database_url)):
+    for field, url in (
+        ("database_url", settings.database_url),
+        ("owner_database_url", settings.owner_database_url),
+        ("replica_url", settings.replica_url),
+    ):
         if url is not None and (reason := _weak_password(url)):
             yield field, reason
     if settings.tls_certificate_file is None and not settings.trusted_proxies:

@@ -121,6 +121,10 @@ class Settings(Live):
     `state_dir`."""
     owner_database_url: PostgresUrl | None = Field(None, repr=False)
     """The same database as the owner of its tables. For `migrate` alone: keep it from the other commands."""
+    replica_url: PostgresUrl | None = Field(None, repr=False)
+    """A streaming replica of that database, for reports and exports; as such a user."""
+    replica_lag_seconds: Annotated[float, Field(ge=1, le=3600)] = 10.0
+    """Of one that is farther behind nothing is read."""
     state_dir: Path = Path(".larder/cloud")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000

@@ -59,11 +59,16 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
                 await Rotation(database, keyring, family).begin()
         failpoints = Failpoints(configured.failpoint)
         working = Database(url, failpoints, pool_size=configured.pool_size)
+        replica = configured.replica_url and Database(
+            configured.replica_url, failpoints, pool_size=configured.pool_size
+        )
         app = create_app(
             url,
             clock=Clock(),
             failpoints=failpoints,
             database=working,
+            replica=replica or None,
+            replica_lag_s=configured.replica_lag_seconds,
             draining=stopping.draining,
             leaving=stopping.leaving,
             keyring=keyring,

@@ -22,13 +22,15 @@ from cloud.inventory.models import (
 from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
+from cloud.reports import Reports
 
 
 class InventoryRoutes:
     """What lies in the slots."""
 
-    def __init__(self, database: Database, once: Once) -> None:
+    def __init__(self, database: Database, reports: Reports, once: Once) -> None:
         self._database = database
+        self._reports = reports
         self._once = once
 
     def blueprint(self) -> Blueprint:
@@ -58,7 +60,7 @@ class InventoryRoutes:
 
         In CSV, a text that a spreadsheet might run as a formula has a `'` before it.
         """
-        return await export(self._database, MOVEMENTS, query, query.format)
+        return await export(self._reports, MOVEMENTS, query, query.format)
 
     @operation(Permission.INVENTORY_WRITE, summary="Move stock", answers={201: StockAsked}, idempotent=True)
     async def move_stock(self, machine_id: UUID, body: StockWish) -> Response:

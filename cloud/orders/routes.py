@@ -12,10 +12,11 @@ from cloud.operations import current_operator, operation
 from cloud.orders.models import ORDER_LINES, OrderPage, OrderRow
 from cloud.orders.service import OrderExport, OrderQuery, order, order_page
 from cloud.permissions import Permission
+from cloud.reports import Reports
 from cloud.web import answer
 
 
-def blueprint(database: Database) -> Blueprint:
+def blueprint(database: Database, reports: Reports) -> Blueprint:
     """The order routes."""
     routes = Blueprint("orders", __name__, url_prefix="/orders")
 
@@ -33,7 +34,7 @@ def blueprint(database: Database) -> Blueprint:
 
         In CSV, a text that a spreadsheet might run as a formula has a `'` before it.
         """
-        return await export(database, ORDER_LINES, query, query.format)
+        return await export(reports, ORDER_LINES, query, query.format)
 
     @routes.get("/<uuid:order_id>")
     @operation(Permission.ORDERS_READ, summary="Show an order", answers={200: OrderRow}, conditional=True)

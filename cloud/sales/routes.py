@@ -5,10 +5,11 @@ from uuid import UUID
 
 from quart import Blueprint, Response
 
-from cloud.database import Database, Transaction
+from cloud.database import Transaction
 from cloud.lists import Bookmark, PageQuery, answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
+from cloud.reports import Reports, dated
 from cloud.sales.service import By, ProductDay, SalesRow, Span, product_days, sales
 from cloud.spans import From, To, require_span
 from cloud.web import answer
@@ -52,7 +53,7 @@ class ProductDayQuery(PageQuery):
     machine_id: UUID | None = None
 
 
-def blueprint(database: Database) -> Blueprint:
+def blueprint(reports: Reports) -> Blueprint:
     """The routes of sums of sales."""
     routes = Blueprint("sales", __name__, url_prefix="/sales")
 
@@ -66,8 +67,8 @@ def blueprint(database: Database) -> Blueprint:
         async def work(transaction: Transaction) -> list[SalesRow]:
             return await sales(transaction, span, query.by)
 
-        rows = await database.unit("sales.show", work, caller=current_operator())
-        return answer(Sales(by=query.by, sales=tuple(rows)))
+        report = await reports.unit("sales.show", work, caller=current_operator())
+        return dated(answer(Sales(by=query.by, sales=tuple(report.value))), report.as_of)
 
     @routes.get("/products")
     @operation(Permission.SALES_READ, summary="Sum up sales of products", answers={200: ProductDayPage})
@@ -80,8 +81,8 @@ def blueprint(database: Database) -> Blueprint:
         async def work(transaction: Transaction) -> list[ProductDay]:
             return await product_days(transaction, span, after, query.limit + 1)
 
-        found = await database.unit("sales.products", work, caller=current_operator())
-        shown, more = _PLACE.cut(found, query, lambda row: (row.day, row.product_id, row.currency))
-        return answer_page(ProductDayPage(products=shown, next_cursor=more), query)
+        report = await reports.unit("sales.products", work, caller=current_operator())
+        shown, more = _PLACE.cut(report.value, query, lambda row: (row.day, row.product_id, row.currency))
+        return dated(answer_page(ProductDayPage(products=shown, next_cursor=more), query), report.as_of)
 
     return routes
