@@ -18,7 +18,6 @@ from cloud.reports import Reports, dated
 from shared.contract import Message
 
 MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
-FILE = Raw("A file: CSV with a header row, or one JSON object a line.", tuple(MEDIA_TYPES.values()))
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -27,6 +26,11 @@ class ExportFormat(StrEnum):
 
     CSV = "csv"
     NDJSON = "ndjson"
+
+
+def file_of(row: type[Message]) -> Raw:
+    """What an export of such rows is."""
+    return Raw("A file: CSV with a header row, or one JSON object a line.", tuple(MEDIA_TYPES.values()), row)
 
 
 def csv_lines(rows: Sequence[Sequence[object]]) -> str:

@@ -51,6 +51,10 @@ class Raw:
 
     description: str
     media_types: tuple[str, ...]
+    row: type[Message] | None = None
+    """Of a file: what one row of it holds."""
+    example: str | None = None
+    """As it is sent. A file has the example of its row, and bytes have none."""
 
 
 Content = type[Message] | Raw | None

@@ -88,7 +88,7 @@ def blueprint(database: Database) -> Blueprint:
     routes = Blueprint("audit", __name__, url_prefix="/audit")
 
     @routes.get("")
-    @operation(Permission.AUDIT_READ, summary="List entries of the audit log", answers={200: AuditPage})
+    @operation(Permission.AUDIT_READ, summary="List audit entries", answers={200: AuditPage})
     async def list_entries(query: AuditQuery) -> Response:
         """Who did what to what, the newest first. Each entry is chained to the one before by its hash."""
         before = _NEWEST

@@ -37,7 +37,7 @@ def blueprint(database: Database) -> Blueprint:
     @routes.get("/<uuid:gateway_id>/sync")
     @operation(
         Permission.GATEWAYS_READ,
-        summary="Show how far a gateway was heard",
+        summary="Show the sync of a gateway",
         answers={200: GatewaySync},
         conditional=True,
     )

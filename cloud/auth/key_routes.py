@@ -16,7 +16,11 @@ from cloud.web import answer, bearer, read_form
 from shared.contract import Message, Name
 from shared.errors import Code
 
-FORM = Raw("`grant_type`, and `scope` or `refresh_token`.", ("application/x-www-form-urlencoded",))
+FORM = Raw(
+    "`grant_type`, and `scope` or `refresh_token`.",
+    ("application/x-www-form-urlencoded",),
+    example="grant_type=client_credentials&scope=orders:read",
+)
 
 
 class Me(Message):

@@ -6,7 +6,7 @@ from uuid import UUID
 from quart import Blueprint, Response
 
 from cloud.database import Database
-from cloud.exports import FILE, export
+from cloud.exports import export, file_of
 from cloud.idempotency import Once
 from cloud.inventory import service
 from cloud.inventory.models import (
@@ -14,6 +14,7 @@ from cloud.inventory.models import (
     MovementExport,
     MovementPage,
     MovementQuery,
+    MovementRow,
     StockAsked,
     StockPage,
     StockQuery,
@@ -54,7 +55,7 @@ class InventoryRoutes:
         work = partial(service.movement_page, query=query)
         return answer_page(await self._database.unit("inventory.movements", work, caller=current_operator()), query)
 
-    @operation(Permission.INVENTORY_READ, summary="Export stock movements", answers={200: FILE})
+    @operation(Permission.INVENTORY_READ, summary="Export stock movements", answers={200: file_of(MovementRow)})
     async def export_movements(self, query: MovementExport) -> Response:
         """All movements that fit, as CSV or NDJSON, as they are at this moment. Ends early if the line breaks.
 

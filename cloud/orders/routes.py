@@ -6,10 +6,10 @@ from uuid import UUID
 from quart import Blueprint, Response
 
 from cloud.database import Database
-from cloud.exports import FILE, export
+from cloud.exports import export, file_of
 from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
-from cloud.orders.models import ORDER_LINES, OrderPage, OrderRow
+from cloud.orders.models import ORDER_LINES, OrderLine, OrderPage, OrderRow
 from cloud.orders.service import OrderExport, OrderQuery, order, order_page
 from cloud.permissions import Permission
 from cloud.reports import Reports
@@ -28,7 +28,7 @@ def blueprint(database: Database, reports: Reports) -> Blueprint:
         return answer_page(await database.unit("orders.list", work, caller=current_operator()), query)
 
     @routes.get("/export")
-    @operation(Permission.ORDERS_READ, summary="Export orders", answers={200: FILE})
+    @operation(Permission.ORDERS_READ, summary="Export orders", answers={200: file_of(OrderLine)})
     async def export_orders(query: OrderExport) -> Response:
         """All orders that fit, as CSV or NDJSON, as they are at this moment. Ends early if the line breaks.
 

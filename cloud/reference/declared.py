@@ -36,6 +36,7 @@ TAGS = {
     "app": ("Readiness", "For load balancers."),
 }
 _PARAMETER = re.compile(r"<(\w+:)?(\w+)>")
+_ARTICLES = ("a", "an", "the")
 _EVERYWHERE = (Code.TOO_MANY_REQUESTS, Code.INTERNAL, Code.UNAVAILABLE)
 
 
@@ -53,9 +54,7 @@ class Route:
     @property
     def id(self) -> str:
         """By which programs know it: its summary without articles, as `show_order`."""
-        return "_".join(
-            word for word in re.findall(r"[a-z]+", self.operation.summary.lower()) if word not in ("a", "an")
-        )
+        return "_".join(word for word in re.findall(r"[a-z]+", self.operation.summary.lower()) if word not in _ARTICLES)
 
 
 def routes_of(app: Quart) -> list[Route]:

@@ -1,11 +1,14 @@
 """The API as an OpenAPI 3.1 document, made from what its routes declare and nothing else."""
 
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from quart import Quart
 
+from cloud.exports import csv_lines
 from cloud.lists import PageQuery
 from cloud.operations import Access, Content, Operation, Raw
 from cloud.permissions import Permission
@@ -164,9 +167,27 @@ def _content(content: Content, schemas: Schemas, mode: str) -> dict[str, Any]:
     if content is None:
         return {}
     if isinstance(content, Raw):
-        return {name: {"schema": {"description": content.description}} for name in content.media_types}
+        return {name: _raw(content, name, schemas) for name in content.media_types}
     ref = schemas.ref(content, mode)
     return {"application/json": {"schema": ref, "example": example_of(ref, schemas.all)}}
+
+
+def _raw(content: Raw, media_type: str, schemas: Schemas) -> dict[str, Any]:
+    """What is no message, with an example as it is sent; of a form, its fields."""
+    told: dict[str, Any] = {"schema": {"description": content.description}}
+    if content.row is not None:
+        row = example_of(schemas.ref(content.row, "serialization"), schemas.all)
+        lines = {"text/csv": csv_lines([list(row), list(row.values())]), "application/x-ndjson": f"{json.dumps(row)}\n"}
+        return told | {"example": lines[media_type]}
+    match content.example, media_type:
+        case None, _:
+            return told
+        case text, "application/x-www-form-urlencoded":
+            return told | {"example": dict(parse_qsl(text))}
+        case text, "application/json":
+            return told | {"example": json.loads(text)}
+        case text, _:
+            return told | {"example": text}
 
 
 def _answers(route: Route, schemas: Schemas) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from cloud.lists import PageQuery, rows_of
+from cloud.operations import Raw
 from cloud.reference.declared import Route
 from shared.contract import Message
 from shared.errors import Problem
@@ -53,7 +54,8 @@ class Schemas:
 
 
 def _models(contents: set[Any]) -> list[type[Message]]:
-    found = [content for content in contents if isinstance(content, type)]
+    rows = {content.row for content in contents if isinstance(content, Raw)}
+    found = [content for content in contents | rows if isinstance(content, type)]
     return sorted(found, key=lambda model: model.__name__)
 
 

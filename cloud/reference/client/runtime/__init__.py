@@ -1,0 +1,1 @@
+"""What every client needs, whatever the operations: transport, retries, pages, files, errors."""
