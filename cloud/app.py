@@ -80,10 +80,16 @@ _CODES = {
 }
 
 
-class Health(Message):
-    """That it answers, and how far."""
+class Liveness(Message):
+    """That it answers."""
 
-    status: Literal["live", "ready"]
+    status: Literal["live"] = "live"
+
+
+class Readiness(Message):
+    """That it can do its work."""
+
+    status: Literal["ready"] = "ready"
 
 
 def create_app(
@@ -197,18 +203,18 @@ def _run_parts(app: Quart, databases: Sequence[Database], parts: Mapping[str, Pa
 
 def _serve_health(app: Quart, database: Database, leaving: asyncio.Event) -> None:
     @app.get("/health/live")
-    @operation(Access.PUBLIC, summary="Is it alive?", answers={200: Health})
+    @operation(Access.PUBLIC, summary="Is it alive?", answers={200: Liveness})
     async def live() -> Response:
         """The process answers."""
-        return answer(Health(status="live"))
+        return answer(Liveness())
 
     @app.get("/health/ready")
-    @operation(Access.PUBLIC, summary="Is it ready?", answers={200: Health})
+    @operation(Access.PUBLIC, summary="Is it ready?", answers={200: Readiness})
     async def ready() -> Response:
         """The database answers and has this version's schema, and nobody has told us to stop."""
         if leaving.is_set() or not await database.unit("health.ready", schema.is_current):
             raise Unavailable
-        return answer(Health(status="ready"))
+        return answer(Readiness())
 
 
 def _answer_errors(app: Quart, clock: Clock, shell: Shell) -> None:

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 REQUEST_SECONDS = 10.0
 HEALTH = "/health/"
+_TOO_LONG = "This took too long. It may have happened all the same."
 _ATTRIBUTE = "larder_deadline"
 
 
@@ -71,4 +72,4 @@ class BoundedApp(Quart):
         except TimeoutError:
             if not until.expired():
                 raise
-            raise Refused(Code.TIMEOUT, "This took too long. It may have happened all the same.", status=504) from None
+            raise Refused(Code.DEADLINE_PASSED, _TOO_LONG, status=504) from None

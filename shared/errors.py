@@ -15,6 +15,7 @@ class Code(StrEnum):
     UNKNOWN_VERSION = "unknown_version"
     TOO_LARGE = "too_large"
     TIMEOUT = "timeout"
+    DEADLINE_PASSED = "deadline_passed"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"

@@ -37,7 +37,7 @@ TAGS = {
 }
 _PARAMETER = re.compile(r"<(\w+:)?(\w+)>")
 _ARTICLES = ("a", "an", "the")
-_EVERYWHERE = (Code.TOO_MANY_REQUESTS, Code.INTERNAL, Code.UNAVAILABLE)
+_EVERYWHERE = (Code.TOO_MANY_REQUESTS, Code.INTERNAL, Code.UNAVAILABLE, Code.DEADLINE_PASSED)
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ def _parameter(
         told |= {"style": "form", "explode": False}
     if "description" in schema:
         told["description"] = schema["description"]
-    if name not in ("cursor", "fields"):
+    if not issubclass(query, PageQuery) or name not in ("cursor", "fields"):
         told["example"] = example_of(inner, schemas.all, name)
     return told | {"schema": inner}
 

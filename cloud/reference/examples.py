@@ -1,74 +1,19 @@
 """An example of anything that has a JSON Schema: by the field's name, else by its type. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from cloud.reference.named_examples import NAMED, PATTERNS
+
 Schema = Mapping[str, Any]
 
-NAMED: dict[str, Any] = {
-    "machine_id": "0190a000-0000-7000-8000-0000000000a1",
-    "device_id": "0190a000-0000-7000-8000-0000000000d1",
-    "site_id": "0190a000-0000-7000-8000-0000000000c1",
-    "gateway_id": "0190a000-0000-7000-8000-0000000000b1",
-    "tenant_id": "0190a000-0000-7000-8000-00000000de10",
-    "order_id": "0190a3c2-5b1e-7d4f-9a60-2f1b7c9e0d11",
-    "vend_id": "0190a3c2-5b1e-7d4f-9a60-2f1b7c9e0d12",
-    "product_id": "0190a000-0000-7000-8000-0000000000f1",
-    "machine_name": "Snacks",
-    "product_name": "Salted Peanuts 50 g",
-    "address": "12 Demo Street, Pune",
-    "latitude": 18.5204,
-    "longitude": 73.8567,
-    "total_minor": 2500,
-    "captured_minor": 2500,
-    "given_back_minor": 0,
-    "price_minor": 2500,
-    "placed_at": "2026-03-01T09:30:00Z",
-    "ended_at": "2026-03-01T09:30:12Z",
-    "received_at": "2026-03-01T09:30:14Z",
-    "placed_from": "2026-03-01T00:00:00Z",
-    "placed_to": "2026-04-01T00:00:00Z",
-    "effective_at": "2026-03-02T00:00:00Z",
-    "limit": 50,
-    "next_cursor": None,
-    "cursor": "WzEsIjdmM2EiXQ",
-    "state": "settled",
-    "quantity": 8,
-    "capacity": 12,
-    "par_level": 4,
-    "status": 422,
-    "code": "validation_failed",
-    "title": "validation failed",
-    "type": "/docs/problems/validation_failed",
-    "detail": "Some fields are wrong.",
-    "path": "limit",
-    "message": "Input should be less than or equal to 200",
-    "centi_celsius": {"top": 412},
-    "peak_ma": {"A1": 840},
-    "settings": {"machine_id": "0190a000-0000-7000-8000-0000000000a1", "slots": {}},
-    "action": "restart",
-    "reason": None,
-    "evidence": None,
-    "fields": "order_id,state",
-}
-"""By the name of a field, where the value fits its type."""
-
-PATTERNS = {
-    "^[0-9a-f]{64}$": "0f" * 32,
-    "^[0-9a-f]{16}$": "0f" * 8,
-    "^[A-Z]{3}$": "INR",
-    "^[A-Z][0-9]{1,2}$": "A1",
-    "^[a-z0-9_-]{1,16}$": "top",
-    "^[0-9A-Za-z.+-]{1,40}$": "1.4.0",
-    "^[0-9]{4,8}$": "0000",
-    "^[0-9a-f]{128}$": "0f" * 64,
-    "^[A-Za-z0-9_-]+$": "a-claim-code-of-27-letters_",
-}
 _FORMATS = {
     "uuid": "0190a3c2-5b1e-7d4f-9a60-2f1b7c9e0d13",
     "date-time": "2026-03-01T09:30:00Z",
     "date": "2026-03-01",
 }
+_NONE = object()
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "integer": int,
@@ -81,27 +26,38 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 def example_of(schema: Schema, components: Mapping[str, Schema], name: str = "") -> Any:
-    """A value that fits `schema`; `components` are what its references name."""
+    """A value that fits `schema`; `components` are what its references name. `name`: as the table of names has it."""
     if "examples" in schema:
         return schema["examples"][0]
     if "$ref" in schema:
         return example_of(components[schema["$ref"].rpartition("/")[2]], components, name)
+    found = next((NAMED[key] for key in (name, _field(name)) if key in NAMED and _fits(NAMED[key], schema)), _NONE)
+    if found is not _NONE:
+        return found
     if "anyOf" in schema or "oneOf" in schema:
         return _of_options(schema.get("anyOf") or schema["oneOf"], components, name)
-    if name in NAMED and _fits(NAMED[name], schema):
-        return NAMED[name]
     if "const" in schema or "enum" in schema:
         return schema["const"] if "const" in schema else schema["enum"][0]
     if schema.get("type") == "object":
-        return {key: example_of(inner, components, key) for key, inner in schema.get("properties", {}).items()}
+        return _of_object(schema, components)
     if schema.get("type") == "array":
         return [example_of(schema.get("items", {}), components, name)]
-    return _of_value(schema, name)
+    return _of_value(schema, _field(name))
+
+
+def _field(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _of_object(schema: Schema, components: Mapping[str, Schema]) -> Any:
+    model = schema.get("title", "").removesuffix("InPage")
+    if model in NAMED:
+        return NAMED[model]
+    fields = schema.get("properties", {})
+    return {key: example_of(inner, components, f"{model}.{key}") for key, inner in fields.items()}
 
 
 def _of_options(options: list[Schema], components: Mapping[str, Schema], name: str) -> Any:
-    if name in NAMED and NAMED[name] is None and {"type": "null"} in options:
-        return None
     return example_of(next((option for option in options if option != {"type": "null"}), {}), components, name)
 
 
@@ -120,7 +76,11 @@ def _of_value(schema: Schema, name: str) -> Any:
 
 
 def _fits(value: Any, schema: Schema) -> bool:
-    if "enum" in schema:
-        return value in schema["enum"]
-    kind = schema.get("type", "")
-    return "const" not in schema and isinstance(value, _TYPES.get(kind, ())) and "pattern" not in schema
+    """Whether it is of the schema's kind. What is inside is not looked at, and of lists of models nothing is said."""
+    if "anyOf" in schema:
+        return any(_fits(value, option) for option in schema["anyOf"])
+    if "const" in schema or "enum" in schema:
+        return value in schema.get("enum", [schema.get("const")])
+    if not isinstance(value, _TYPES.get(schema.get("type", ""), ())) or "$ref" in schema.get("items", {}):
+        return False
+    return not isinstance(value, str) or re.search(schema.get("pattern", ""), value) is not None

@@ -34,8 +34,14 @@ PROBLEMS: dict[Code, Explanation] = {
     Code.TOO_LARGE: Explanation(413, "The body is larger than is accepted here.", "Send less at once."),
     Code.TIMEOUT: Explanation(
         408,
-        "The body did not come in time, or the work took longer than a request may.",
-        "Send it again over a better line; ask for less at once.",
+        "The body did not come in time. Nothing was done.",
+        "Send it again over a better line, or send less at once.",
+    ),
+    Code.DEADLINE_PASSED: Explanation(
+        504,
+        "The work took longer than a request may. It may have happened all the same.",
+        "Repeat it with the same `Idempotency-Key`, if it has one; else read what there is before you send it again."
+        " Ask for less at once.",
     ),
     Code.NOT_FOUND: Explanation(
         404,

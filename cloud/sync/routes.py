@@ -32,7 +32,23 @@ from shared.contract import Message
 from shared.errors import Code
 from shared.sync import DOORBELL, MAX_BATCH_BYTES, MAX_BATCH_FACTS, Ack, Changes, Telemetry
 
-NDJSON = Raw("A header line, then facts, one a line (shared/sync.py).", ("application/x-ndjson",))
+_FACT = (
+    '{"seq":53,"at":"2026-03-01T09:30:00Z","mono_ms":81234,"boot_id":"0190a3c2-0000-7d4f-9a60-2f1b7c9e0d15",'
+    '"clock":"synced","body":{"event":"stock_moved","movement_id":"0190a3c2-5b1e-7d4f-9a60-2f1b7c9e0d13",'
+    '"machine_id":"0190a000-0000-7000-8000-0000000000a1","slot":"A1","delta":8,"reason":"restock","vend_id":null}}\n'
+)
+_NDJSON = "application/x-ndjson"
+BATCH = Raw(
+    "A header line, then facts, one a line (shared/sync.py).",
+    (_NDJSON,),
+    example=f'{{"v":1,"epoch":1,"first_seq":53,"count":1,"previous":"{"0f" * 32}"}}\n{_FACT}',
+)
+RECALLED = Raw(
+    "A header line, then facts, one a line (shared/sync.py).",
+    (_NDJSON,),
+    example=f'{{"v":1,"epoch":1,"count":1,"more":false}}\n{_FACT}',
+)
+TELEMETRY = Raw("A Telemetry message (shared/sync.py).", ("application/json",), example='{"v":1,"samples":[]}')
 FILE = Raw("The file, or its rest.", ("application/octet-stream",))
 EpochOrNone = Annotated[int, Field(ge=0, lt=2**31)]
 RANGE = re.compile(r"bytes=([0-9]{1,9})-")
@@ -97,7 +113,7 @@ class SyncRoutes:
     @operation(
         Access.GATEWAY,
         summary="Push facts",
-        takes=NDJSON,
+        takes=BATCH,
         body_limit=MAX_BATCH_BYTES,
         answers={200: Ack},
         problems=(Code.UNKNOWN_VERSION, Code.FACT_CONFLICT, Code.EPOCH_SUPERSEDED, Code.CHAIN_BROKEN),
@@ -119,7 +135,7 @@ class SyncRoutes:
         await self._throttle.gateway(caller.gateway_id)
         return caller
 
-    @operation(Access.GATEWAY, summary="Recall facts", answers={200: NDJSON})
+    @operation(Access.GATEWAY, summary="Recall facts", answers={200: RECALLED})
     @deadline(LONG_SECONDS)
     async def told(self, query: RecallQuery) -> Response:
         """The caller's own facts, for a ledger that has lost them. Compressed with gzip."""
@@ -132,7 +148,7 @@ class SyncRoutes:
     @operation(
         Access.GATEWAY,
         summary="Push telemetry",
-        takes=Raw("A Telemetry message (shared/sync.py).", ("application/json",)),
+        takes=TELEMETRY,
         body_limit=MAX_BATCH_BYTES,
         answers={204: None},
         problems=(Code.UNKNOWN_VERSION,),

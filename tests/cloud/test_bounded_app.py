@@ -70,7 +70,7 @@ async def test_a_late_request_is_answered_504(database_url: str) -> None:
     async with slow_app(database_url).test_app() as running:
         client = running.test_client()
         late = await client.get("/slow")
-        assert (late.status_code, (await late.get_json())["code"]) == (504, "timeout")
+        assert (late.status_code, (await late.get_json())["code"]) == (504, "deadline_passed")
         assert late.headers["X-Request-Id"]
         assert await (await client.get("/patient")).get_data() == b"at last"
         assert await (await client.get("/stream")).get_data() == b"firstlast"

@@ -24,7 +24,7 @@ def _snippet(document: Document, group: str, method: Method) -> str:
     examples = {one["name"]: (one["schema"], one.get("example")) for one in told.get("parameters", [])}
     arguments = [_written(document, *examples[step.wire_name]) for step in method.steps]
     if method.body:
-        arguments.append(_body(document, next(iter(told["requestBody"]["content"].values()))))
+        arguments.append(_body(document, method, told["requestBody"]["content"][method.media_type]))
     arguments += [
         f"{query.name}={_written(document, *examples[query.wire_name])}" for query in method.query if query.is_needed
     ]
@@ -39,9 +39,10 @@ def _snippet(document: Document, group: str, method: Method) -> str:
     return f'with {call} as file:\n    file.save("{group}")' if method.is_file else call
 
 
-def _body(document: Document, body: Mapping[str, Any]) -> str:
-    if "$ref" not in body["schema"]:
-        return repr(body["example"]) if isinstance(body.get("example"), Mapping) else "body"
+def _body(document: Document, method: Method, body: Mapping[str, Any]) -> str:
+    """What is no model is written out if it is a form."""
+    if method.body == "bytes":
+        return "body"
     return _written(document, body["schema"], body["example"])
 
 

@@ -12,7 +12,10 @@ from quart import Quart
 from cloud.operations import operation_of
 from cloud.reference.document import document_of
 from cloud.reference.problems import PROBLEMS
+from cloud.sync.routes import BATCH, RECALLED, TELEMETRY
+from cloud.sync.rules import read_batch, read_fact
 from shared.errors import Code, Problem
+from shared.sync import FACT, RecalledHeader, Telemetry
 from tests.cloud.conftest import World
 from tests.fakes.postgres_cloud import cloud_app
 
@@ -86,11 +89,49 @@ def test_every_example_fits_its_schema(document: dict[str, Any]) -> None:
     assert seen > 200
 
 
-def test_every_body_and_every_answer_in_json_has_an_example(document: dict[str, Any]) -> None:
+@pytest.mark.criterion("5.4")
+def test_whatever_travels_has_an_example(document: dict[str, Any]) -> None:
+    """Bodies that are sent, answers of success, and parameters; only bytes have none."""
     for name, told in operations(document):
-        for body in (told.get("requestBody", {}), *told["responses"].values()):
-            content = body.get("content", {}).get("application/json", {})
-            assert "example" in content or "$ref" not in content.get("schema", {}), name
+        answers = [answer for status, answer in told["responses"].items() if status < "4"]
+        for body in (told.get("requestBody", {}), *answers):
+            for media_type, content in body.get("content", {}).items():
+                assert media_type == "application/octet-stream" or content.get("example"), f"{name} {media_type}"
+        for parameter in told.get("parameters", []):
+            is_spelt_out = parameter["in"] == "header" or parameter["name"] in ("cursor", "fields")
+            assert "example" in parameter or (is_spelt_out and parameter["description"]), f"{name} {parameter['name']}"
+
+
+def test_examples_say_what_a_reader_can_use(document: dict[str, Any]) -> None:
+    """None is merely the name of its field."""
+    for name, schema, value in examples(document):
+        fields = value.items() if isinstance(value, dict) else ()
+        echoed = [field for field, text in fields if text == field.replace("_", " ").ljust(4, "0")]
+        assert echoed == [], (name, schema)
+
+
+def test_examples_of_batches_are_batches() -> None:
+    batch = read_batch((BATCH.example or "").encode())
+    assert [read_fact(line, batch.header.first_seq) for line in batch.lines] == [FACT.validate_json(batch.lines[0])]
+    header, *lines = (RECALLED.example or "").splitlines()
+    assert RecalledHeader.model_validate_json(header).count == len(lines)
+    assert Telemetry.model_validate_json(TELEMETRY.example or "").samples == ()
+
+
+@pytest.mark.criterion("5.2")
+def test_every_operation_declares_its_problems_and_each_has_an_example_of_its_own(document: dict[str, Any]) -> None:
+    everywhere = {Code.VALIDATION_FAILED, Code.TOO_MANY_REQUESTS, Code.INTERNAL, Code.UNAVAILABLE, Code.DEADLINE_PASSED}
+    for name, told in operations(document):
+        declared = set()
+        for status, answer in told["responses"].items():
+            if status >= "4":
+                content = answer["content"]["application/problem+json"]
+                codes = set(content["examples"])
+                assert set(content["schema"]["allOf"][1]["properties"]["code"]["enum"]) == codes, name
+                assert {PROBLEMS[Code(code)].status for code in codes} == {int(status)}, name
+                assert all(f"`{code}`" in answer["description"] for code in codes), name
+                declared |= codes
+        assert everywhere <= declared, name
 
 
 @pytest.mark.criterion("5.2")
