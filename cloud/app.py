@@ -158,7 +158,7 @@ def create_app(
     shell = Shell(Assets(), search=True)
     pages = (identity, throttle, watch, draining, keyring, webhooks)
     app.register_blueprint(dashboard.blueprint(shell, *pages, mail_folder))
-    app.register_blueprint(Reference().blueprint())
+    app.register_blueprint(Reference(public_url).blueprint())
     _serve_health(app, database, leaving or draining)
     _answer_errors(app, clock, shell)
     running: dict[str, Part] = {"watch": watch.run, "mail": mails.run, "caches": caches.run, "reports": reports.run}

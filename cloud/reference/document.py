@@ -222,14 +222,14 @@ def _problems(route: Route) -> dict[str, Any]:
 
 def _problem(codes: list[Code]) -> dict[str, Any]:
     schema = {"allOf": [{"$ref": REF + "Problem"}, {"properties": {"code": {"enum": [str(code) for code in codes]}}}]}
-    examples = {str(code): {"summary": PROBLEMS[code].meaning, "value": _problem_example(code)} for code in codes}
+    examples = {str(code): {"summary": PROBLEMS[code].meaning, "value": problem_example(code)} for code in codes}
     return {
         "description": " ".join(f"`{code}`: {PROBLEMS[code].meaning}" for code in codes),
         "content": {"application/problem+json": {"schema": schema, "examples": examples}},
     }
 
 
-def _problem_example(code: Code) -> dict[str, Any]:
+def problem_example(code: Code) -> dict[str, Any]:
     """As a client would see it."""
     return {
         "type": f"/docs/problems/{code}",

@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
+
+from cloud.reference.client.snippets import snippets_of
 
 Document = Mapping[str, Any]
 _WORDS = {"string": "text", "integer": "whole number", "boolean": "true or false", "object": "object", "null": "null"}
@@ -46,6 +49,7 @@ class Entry:
     body: tuple[Field, ...]
     answers: tuple[Answer, ...]
     curl: str
+    python: str
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,22 @@ class Chapter:
 def chapters_of(document: Document) -> list[Chapter]:
     """All that there is to read."""
     entries: dict[str, list[Entry]] = {}
+    snippets = snippets_of(document)
     for path, methods in document["paths"].items():
         for method, told in methods.items():
-            entries.setdefault(told["tags"][0], []).append(_entry(document, path, method, told))
+            entries.setdefault(told["tags"][0], []).append(_entry(document, path, method, told, snippets))
     return [Chapter(tag["name"], tag["description"], tuple(entries[tag["name"]])) for tag in document["tags"]]
 
 
-def _entry(document: Document, path: str, method: str, told: Mapping[str, Any]) -> Entry:
+def entries_with(document: Document, code: str) -> list[Entry]:
+    """The operations that can give this problem."""
+    entries = (entry for chapter in chapters_of(document) for entry in chapter.entries)
+    return [entry for entry in entries if any(code in answer.codes for answer in entry.answers)]
+
+
+def _entry(
+    document: Document, path: str, method: str, told: Mapping[str, Any], snippets: Mapping[tuple[str, str], str]
+) -> Entry:
     taken: Mapping[str, Any] = next(iter(told.get("requestBody", {}).get("content", {}).values()), {})
     return Entry(
         id=told["operationId"],
@@ -79,6 +92,7 @@ def _entry(document: Document, path: str, method: str, told: Mapping[str, Any]) 
         body=tuple(_fields(document, taken.get("schema", {}))),
         answers=tuple(_answer(document, status, answer) for status, answer in told["responses"].items()),
         curl=_curl(path, method, told),
+        python=snippets[method.upper(), path],
     )
 
 
@@ -101,8 +115,10 @@ def _answer(document: Document, status: str, told: Mapping[str, Any]) -> Answer:
     problem = content.get("application/problem+json")
     if problem is not None:
         return Answer(status, "", tuple(problem["examples"]), (), None)
-    body = content.get("application/json", {})
-    example = json.dumps(body["example"], indent=2, ensure_ascii=False) if "example" in body else None
+    body: Mapping[str, Any] = next(iter(content.values()), {})
+    example = body.get("example")
+    if not isinstance(example, str | None):
+        example = json.dumps(example, indent=2, ensure_ascii=False)
     return Answer(status, told["description"], (), tuple(_fields(document, body.get("schema", {}))), example)
 
 
@@ -171,8 +187,17 @@ def _curl(path: str, method: str, told: Mapping[str, Any]) -> str:
         words.append('-H "Idempotency-Key: $(uuidgen)"')
     for media_type, body in told.get("requestBody", {}).get("content", {}).items():
         words.append(f"-H 'Content-Type: {media_type}'")
-        words.append(f"-d '{json.dumps(body['example'], indent=2)}'" if "example" in body else "--data-binary @body")
+        words.append(_sent(media_type, body.get("example")))
     return " \\\n  ".join(words)
+
+
+def _sent(media_type: str, example: object) -> str:
+    """The body as an argument of curl's. What is no JSON and no form lies in a file."""
+    if media_type == "application/x-www-form-urlencoded" and isinstance(example, Mapping):
+        return f"-d '{urlencode(example, safe=':')}'"
+    if media_type == "application/json":
+        return f"-d '{json.dumps(example, indent=2, ensure_ascii=False)}'"
+    return "--data-binary @body"
 
 
 def _query(told: Mapping[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """The API's document is valid, whole, and true to itself."""
 
 import asyncio
+import html
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -145,9 +147,12 @@ async def test_the_type_of_a_problem_is_a_page_that_explains_it(world: World) ->
     answer = await world.client.get("/v1/orders?nothing=1", headers=world.operator)
     told = Problem.model_validate_json(await answer.get_data())
     assert [error.path for error in told.errors] == ["nothing"]
-    page = await world.client.get(told.type)
-    assert page.status_code == 200
-    assert PROBLEMS[Code.VALIDATION_FAILED].meaning in await page.get_data(as_text=True)
+    for code, explained in PROBLEMS.items():
+        page = await world.client.get(told.type.replace("validation_failed", code))
+        assert page.status_code == 200
+        shown = html.unescape(re.sub("</?code>", "`", await page.get_data(as_text=True)))
+        assert explained.meaning in shown, code
+        assert explained.remedy in shown, code
     assert (await world.client.get("/docs/problems/no_such_code")).status_code == 404
 
 

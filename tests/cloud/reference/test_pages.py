@@ -35,15 +35,24 @@ async def test_the_reference_can_be_read_in_a_browser(url: str, browser: Browser
         "fetch('/openapi.json').then(r => r.json()).then(d => Object.values(d.paths).flatMap(Object.values).length)"
     )
     assert shown == told
+    assert await browser.evaluate(
+        "document.querySelectorAll('.copy').length === document.querySelectorAll('pre').length"
+    )
+    await browser.tap("article#list_orders .copy >> nth=1")
+    assert (
+        await browser.evaluate("getSelection().toString().trim()") == "for row in client.orders.list():\n    print(row)"
+    )
+    assert await browser.evaluate("document.querySelectorAll('article pre').length") > 2 * told
     assert await browser.evaluate("getComputedStyle(document.querySelector('.contents')).position") == "sticky"
     assert await browser.evaluate("document.body.scrollWidth <= innerWidth")
     await browser.keep_picture("reference-light")
     await browser.open(f"{url}/docs#list_orders", width=1440, height=900, theme="dark")
     await browser.keep_picture("reference-dark")
-    await browser.open(f"{url}/docs", width=390, height=800)
+    await browser.open(f"{url}/docs", width=360, height=800)
     assert await browser.evaluate("document.body.scrollWidth <= innerWidth")
     await browser.keep_picture("reference-phone")
     await browser.open(f"{url}/docs/problems/validation_failed", width=1280)
     await browser.see("What to do")
     await browser.keep_picture("problem")
+    assert await browser.evaluate("document.querySelectorAll('.codes a').length") == shown
     assert await browser.trouble() == []

@@ -11,7 +11,7 @@ class Unreachable(LarderError):
     """No whole answer came. What was asked may have happened all the same: look, or repeat it by its key."""
 
 
-class DeadlinePassed(Unreachable):
+class NoAnswerInTime(Unreachable):
     """The answer did not come in the time that a call may take."""
 
 

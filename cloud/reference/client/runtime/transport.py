@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from .calls import Call, pause_before
 from .downloads import Download
-from .errors import DeadlinePassed, FieldProblem, LarderError, Problem, UnexpectedAnswer, Unreachable
+from .errors import FieldProblem, LarderError, NoAnswerInTime, Problem, UnexpectedAnswer, Unreachable
 from .kept import KeptReplies, Reply
 from .model import Answer, Wish
 from .paging import Page, Pages
@@ -101,7 +101,7 @@ class Transport:
                 return take(self._opened(call, until), until)
             except Problem as refused:
                 failure, pause = refused, pause_before(call, tries, refused)
-            except DeadlinePassed:
+            except NoAnswerInTime:
                 raise
             except Unreachable as broken:
                 failure, pause = broken, pause_before(call, tries, None)
@@ -156,7 +156,7 @@ class Transport:
             for piece in response.iter_bytes():
                 pieces.append(piece)
                 if self._clock() >= until:
-                    raise DeadlinePassed(f"there was no whole answer within {self._deadline_s:g} s")
+                    raise NoAnswerInTime(f"there was no whole answer within {self._deadline_s:g} s")
         except httpx.TransportError as error:
             raise Unreachable(f"the answer ended early: {error!r}") from error
         return b"".join(pieces)

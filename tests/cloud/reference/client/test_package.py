@@ -15,6 +15,7 @@ from cloud.reference.client import package
 from cloud.reference.client.naming import group_of, method_of
 from cloud.reference.client.operations import groups_of
 from cloud.reference.client.snippets import snippets_of
+from tests.cloud.conftest import World
 
 ROOT = Path(__file__).resolve().parents[4]
 PROGRAM = """
@@ -137,6 +138,12 @@ def test_pip_can_install_the_archive(document: dict[str, Any], tmp_path: Path) -
     )
     assert installed.returncode == 0, installed.stderr
     assert (tmp_path / "there" / package.PACKAGE / "py.typed").is_file()
+
+
+async def test_a_running_cloud_hands_it_out(world: World, document: dict[str, Any]) -> None:
+    answer = await world.client.get("/docs/larder-client.zip")
+    assert (answer.status_code, answer.mimetype) == (200, "application/zip")
+    assert await answer.get_data() == package.archive(document)
 
 
 def test_two_operations_cannot_have_one_name(document: dict[str, Any]) -> None:
