@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from cloud.permissions import Permission, Role
+from cloud.permissions import OF_THE_WHOLE, Permission, Role, permissions_of
 
 
 class ActorKind(StrEnum):
@@ -72,3 +72,9 @@ class Operator:
     scope: Scope = EVERYTHING
     role: Role | None = None
     """Of a person; a key has none."""
+
+
+def member(tenant_id: UUID, actor: Actor, role: Role, scope: Scope) -> Operator:
+    """A person of a tenant, with all that their role may do on the part that they see."""
+    allowed = permissions_of(role) if scope.is_everything else permissions_of(role) - OF_THE_WHOLE
+    return Operator(tenant_id, actor, allowed, scope, role)

@@ -7,12 +7,16 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from quart import Response, request
 
-from cloud.database import Row
-from cloud.lists import Listing
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
+from cloud.callers import Operator
+from cloud.database import Database, Row, Transaction
+from cloud.lists import Listing, filters_of
 from cloud.operations import Raw, current_operator
 from cloud.reports import Reports, dated
 from shared.contract import Message
@@ -60,18 +64,23 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-async def export(reports: Reports, listing: Listing[Any, Any], query: Message, form: ExportFormat) -> Response:
+async def export(
+    database: Database, reports: Reports, listing: Listing[Any, Any], query: Message, form: ExportFormat
+) -> Response:
     """All rows that the query asks for, as they are now. What fails in the middle breaks the line.
 
-    Raises Unavailable while too many do the same.
+    That somebody asks for them is audited, whether or not they read to the end. Raises Unavailable while too many do
+    the same.
     """
     names = list(listing.row.model_fields)
     headers = {"Content-Disposition": f'attachment; filename="{listing.name}.{form}"'}
     media_type = MEDIA_TYPES[form]
     if request.method == "HEAD":
         return Response(b"", mimetype=media_type, headers=headers)
+    operator = current_operator()
+    await database.unit("export.audit", partial(_record, operator, listing.name, query, form), caller=operator)
     sql, values = listing.statement(query, None)
-    begun = await reports.stream(f"export.{listing.name}", sql, values, caller=current_operator())
+    begun = await reports.stream(f"export.{listing.name}", sql, values, caller=operator)
     if form is ExportFormat.CSV:
         body = _text(begun.more, begun.first, csv_lines, csv_lines([names]))
     else:
@@ -79,6 +88,12 @@ async def export(reports: Reports, listing: Listing[Any, Any], query: Message, f
     answer = Response(body, content_type=f"{media_type}; charset=utf-8", headers=headers)
     answer.timeout = None
     return dated(answer, begun.as_of)
+
+
+async def _record(operator: Operator, name: str, query: Message, form: ExportFormat, transaction: Transaction) -> None:
+    subject = Subject(SubjectKind.TENANT, operator.tenant_id)
+    told = {"list": name, "format": form.value, **{name: str(value) for name, value in filters_of(query, {})}}
+    await audit.record(transaction, operator.actor, operator.tenant_id, AuditAction.LIST_EXPORTED, subject, after=told)
 
 
 async def _text(

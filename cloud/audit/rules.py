@@ -31,6 +31,7 @@ class AuditAction(StrEnum):
     USER_INVITED = "user_invited"
     INVITATION_ACCEPTED = "invitation_accepted"
     INVITATION_WITHDRAWN = "invitation_withdrawn"
+    INVITATION_SENT_AGAIN = "invitation_sent_again"
     USER_CREATED = "user_created"
     USER_REMOVED = "user_removed"
     ROLE_CHANGED = "role_changed"
@@ -40,9 +41,11 @@ class AuditAction(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     SECOND_FACTOR_ADDED = "second_factor_added"
     SECOND_FACTOR_REMOVED = "second_factor_removed"
+    SECOND_FACTOR_REPLACED = "second_factor_replaced"
     RECOVERY_CODES_RENEWED = "recovery_codes_renewed"
     API_KEY_CREATED = "api_key_created"
     API_KEY_REVOKED = "api_key_revoked"
+    API_KEY_KEPT = "api_key_kept"
     PRODUCT_CREATED = "product_created"
     PRODUCT_CHANGED = "product_changed"
     PICTURE_PUT = "picture_put"
@@ -77,6 +80,7 @@ class AuditAction(StrEnum):
     WEBHOOK_DISABLED = "webhook_disabled"
     WEBHOOK_REPLAYED = "webhook_replayed"
     WEBHOOK_SECRET_ROTATED = "webhook_secret_rotated"  # noqa: S105
+    LIST_EXPORTED = "list_exported"
     CONFIGURATION_RELOADED = "configuration_reloaded"
 
 

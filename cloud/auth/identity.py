@@ -56,7 +56,7 @@ def build(
         sessions=sessions,
         sign_in=SignInService(database, clock, passwords, factors, throttle, mails, public_url),
         second_factors=factors,
-        members=MemberService(database),
+        members=MemberService(database, clock),
         invitations=InvitationService(database, clock, passwords, mails, public_url),
         visits=VisitService(database, clock),
     )

@@ -11,6 +11,7 @@ from pydantic import StringConstraints
 from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import rules
+from cloud.auth.leaving import require_still
 from cloud.auth.members import Ids, Standing, join, require_grantable
 from cloud.auth.passwords import Passwords
 from cloud.auth.sessions import Person
@@ -35,8 +36,8 @@ _WAITS = "i.accepted_at IS NULL AND i.revoked_at IS NULL"
 _INVITATION = _ROWS.format(picked="invitations i") + f" WHERE i.id = $1 AND {_WAITS} FOR UPDATE"
 _INVITE = """
     INSERT INTO invitations (tenant_id, id, email, email_key, role, sites, machines, secret_sha256, invited_by,
-                             created_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                             inviter_id, created_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
     ON CONFLICT (tenant_id, email_key) WHERE accepted_at IS NULL AND revoked_at IS NULL DO NOTHING
 """
 _RENEW = "UPDATE invitations SET secret_sha256 = $2, expires_at = $3 WHERE id = $1"
@@ -150,11 +151,13 @@ class InvitationService:
             raise invalid("email", "is no e-mail address")
         standing, email = Standing(wish.role, wish.sites, wish.machines), wish.email.strip()
         invitation_id, secret, now = new_id(), rules.new_secret(), self._clock.now()
+        await require_still(transaction, operator)
         await require_grantable(transaction, operator, standing)
         if await transaction.fetch_one(_IS_MEMBER, rules.folded(email)) is not None:
             raise Refused(Code.CONFLICT, "They belong to this business already.", status=409)
         what = (invitation_id, email, rules.folded(email), standing.role, list(wish.sites), list(wish.machines))
-        kept = (rules.sha256_hex(secret), operator.actor.name, now, now + rules.INVITATION_LIFE)
+        inviter = (operator.actor.name, operator.actor.id)
+        kept = (rules.sha256_hex(secret), *inviter, now, now + rules.INVITATION_LIFE)
         if not await transaction.execute(_INVITE, operator.tenant_id, *what, *kept):
             raise Refused(Code.CONFLICT, "They have been invited already; send it again instead.", status=409)
         row, tenant = await _invited(transaction, invitation_id)
@@ -175,7 +178,10 @@ class InvitationService:
         async def work(transaction: Transaction) -> tuple[InvitationRow, str]:
             await _invited(transaction, invitation_id)
             await transaction.execute(_RENEW, invitation_id, rules.sha256_hex(secret), expires)
-            return await _invited(transaction, invitation_id)
+            renewed = await _invited(transaction, invitation_id)
+            subject, deed = Subject(SubjectKind.INVITATION, invitation_id), AuditAction.INVITATION_SENT_AGAIN
+            await audit.record(transaction, operator.actor, operator.tenant_id, deed, subject)
+            return renewed
 
         row, tenant = await self._database.unit("invitations.send_again", work, caller=operator)
         self._mails.send(self._mail(row, tenant, secret))

@@ -11,6 +11,7 @@ from pydantic import Field
 from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import rules
+from cloud.auth.leaving import require_still
 from cloud.auth.members import know_actor
 from cloud.cache import Cache, Caches, Owned
 from cloud.callers import Actor, ActorKind, Operator
@@ -38,9 +39,11 @@ _ADD = """
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 _ROWS = """
-    SELECT k.id AS key_id, k.name, k.prefix, k.scopes, a.name AS created_by, k.created_at, k.expires_at, k.revoked_at,
-           k.last_used_at
-    FROM {picked} LEFT JOIN actors a ON a.tenant_id = k.tenant_id AND a.id = k.created_by
+    SELECT k.id AS key_id, k.name, k.prefix, k.scopes, a.name AS created_by, b.name AS kept_by, k.created_at,
+           k.expires_at, k.revoked_at, k.last_used_at
+    FROM {picked}
+    LEFT JOIN actors a ON a.tenant_id = k.tenant_id AND a.id = k.created_by
+    LEFT JOIN actors b ON b.tenant_id = k.tenant_id AND b.id = k.kept_by
 """
 _LIVE = "SELECT count(*) AS live FROM api_keys WHERE name = $1 AND revoked_at IS NULL AND expires_at > $2"
 _LOCK_NAME = "SELECT pg_advisory_xact_lock(hashtextextended('key ' || current_setting('app.tenant') || $1, 0))"
@@ -77,6 +80,8 @@ class KeyRow(Message):
     prefix: str
     scopes: tuple[Permission, ...]
     created_by: Name | None
+    kept_by: Name | None
+    """Who answers for it since its maker is gone, or may not make it any more."""
     created_at: Instant
     expires_at: Instant
     revoked_at: Instant | None
@@ -230,6 +235,7 @@ class KeyService:
         now: datetime,
         life: timedelta,
     ) -> KeyCreated:
+        await require_still(transaction, operator)
         await transaction.execute(_LOCK_NAME, name)
         live = await transaction.fetch_one(_LIVE, name, now)
         if live is not None and live["live"] >= LIVE_OF_A_NAME:

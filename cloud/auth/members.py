@@ -10,12 +10,15 @@ from pydantic import Field
 
 from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
-from cloud.callers import Actor, ActorKind, Operator
+from cloud.auth.leaving import Ended, Made, end_what_was_made, made_by
+from cloud.auth.rules import may_decide_about
+from cloud.callers import Actor, ActorKind, Operator, Scope, member
+from cloud.clock import Clock
 from cloud.conditional import Precondition
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Refused
 from cloud.lists import Listing, PageQuery, Sort, read_page
-from cloud.permissions import Role, permissions_of
+from cloud.permissions import Role
 from cloud.web import invalid
 from shared.contract import Instant, Message, Name
 from shared.errors import Code
@@ -60,6 +63,12 @@ class UserRow(Message):
     created_at: Instant
 
 
+class UserChanged(UserRow):
+    """A user as they are from now on, and what they could not make any more."""
+
+    ended: Ended
+
+
 def _user(row: Row) -> UserRow:
     return UserRow.model_validate(dict(row), strict=False)
 
@@ -96,6 +105,10 @@ class Standing:
     sites: Sequence[UUID]
     machines: Sequence[UUID]
 
+    def scope(self) -> Scope:
+        """The part, as callers have it."""
+        return Scope(frozenset(self.sites), frozenset(self.machines))
+
     def told(self) -> dict[str, object]:
         """For the audit log."""
         return {"role": self.role.value, "sites": list(map(str, self.sites)), "machines": list(map(str, self.machines))}
@@ -104,8 +117,9 @@ class Standing:
 class MemberService:
     """What those may do with users who may do it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def users(self, operator: Operator, query: UserQuery) -> UserPage:
         """The tenant's users by name. Raises Refused for a cursor that is not theirs."""
@@ -123,13 +137,33 @@ class MemberService:
 
         return await self._database.unit("members.user", work, caller=operator)
 
-    async def change(self, operator: Operator, user_id: UUID, wish: ChangeUser, expected: Precondition) -> UserRow:
-        """Another role, or another part to see; in force with their next request.
+    async def made_by(self, operator: Operator, user_id: UUID) -> Made:
+        """What would end with a user's right to it. Raises NotFound."""
+        now = self._clock.now()
+
+        async def work(transaction: Transaction) -> Made:
+            await _member(transaction, user_id)
+            return await made_by(transaction, user_id, now)
+
+        return await self._database.unit("members.made_by", work, caller=operator)
+
+    async def change(
+        self,
+        operator: Operator,
+        user_id: UUID,
+        wish: ChangeUser,
+        expected: Precondition,
+        *,
+        keep_keys: bool = False,
+    ) -> UserChanged:
+        """Another role, or another part to see; in force with their next request. What they could not make any more
+        ends, but API keys that the operator keeps.
 
         Raises NotFound, Refused (403: mightier than the operator; 409: the last owner; 412; 422).
         """
+        at = self._clock.now()
 
-        async def work(transaction: Transaction) -> UserRow:
+        async def work(transaction: Transaction) -> UserChanged:
             await transaction.execute(_LOCK_TENANT)
             row = await _member(transaction, user_id)
             expected.require(_user(row))
@@ -148,15 +182,20 @@ class MemberService:
             subject = Subject(SubjectKind.USER, user_id)
             told = {"before": was.told(), "after": now.told()}
             shown = _user(await _member(transaction, user_id))
+            left = member(operator.tenant_id, Actor(ActorKind.USER, user_id, shown.name), now.role, now.scope())
+            ended = await end_what_was_made(transaction, operator, user_id, left, at, keep_keys=keep_keys)
             await audit.record(transaction, operator.actor, operator.tenant_id, action, subject, **told)
-            return shown
+            return UserChanged(**shown.model_dump(), ended=ended)
 
         return await self._database.unit("members.change", work, caller=operator)
 
-    async def remove(self, operator: Operator, user_id: UUID) -> None:
-        """From their next request on they see nothing of the tenant. Raises NotFound, Refused (403, 409)."""
+    async def remove(self, operator: Operator, user_id: UUID, *, keep_keys: bool = False) -> Ended:
+        """From their next request on they see nothing of the tenant, and what they made ends, but API keys that the
+        operator keeps. Raises NotFound, Refused (403, 409).
+        """
+        at = self._clock.now()
 
-        async def work(transaction: Transaction) -> None:
+        async def work(transaction: Transaction) -> Ended:
             await transaction.execute(_LOCK_TENANT)
             row = await _member(transaction, user_id)
             was = Standing(Role(row["role"]), row["sites"], row["machines"])
@@ -164,12 +203,14 @@ class MemberService:
             await transaction.execute("DELETE FROM memberships WHERE user_id = $1", user_id)
             if was.role is Role.OWNER:
                 await _require_owner(transaction)
+            ended = await end_what_was_made(transaction, operator, user_id, None, at, keep_keys=keep_keys)
             subject = Subject(SubjectKind.USER, user_id)
             await audit.record(
                 transaction, operator.actor, operator.tenant_id, AuditAction.USER_REMOVED, subject, before=was.told()
             )
+            return ended
 
-        await self._database.unit("members.remove", work, caller=operator)
+        return await self._database.unit("members.remove", work, caller=operator)
 
 
 async def join(
@@ -201,13 +242,6 @@ async def _member(transaction: Transaction, user_id: UUID) -> Row:
     if row is None:
         raise NotFound
     return row
-
-
-def may_decide_about(operator: Operator, role: Role) -> bool:
-    """Whether they may give this role, and touch somebody who has it: only an owner an owner, nobody the mightier."""
-    is_beyond = role is Role.OWNER and operator.role is not Role.OWNER
-    own = operator.permissions if operator.role is None else permissions_of(operator.role)
-    return not is_beyond and permissions_of(role) <= own and operator.scope.is_everything
 
 
 def _require_mightier(operator: Operator, role: Role) -> None:

@@ -10,6 +10,9 @@ from itertools import pairwise
 
 import pyotp
 
+from cloud.callers import Operator
+from cloud.permissions import Role, permissions_of
+
 AUDIENCE = "larder-cloud"
 ALGORITHM = "Ed25519"
 """EdDSA over Ed25519 by its own name (RFC 9864)."""
@@ -143,3 +146,10 @@ def new_recovery_codes() -> list[str]:
 def recovery_sha256(code: str) -> str:
     """How a recovery code is kept, however it is typed."""
     return sha256_hex(re.sub(r"[\s-]", "", code).upper())
+
+
+def may_decide_about(operator: Operator, role: Role) -> bool:
+    """Whether they may give this role, and touch somebody who has it: only an owner an owner, nobody the mightier."""
+    is_beyond = role is Role.OWNER and operator.role is not Role.OWNER
+    own = operator.permissions if operator.role is None else permissions_of(operator.role)
+    return not is_beyond and permissions_of(role) <= own and operator.scope.is_everything

@@ -8,11 +8,11 @@ from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import rules
 from cloud.auth.members import know_actor
-from cloud.callers import Actor, ActorKind, Operator, Scope
+from cloud.callers import Actor, ActorKind, Operator, Scope, member
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Unauthenticated
-from cloud.permissions import OF_THE_WHOLE, SECOND_FACTOR_ROLES, Permission, Role, permissions_of
+from cloud.permissions import SECOND_FACTOR_ROLES, Permission, Role, permissions_of
 from cloud.web import invalid
 from shared.contract import Instant, Message
 
@@ -284,10 +284,8 @@ def _person(session: Row, row: Row) -> Person:
 def _operator(session: Row, row: Row) -> Operator | None:
     tenant_id, user_id = session["acts_for"], session["user_id"]
     if row["role"] is not None:
-        role = Role(row["role"])
         scope = Scope(frozenset(row["sites"]), frozenset(row["machines"]))
-        allowed = permissions_of(role) if scope.is_everything else permissions_of(role) - OF_THE_WHOLE
-        return Operator(tenant_id, Actor(ActorKind.USER, user_id, row["name"]), allowed, scope, role)
+        return member(tenant_id, Actor(ActorKind.USER, user_id, row["name"]), Role(row["role"]), scope)
     if row["visits"] and row["is_platform_admin"]:
         actor = Actor(ActorKind.PLATFORM, user_id, row["name"])
         return Operator(tenant_id, actor, permissions_of(VISITOR_ROLE) - NOT_VISITING, role=VISITOR_ROLE)

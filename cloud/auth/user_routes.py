@@ -5,7 +5,8 @@ from uuid import UUID
 from quart import Blueprint, Response
 
 from cloud.auth.invitations import InvitationPage, InvitationQuery, InvitationRow, InvitationService, InviteUser
-from cloud.auth.members import ChangeUser, MemberService, UserPage, UserQuery, UserRow
+from cloud.auth.leaving import Ended, KeptKeys, Made
+from cloud.auth.members import ChangeUser, MemberService, UserChanged, UserPage, UserQuery, UserRow
 from cloud.conditional import precondition
 from cloud.database import Transaction
 from cloud.idempotency import Once
@@ -32,6 +33,7 @@ class UserRoutes:
         routes.add_url_rule("/users/<uuid:user_id>", view_func=self.show_user, methods=["GET"])
         routes.add_url_rule("/users/<uuid:user_id>", view_func=self.change_user, methods=["PATCH"])
         routes.add_url_rule("/users/<uuid:user_id>", view_func=self.remove_user, methods=["DELETE"])
+        routes.add_url_rule("/users/<uuid:user_id>/made", view_func=self.show_made, methods=["GET"])
         routes.add_url_rule("/invitations", view_func=self.list_invitations, methods=["GET"])
         routes.add_url_rule("/invitations", view_func=self.invite, methods=["POST"])
         one = "/invitations/<uuid:invitation_id>"
@@ -50,21 +52,37 @@ class UserRoutes:
         return answer(await self._members.user(current_operator(), user_id))
 
     @operation(
+        Permission.KEYS_READ,
+        summary="Show what a user has made",
+        answers={200: Made},
+        conditional=True,
+    )
+    async def show_made(self, user_id: UUID) -> Response:
+        """Live API keys that they, or keys of theirs, have made or kept, and open invitations. It ends with them."""
+        return answer(await self._members.made_by(current_operator(), user_id))
+
+    @operation(
         Permission.USERS_WRITE,
         summary="Change a user",
-        answers={200: UserRow},
+        answers={200: UserChanged},
         problems=(Code.CONFLICT,),
         guarded=True,
     )
-    async def change_user(self, user_id: UUID, body: ChangeUser) -> Response:
-        """Another role, or another part of the business to see: from their next request on."""
-        return answer(await self._members.change(current_operator(), user_id, body, precondition()))
+    async def change_user(self, user_id: UUID, query: KeptKeys, body: ChangeUser) -> Response:
+        """Another role, or another part of the business to see: from their next request on.
 
-    @operation(Permission.USERS_WRITE, summary="Remove a user", answers={204: None}, problems=(Code.CONFLICT,))
-    async def remove_user(self, user_id: UUID) -> Response:
-        """From their next request on they see nothing of this business any more. The last owner stays."""
-        await self._members.remove(current_operator(), user_id)
-        return Response(status=204)
+        What they have made and could not make any more ends: API keys, unless you keep them, and open invitations.
+        """
+        operator, keep = current_operator(), query.keep_keys
+        return answer(await self._members.change(operator, user_id, body, precondition(), keep_keys=keep))
+
+    @operation(Permission.USERS_WRITE, summary="Remove a user", answers={200: Ended}, problems=(Code.CONFLICT,))
+    async def remove_user(self, user_id: UUID, query: KeptKeys) -> Response:
+        """From their next request on they see nothing of this business any more. The last owner stays.
+
+        What they have made ends: API keys, unless you keep them, and open invitations.
+        """
+        return answer(await self._members.remove(current_operator(), user_id, keep_keys=query.keep_keys))
 
     @operation(Permission.USERS_READ, summary="List invitations", answers={200: InvitationPage}, conditional=True)
     async def list_invitations(self, query: InvitationQuery) -> Response:

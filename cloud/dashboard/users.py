@@ -8,7 +8,9 @@ from werkzeug.wrappers import Response as PlainResponse
 
 from cloud.auth.identity import Identity
 from cloud.auth.invitations import InvitationQuery, InvitationRow, InviteUser
-from cloud.auth.members import ChangeUser, UserQuery, may_decide_about
+from cloud.auth.leaving import Ended
+from cloud.auth.members import ChangeUser, UserQuery, UserRow
+from cloud.auth.rules import may_decide_about
 from cloud.catalog.service import Place, places
 from cloud.conditional import ANY
 from cloud.dashboard.flash import lead
@@ -104,7 +106,7 @@ class UserPages:
         part = SOME if user.sites or user.machines else "all"
         sites, machines = [str(site) for site in user.sites], [str(machine) for machine in user.machines]
         form = Form({"role": [user.role.value], "part": [part], "sites": sites, "machines": machines})
-        return await self._ask("user.html", form, user=user)
+        return await self._ask_about(user, form)
 
     @operation(Permission.USERS_WRITE)
     async def change(self, user_id: UUID) -> Response | PlainResponse:
@@ -114,21 +116,23 @@ class UserPages:
         try:
             role, sites, machines = _standing(form)
             wish = ChangeUser(role=role, sites=sites, machines=machines)
-            await self._identity.members.change(operator, user_id, wish, ANY)
+            keep = form.get("keep_keys") == "yes"
+            changed = await self._identity.members.change(operator, user_id, wish, ANY, keep_keys=keep)
         except Refused as error:
-            return await self._ask("user.html", form.answered(error), error.status, user=user)
-        return lead(HERE, f"{user.name} is changed. It holds from their next click on.")
+            return await self._ask_about(user, form.answered(error), error.status)
+        return lead(HERE, f"{user.name} is changed. It holds from their next click on.{_told(changed.ended)}")
 
     @operation(Permission.USERS_WRITE)
     async def remove(self, user_id: UUID) -> PlainResponse:
         """POST /users/…/removal."""
-        operator = current_operator()
+        form, operator = await read_form(), current_operator()
         user = await self._identity.members.user(operator, user_id)
         try:
-            await self._identity.members.remove(operator, user_id)
+            keep = form.get("keep_keys") == "yes"
+            ended = await self._identity.members.remove(operator, user_id, keep_keys=keep)
         except Refused as error:
             return lead(f"{HERE}/{user_id}", error.detail, "bad")
-        return lead("/" if user_id == operator.actor.id else HERE, f"{user.name} is removed.")
+        return lead("/" if user_id == operator.actor.id else HERE, f"{user.name} is removed.{_told(ended)}")
 
     @operation(Permission.USERS_WRITE)
     async def send_again(self, invitation_id: UUID) -> PlainResponse:
@@ -141,6 +145,10 @@ class UserPages:
         """POST /users/invitations/…/withdrawal."""
         await self._identity.invitations.withdraw(current_operator(), invitation_id)
         return lead(HERE, "The invitation is withdrawn. Its link does not work any more.", "plain")
+
+    async def _ask_about(self, user: UserRow, form: Form, status: int = 200) -> Response:
+        made = await self._identity.members.made_by(current_operator(), user.user_id)
+        return await self._ask("user.html", form, status, user=user, made=made)
 
     async def _ask(self, template: str, form: Form, status: int = 200, **shown: object) -> Response:
         operator = current_operator()
@@ -178,6 +186,16 @@ class _Parts:
         """Names, sites first; empty for all of it."""
         named = [self._sites.get(site, "a site") for site in sites]
         return named + [self._machines.get(machine, "a machine") for machine in machines]
+
+
+def _told(ended: Ended) -> str:
+    """What else became of it, as sentences that follow others."""
+    told = (
+        (ended.revoked_keys, "API key", "revoked"),
+        (ended.kept_keys, "API key", "kept"),
+        (ended.withdrawn_invitations, "invitation", "withdrawn"),
+    )
+    return "".join(f" {len(rows)} {what}{'' if len(rows) == 1 else 's'} {deed}." for rows, what, deed in told if rows)
 
 
 def _standing(form: Form) -> tuple[Role, tuple[UUID, ...], tuple[UUID, ...]]:

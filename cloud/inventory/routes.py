@@ -61,7 +61,7 @@ class InventoryRoutes:
 
         In CSV, a text that a spreadsheet might run as a formula has a `'` before it.
         """
-        return await export(self._reports, MOVEMENTS, query, query.format)
+        return await export(self._database, self._reports, MOVEMENTS, query, query.format)
 
     @operation(Permission.INVENTORY_WRITE, summary="Move stock", answers={201: StockAsked}, idempotent=True)
     async def move_stock(self, machine_id: UUID, body: StockWish) -> Response:

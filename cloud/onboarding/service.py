@@ -124,10 +124,11 @@ async def site(site_id: UUID) -> SiteRow:
 async def edit_site(
     transaction: Transaction, operator: Operator, site_id: UUID, edit: SiteEdit, expected: Precondition
 ) -> SiteRow:
-    """Inside a unit of the tenant. Raises NotFound, Refused (412)."""
+    """Inside a unit of the tenant. Raises NotFound, Refused (403, 412)."""
     found = await Site.select_for_update().get_or_none(id=site_id)
     if found is None:
         raise NotFound
+    # Postgres refuses it, too (the trigger sites_written_whole): here it gets its reason.
     if not operator.scope.is_everything and site_id not in operator.scope.sites:
         raise Refused(Code.FORBIDDEN, "You see only a part of this site.", status=403)
     was = _site_row(found)

@@ -34,7 +34,7 @@ def blueprint(database: Database, reports: Reports) -> Blueprint:
 
         In CSV, a text that a spreadsheet might run as a formula has a `'` before it.
         """
-        return await export(reports, ORDER_LINES, query, query.format)
+        return await export(database, reports, ORDER_LINES, query, query.format)
 
     @routes.get("/<uuid:order_id>")
     @operation(Permission.ORDERS_READ, summary="Show an order", answers={200: OrderRow}, conditional=True)

@@ -78,6 +78,10 @@ async def test_orders_and_movements_are_exported_whole(world: World) -> None:
     for path in ("/v1/orders/export", "/v1/orders/export?format=xls", "/v1/orders/export?format=csv&limit=3"):
         assert (await world.client.get(path, headers=world.operator)).status_code == 422, path
     assert (await world.client.head("/v1/orders/export?format=csv", headers=world.operator)).status_code == 200
+    entries = await world.rows("SELECT after FROM audit_entries WHERE action = 'list_exported' ORDER BY number")
+    told = [json.loads(entry["after"]) for entry in entries]
+    assert len(told) == 5, "one that was refused, or only asked about, was audited"
+    assert told[3] == {"list": "orders", "format": "ndjson", "site_id": world.seeded.site_id}
 
 
 async def test_whoever_leaves_gives_the_connection_back(world: World) -> None:

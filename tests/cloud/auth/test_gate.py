@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from quart import Quart
 
-from cloud.auth.members import may_decide_about
+from cloud.auth.rules import may_decide_about
 from cloud.callers import Actor, ActorKind, Operator, Scope
 from cloud.clock import new_id
 from cloud.operations import Access, Undeclared, operation, operation_of, require_declared

@@ -1,0 +1,13 @@
+"""Rights that end with whoever had them: whose keys and invitations are, a second factor that takes another's place."""
+
+from tortoise.migrations.migration import Migration as TortoiseMigration
+from tortoise.migrations.operations import RunSQL
+
+from cloud.migrations import sql
+
+
+class Migration(TortoiseMigration):
+    """Forward only."""
+
+    dependencies = [("cloud", "0014_kept_answers")]
+    operations = [RunSQL(sql("0019_mends.sql"))]
