@@ -56,10 +56,10 @@ class Once:
         """The answer to the current request with this body: that of `work`, or the one given to its key before.
 
         One that comes while the first still runs waits for it. What `work` refuses is not kept: it has done nothing.
-        Raises Refused without a key, and for one that was used for something else.
+        Raises Refused without a key, and for one that was used for something else or with other rights.
         """
         operator, key = current_operator(), idempotency_key()
-        asked = f"{request.method} {request.path}\n{(body or NoBody()).model_dump_json()}"
+        asked = f"{request.method} {request.path}\n{_who_sees(operator)}\n{(body or NoBody()).model_dump_json()}"
         # Under a key: of a telephone number alone a plain hash would tell which it is.
         digests = list(self._keyring.blind_indexes(f"kept_answers/{operator.tenant_id}", asked).values())
 
@@ -85,6 +85,12 @@ class Once:
         if found is None:
             return None
         if found["request_sha256"] not in digests:
-            raise Refused(Code.IDEMPOTENCY_KEY_REUSED, f"This {HEADER} was used for something else.")
+            told = f"This {HEADER} was used for something else, or by somebody with other rights."
+            raise Refused(Code.IDEMPOTENCY_KEY_REUSED, told)
         text = KEPT_ANSWER.open(self._keyring, (operator.tenant_id, operator.actor.id, key), found["body"])
         return found["status"], text
+
+
+def _who_sees(operator: Operator) -> str:
+    """By what the answer may be seen: whoever has lost a role or a part of the tenant is not given it again."""
+    return f"{operator.actor.kind} {operator.role} {operator.scope.setting()}"

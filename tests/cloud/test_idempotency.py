@@ -14,7 +14,11 @@ from cloud.clock import Clock
 from cloud.database import Transaction
 from cloud.jobs import Keeper
 from cloud.permissions import Permission
+from tests.cloud.auth.conftest import admin, office
 from tests.cloud.conftest import JSON, World
+from tests.fakes.cloud_people import Office, PersonAtCloud
+
+__all__ = ["admin", "office"]
 
 PRODUCTS = "/v1/catalog/products"
 
@@ -89,6 +93,25 @@ async def test_keys_of_one_caller_are_nothing_to_another(world: World) -> None:
     answers = [await create(world, key), await create(world, key, headers=second)]
     assert [answer.status_code for answer in answers] == [201, 201]
     assert await named(world, "Ginger Tea") == 2
+
+
+@pytest.mark.criterion("1.4")
+@pytest.mark.parametrize("lost", [{"role": "technician"}, {"role": "operator", "machines": ["Drinks"]}])
+async def test_who_has_lost_a_right_is_not_given_the_answer_again(
+    world: World, office: Office, admin: PersonAtCloud, lost: dict[str, Any]
+) -> None:
+    person, key = await office.invited(admin, "ora@larder.example", "operator"), {"Idempotency-Key": str(uuid4())}
+    await person.sign_in()
+    moves = {"moves": [{"slot": "A1", "delta": 1, "reason": "restock"}]}
+    path = f"/v1/machines/{world.seeded.machines[0].machine_id}/stock"
+    assert (await person.ask("POST", path, json=moves, headers=key)).status_code == 201
+    assert (await person.ask("POST", path, json=moves, headers=key)).status_code == 201
+    me = (await (await person.get("/v1/me")).get_json())["id"]
+    if "machines" in lost:
+        lost = lost | {"machines": [world.seeded.machines[1].machine_id]}
+    await admin.ask("PATCH", f"/v1/users/{me}", json=lost)
+    again = await person.ask("POST", path, json=moves, headers=key)
+    assert (again.status_code, (await again.get_json())["code"]) == (422, "idempotency_key_reused")
 
 
 async def test_answers_are_forgotten_in_time_for_all_tenants_and_not_before(world: World) -> None:
