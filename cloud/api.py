@@ -7,6 +7,7 @@ from quart import Blueprint
 
 from cloud.audit import routes as audit_routes
 from cloud.auth import gateway_routes
+from cloud.auth.factor_routes import FactorRoutes
 from cloud.auth.identity import Identity
 from cloud.auth.key_routes import KeyRoutes
 from cloud.auth.service import AuthService
@@ -70,6 +71,7 @@ def blueprint(
     api.register_blueprint(SyncRoutes(database, auth, throttle, watch, failpoints, draining, keyring).blueprint())
     api.register_blueprint(gateway_routes.blueprint(database))
     api.register_blueprint(UserRoutes(identity.members, identity.invitations, once).blueprint())
+    api.register_blueprint(FactorRoutes(identity.replacements).blueprint())
     api.register_blueprint(KeyRoutes(identity.keys, once).blueprint())
     api.register_blueprint(orders_routes.blueprint(database, reports))
     api.register_blueprint(sales_routes.blueprint(reports))

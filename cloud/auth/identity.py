@@ -7,6 +7,7 @@ from cloud.auth.invitations import InvitationService
 from cloud.auth.keys import KeyService
 from cloud.auth.members import MemberService
 from cloud.auth.passwords import Passwords
+from cloud.auth.replacement import ReplacementService
 from cloud.auth.second_factor import SecondFactors
 from cloud.auth.sessions import SessionService
 from cloud.auth.sign_in import SignInService
@@ -30,6 +31,7 @@ class Identity:
     sessions: SessionService
     sign_in: SignInService
     second_factors: SecondFactors
+    replacements: ReplacementService
     members: MemberService
     invitations: InvitationService
     visits: VisitService
@@ -48,14 +50,16 @@ def build(
     passwords = Passwords()
     keys, sessions = KeyService(database, clock, caches), SessionService(database, clock)
     factors = SecondFactors(database, clock, keyring, throttle)
+    sign_in = SignInService(database, clock, passwords, factors, throttle, mails, public_url)
     return Identity(
         database=database,
         clock=clock,
         gate=Gate(keys, sessions, throttle, clock),
         keys=keys,
         sessions=sessions,
-        sign_in=SignInService(database, clock, passwords, factors, throttle, mails, public_url),
+        sign_in=sign_in,
         second_factors=factors,
+        replacements=ReplacementService(database, clock, keyring, sign_in, factors, throttle, mails),
         members=MemberService(database, clock),
         invitations=InvitationService(database, clock, passwords, mails, public_url),
         visits=VisitService(database, clock),

@@ -26,6 +26,8 @@ SESSION_IDLE = timedelta(minutes=30)
 SESSION_LIFE = timedelta(hours=12)
 HALF_LIFE = timedelta(minutes=10)
 """How long after the password the second factor is waited for."""
+REPLACEMENT_LIFE = timedelta(minutes=10)
+"""How long a second factor that takes another's place waits for its first code."""
 STEP_UP = timedelta(minutes=15)
 """How long a second factor, once shown, counts for what asks for a fresh one."""
 RESET_LIFE = timedelta(hours=1)

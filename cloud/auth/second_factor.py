@@ -24,7 +24,8 @@ _KEEP_SEED = """
 _CONFIRM = "UPDATE user_secrets SET totp_confirmed_at = $2, totp_last_step = $3, changed_at = $2 WHERE user_id = $1"
 _STEP = "UPDATE user_secrets SET totp_last_step = $2 WHERE user_id = $1"
 _REMOVE = """
-    UPDATE user_secrets SET totp_seed = NULL, totp_confirmed_at = NULL, totp_last_step = 0, changed_at = $2
+    UPDATE user_secrets SET totp_seed = NULL, totp_confirmed_at = NULL, totp_last_step = 0, changed_at = $2,
+                            totp_next_seed = NULL, totp_next_until = NULL, totp_next_session = NULL
     WHERE user_id = $1
 """
 _NEW_CODES = "INSERT INTO recovery_codes (user_id, code_sha256) SELECT $1, unnest($2::text[])"
@@ -99,7 +100,7 @@ class SecondFactors:
             if step is None:
                 raise wrong_code()
             await transaction.execute(_CONFIRM, person.user_id, now, step)
-            await _keep_codes(transaction, person.user_id, codes)
+            await keep_codes(transaction, person.user_id, codes)
             await end_sessions(transaction, person.user_id)
             secret = await open_session(
                 transaction, person.user_id, visitor, now, acts_for=person.acts_for, second_factor_at=now
@@ -113,7 +114,7 @@ class SecondFactors:
     async def remove(self, person: Person, code: str) -> None:
         """Take it away, which asks for one more code of it. Raises Refused (422, field `code`; 409 if it is needed)."""
         if person.needs_second_factor:
-            raise Refused(Code.CONFLICT, "Your role needs a second factor.", status=409)
+            raise Refused(Code.CONFLICT, "Your role needs a second factor: replace it instead.", status=409)
         await self._throttle.attempt(f"second factor {person.user_id}")
         now = self._clock.now()
 
@@ -138,7 +139,7 @@ class SecondFactors:
         codes = rules.new_recovery_codes()
 
         async def work(transaction: Transaction) -> None:
-            await _keep_codes(transaction, person.user_id, codes)
+            await keep_codes(transaction, person.user_id, codes)
             await record_own(transaction, person.actor, person.acts_for, AuditAction.RECOVERY_CODES_RENEWED)
 
         await self._database.unit("second_factor.renew_codes", work, user_id=person.user_id)
@@ -165,7 +166,8 @@ class SecondFactors:
         return await transaction.execute(_USE_CODE, user_id, rules.recovery_sha256(code), now) > 0
 
 
-async def _keep_codes(transaction: Transaction, user_id: UUID, codes: list[str]) -> None:
+async def keep_codes(transaction: Transaction, user_id: UUID, codes: list[str]) -> None:
+    """Inside a unit of the user: these recovery codes, and none of before."""
     await transaction.execute("DELETE FROM recovery_codes WHERE user_id = $1", user_id)
     await transaction.execute(_NEW_CODES, user_id, [rules.recovery_sha256(code) for code in codes])
 

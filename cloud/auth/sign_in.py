@@ -111,10 +111,7 @@ class SignInService:
 
     async def change_password(self, person: Person, old: str, new: str) -> None:
         """All other sessions end. Raises Refused (fields `old`, `new`), TooManyRequests."""
-        await self._throttle.attempt(rules.folded(person.email))
-        _, secrets = await self._database.unit("sign_in.find", lambda t: _find(t, rules.folded(person.email)))
-        if secrets is None or not await self._passwords.match(secrets["password_hash"], old):
-            raise invalid("old", "is not your password")
+        await self.require_password(person, old, "old")
         self.refuse_weak(new, person.email, person.name, "new")
         hashed, now = await self._passwords.hash(new), self._clock.now()
 
@@ -126,6 +123,14 @@ class SignInService:
 
         await self._database.unit("sign_in.change_password", work, user_id=person.user_id)
         self._mails.send(_changed(person.email))
+
+    async def require_password(self, person: Person, password: str, field: str) -> None:
+        """Raises Refused that names the field unless it is theirs, TooManyRequests."""
+        key = rules.folded(person.email)
+        await self._throttle.attempt(key)
+        _, secrets = await self._database.unit("sign_in.find", lambda t: _find(t, key))
+        if secrets is None or not await self._passwords.match(secrets["password_hash"], password):
+            raise invalid(field, "is not your password")
 
     async def forget(self, address: str) -> None:
         """Mail a link to choose a new password, if somebody has this address; nobody learns whether.

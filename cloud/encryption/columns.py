@@ -110,6 +110,7 @@ SETTINGS_TEXT = EncryptedColumn("device_settings", "signed", ("tenant_id", "devi
 """It holds a Wi-Fi password and a claim code."""
 
 TOTP_SEED = EncryptedColumn("user_secrets", "totp_seed", key=("user_id",), owner=Owner.USER)
+TOTP_NEXT_SEED = EncryptedColumn("user_secrets", "totp_next_seed", key=("user_id",), owner=Owner.USER)
 
 KEPT_ANSWER = EncryptedColumn("kept_answers", "body", ("tenant_id", "actor_id", "key"))
 """The secret of a new API key may be in it."""
@@ -125,6 +126,7 @@ ENCRYPTED = (
     INSTRUCTION_PIN,
     SETTINGS_TEXT,
     TOTP_SEED,
+    TOTP_NEXT_SEED,
     KEPT_ANSWER,
     CUSTOMER_NAME,
     CUSTOMER_PHONE,
