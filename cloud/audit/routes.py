@@ -8,15 +8,13 @@ from pydantic import AfterValidator, Field, StringConstraints
 from quart import Blueprint, Response
 
 from cloud.audit.rules import AuditAction, SubjectKind
-from cloud.audit.service import Wanted, entries
+from cloud.audit.service import Wanted, page
 from cloud.database import Database, Row, Transaction
-from cloud.lists import Bookmark, PageQuery, answer_page
+from cloud.lists import PageQuery, answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
 from cloud.spans import Moment
 from shared.contract import Instant, Message
-
-_NEWEST = 2**63 - 1
 
 
 class ActorShown(Message):
@@ -80,9 +78,6 @@ class AuditQuery(PageQuery):
     q: Annotated[Words | None, Field(description="Beginnings of words, all of which are to be found.")] = None
 
 
-_PLACE = Bookmark("audit", (Annotated[int, Field(ge=0, le=_NEWEST)],))
-
-
 def blueprint(database: Database) -> Blueprint:
     """The audit route."""
     routes = Blueprint("audit", __name__, url_prefix="/audit")
@@ -91,10 +86,6 @@ def blueprint(database: Database) -> Blueprint:
     @operation(Permission.AUDIT_READ, summary="List audit entries", answers={200: AuditPage})
     async def list_entries(query: AuditQuery) -> Response:
         """Who did what to what, the newest first. Each entry is chained to the one before by its hash."""
-        before = _NEWEST
-        match _PLACE.read(query):
-            case (int() as last,):
-                before = last
         wanted = Wanted(
             actor_id=query.actor_id,
             action=query.action,
@@ -106,12 +97,11 @@ def blueprint(database: Database) -> Blueprint:
             q=query.q or "",
         )
 
-        async def work(transaction: Transaction) -> list[AuditRow]:
-            return [_shown(row) for row in await entries(transaction, wanted, before, query.limit + 1)]
+        async def work(transaction: Transaction) -> AuditPage:
+            rows, more = await page(transaction, wanted, query)
+            return AuditPage(entries=tuple(_shown(row) for row in rows), next_cursor=more)
 
-        found = await database.unit("audit.list", work, caller=current_operator())
-        shown, more = _PLACE.cut(found, query, lambda row: (row.number,))
-        return answer_page(AuditPage(entries=shown, next_cursor=more), query)
+        return answer_page(await database.unit("audit.list", work, caller=current_operator()), query)
 
     return routes
 

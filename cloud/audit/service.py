@@ -6,8 +6,10 @@ An entry is committed with what it tells of, or not at all.
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
+
+from pydantic import Field
 
 from cloud.audit.rules import (
     PLATFORM,
@@ -24,6 +26,7 @@ from cloud.audit.rules import (
 )
 from cloud.callers import Actor
 from cloud.database import Database, Row, Transaction, values
+from cloud.lists import Bookmark, Cut, PageQuery
 from cloud.origin import current_origin
 
 COLUMNS = ", ".join(Entry.__dataclass_fields__)
@@ -56,6 +59,8 @@ _END = "SELECT number, hash FROM audit_chains WHERE tenant_id = $1"
 _PAGE = f"SELECT {COLUMNS}, hash FROM audit_entries WHERE number > $1 ORDER BY number LIMIT $2"  # noqa: S608  our columns
 PAGE_ROWS = 500
 _BEFORE_ALL = -(2**63)
+_NEWEST = 2**63 - 1
+_PLACE = Bookmark("audit", (Annotated[int, Field(ge=0, le=_NEWEST)],))
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,16 @@ async def entries(transaction: Transaction, wanted: Wanted, before: int, limit: 
     """Inside a unit of the tenant: its entries below a number, the newest first."""
     sql, arguments = query(wanted, before, limit)
     return list(await transaction.fetch(sql, *arguments))
+
+
+async def page(transaction: Transaction, wanted: Wanted, query: PageQuery) -> Cut[Row]:
+    """Inside a unit of the tenant: a page of entries, newest first, and its cursor. Raises Refused (422)."""
+    before = _NEWEST
+    match _PLACE.read(query):
+        case (int() as last,):
+            before = last
+    found = await entries(transaction, wanted, before, query.limit + 1)
+    return _PLACE.cut(found, query, lambda row: (row["number"],))
 
 
 def query(wanted: Wanted, before: int, limit: int) -> tuple[str, list[Any]]:

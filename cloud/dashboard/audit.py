@@ -1,17 +1,16 @@
 """The audit log: who did what, found by filters that stand in the page's address."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field
 from quart import Blueprint, Response, request
 
 from cloud.audit.rules import AuditAction, SubjectKind
-from cloud.audit.service import Wanted, entries
+from cloud.audit.service import Wanted, page
 from cloud.auth.members import names_of
 from cloud.catalog.service import places
 from cloud.dashboard.forms import Form
@@ -20,14 +19,12 @@ from cloud.dashboard.signed_in import SignedInPages
 from cloud.dashboard.wording import in_words
 from cloud.database import Database, Row, Transaction
 from cloud.errors import Refused
-from cloud.lists import Bookmark, PageQuery
+from cloud.lists import PageQuery
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
 from cloud.web import as_id, invalid
 
 HERE = "/audit"
-_NEWEST = 2**63 - 1
-_PLACE = Bookmark("audit page", (Annotated[int, Field(ge=0, le=_NEWEST)],))
 _LONGEST = 200
 _NAMED = frozenset({SubjectKind.USER, SubjectKind.API_KEY, SubjectKind.GATEWAY})
 FIELDS = ("q", "action", "from", "to")
@@ -78,20 +75,20 @@ class AuditPages:
     async def show(self) -> Response:
         """GET /audit?q=&action=&from=&to=&actor_id=&subject_id=&request_id=&cursor=."""
         form = Form({name: [request.args.get(name, "")] for name in FIELDS})
-        rows: list[Row] = []
         query = page_query(PageQuery)
-        names: dict[str, str] = {}
+        shown: list[EntryShown] = []
+        more = None
         try:
-            wanted, before = _wanted(), _before(query)
+            wanted = _wanted()
 
-            async def work(transaction: Transaction) -> tuple[list[Row], dict[str, str]]:
-                found = await entries(transaction, wanted, before, query.limit + 1)
-                return found, await _names(transaction, found)
+            async def work(transaction: Transaction) -> tuple[list[EntryShown], str | None]:
+                rows, more = await page(transaction, wanted, query)
+                names = await _names(transaction, rows)
+                return [_shown(row, names) for row in rows], more
 
-            rows, names = await self._database.unit("dashboard.audit", work, caller=current_operator())
+            shown, more = await self._database.unit("dashboard.audit", work, caller=current_operator())
         except Refused as error:
             form = form.answered(error)
-        shown, more = _PLACE.cut([_shown(row, names) for row in rows], query, lambda entry: (entry.number,))
         return await self._pages.show(
             "audit.html",
             form=form,
@@ -143,15 +140,7 @@ def _day(name: str) -> datetime | None:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _before(query: PageQuery) -> int:
-    """Raises Refused."""
-    match _PLACE.read(query):
-        case (int() as last,):
-            return last
-    return _NEWEST
-
-
-async def _names(transaction: Transaction, rows: list[Row]) -> dict[str, str]:
+async def _names(transaction: Transaction, rows: Sequence[Row]) -> dict[str, str]:
     """What the ids in entries stand for, as far as they are still known."""
     ids = [UUID(row["subject_id"]) for row in rows if row["subject_kind"] in _NAMED]
     names = {str(one): name for one, name in (await names_of(transaction, ids)).items()}
