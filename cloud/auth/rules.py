@@ -56,7 +56,7 @@ def new_secret() -> str:
 
 
 def sha256_hex(secret: str) -> str:
-    """How secrets of at least 80 random bits are kept: a plain hash suffices where nothing can be guessed."""
+    """How secrets of at least 112 random bits are kept: a plain hash suffices where nothing can be guessed."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -140,9 +140,9 @@ def totp_step(seed: str, code: str, last_step: int, now: datetime) -> int | None
 
 
 def new_recovery_codes() -> list[str]:
-    """Each of 80 random bits, readable: ABCD-EFGH-IJKL-MNOP."""
-    texts = [pyotp.random_base32(32)[:16] for _ in range(RECOVERY_CODES)]
-    return ["-".join(text[place : place + 4] for place in range(0, 16, 4)) for text in texts]
+    """Each of 120 random bits, readable: ABCD-EFGH-IJKL-MNOP-QRST-UVWX. A plain hash asks for 112."""
+    texts = [pyotp.random_base32(32)[:24] for _ in range(RECOVERY_CODES)]
+    return ["-".join(text[place : place + 4] for place in range(0, 24, 4)) for text in texts]
 
 
 def recovery_sha256(code: str) -> str:

@@ -106,6 +106,31 @@ async def test_what_stood_in_plain_is_encrypted_and_told_no_more(empty_url: str,
         await database.close()
 
 
+INVITED = """
+    INSERT INTO tenants (tenant_id, name) VALUES ($1, 'T');
+    INSERT INTO actors (tenant_id, id, kind, name) VALUES ($1, $1, 'user', 'Ada');
+    INSERT INTO invitations (tenant_id, id, email, email_key, role, secret_sha256, invited_by, created_at, expires_at)
+        SELECT $1, id, id::text, id::text, 'viewer', id::text, 'Ada', now(), now()
+        FROM unnest(ARRAY[$1, $2]::uuid[]) id;
+    INSERT INTO audit_entries (tenant_id, number, at, actor_kind, actor_id, actor_name, action, subject_kind,
+                               subject_id, request_id, address, hash)
+        VALUES ($1, 1, now(), 'user', $1, 'Ada', 'user_invited', 'invitation', $1::uuid::text, '', '', '')
+"""
+
+
+async def test_the_audit_log_says_who_has_invited_whom(empty_url: str) -> None:
+    await schema.migrate(empty_url, up_to="0014_kept_answers")
+    connection = await asyncpg.connect(**credentials(empty_url))
+    unknown = new_id()
+    await become(connection, TENANTS[0])
+    for statement in INVITED.split(";"):
+        await connection.execute(statement, *(TENANTS[0], unknown)[: 1 + ("$2" in statement)])
+    await schema.migrate(empty_url)
+    rows = await connection.fetch("SELECT id, inviter_id FROM invitations")
+    assert {row["id"]: row["inviter_id"] for row in rows} == {TENANTS[0]: TENANTS[0], unknown: None}
+    await connection.close()
+
+
 SOLD = """
     INSERT INTO tenants (tenant_id, name) VALUES ($1, 'T');
     INSERT INTO sites (tenant_id, id, name, currency) VALUES ($1, $1, 'S', 'INR');
