@@ -1,6 +1,10 @@
 """Errors of the cloud, typed by what the caller should do."""
 
+from typing import TypeVar
+
 from shared.errors import Code, FieldError
+
+T = TypeVar("T")
 
 
 class LarderError(Exception):
@@ -41,6 +45,13 @@ class NotFound(LarderError):
 
     def __init__(self) -> None:
         super().__init__(Code.NOT_FOUND, "There is nothing here.")
+
+
+def there(found: T | None) -> T:
+    """What was looked for. Raises NotFound."""
+    if found is None:
+        raise NotFound
+    return found
 
 
 class Unavailable(LarderError):

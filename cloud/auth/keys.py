@@ -17,7 +17,7 @@ from cloud.cache import Cache, Caches, Owned
 from cloud.callers import Actor, ActorKind, Operator
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
-from cloud.errors import NotFound, Refused, Unauthenticated
+from cloud.errors import NotFound, Refused, Unauthenticated, there
 from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.permissions import Permission
 from shared.contract import Instant, Message, Name
@@ -218,9 +218,7 @@ class KeyService:
 
         It takes the place of the old one, which is revoked when nobody uses it. Raises NotFound, Refused (403, 409).
         """
-        key = await transaction.fetch_one(_ONE, key_id)
-        if key is None:
-            raise NotFound
+        key = there(await transaction.fetch_one(_ONE, key_id))
         if not set(key["scopes"]) <= operator.permissions:
             raise Refused(Code.FORBIDDEN, "This key may do more than you.", status=403)
         life = key["expires_at"] - key["created_at"]

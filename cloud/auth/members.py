@@ -16,7 +16,7 @@ from cloud.callers import Actor, ActorKind, Operator, Scope, member
 from cloud.clock import Clock
 from cloud.conditional import Precondition
 from cloud.database import Database, Row, Transaction
-from cloud.errors import NotFound, Refused
+from cloud.errors import Refused, there
 from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.permissions import Role
 from cloud.web import invalid
@@ -238,10 +238,7 @@ async def names_of(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, 
 
 
 async def _member(transaction: Transaction, user_id: UUID) -> Row:
-    row = await transaction.fetch_one(_ONE, user_id)
-    if row is None:
-        raise NotFound
-    return row
+    return there(await transaction.fetch_one(_ONE, user_id))
 
 
 def _require_mightier(operator: Operator, role: Role) -> None:

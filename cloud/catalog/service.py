@@ -29,7 +29,7 @@ from cloud.catalog.models import (
 from cloud.clock import new_id
 from cloud.conditional import ANY, Precondition
 from cloud.database import Transaction
-from cloud.errors import NotFound, Refused
+from cloud.errors import NotFound, Refused, there
 from cloud.lists import read_page
 from cloud.onboarding.service import append_changes, currency_of
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
@@ -100,9 +100,7 @@ async def _add_product(tenant_id: UUID, name: str) -> ProductRow:
 
 async def product(product_id: UUID) -> ProductRow:
     """Inside a unit of the tenant: one product. Raises NotFound."""
-    found = await Product.get_or_none(id=product_id)
-    if found is None:
-        raise NotFound
+    found = there(await Product.get_or_none(id=product_id))
     return _product_row(found)
 
 
@@ -110,9 +108,7 @@ async def edit_product(
     transaction: Transaction, operator: Operator, product_id: UUID, edit: ProductEdit, expected: Precondition = ANY
 ) -> ProductRow:
     """Inside a unit of the tenant: told to every site that sells it. Raises NotFound, Refused (412)."""
-    found = await Product.select_for_update().get_or_none(id=product_id)
-    if found is None:
-        raise NotFound
+    found = there(await Product.select_for_update().get_or_none(id=product_id))
     was = _product_row(found)
     expected.require(was)
     found.name, found.version = edit.name, found.version + 1
@@ -126,9 +122,7 @@ async def edit_product(
 
 async def machine(machine_id: UUID) -> MachineRow:
     """Inside a unit of the tenant: one machine. Raises NotFound."""
-    found = await Machine.get_or_none(id=machine_id)
-    if found is None:
-        raise NotFound
+    found = there(await Machine.get_or_none(id=machine_id))
     return _machine_row(found)
 
 
@@ -136,9 +130,7 @@ async def edit_machine(
     transaction: Transaction, operator: Operator, machine_id: UUID, edit: MachineEdit, expected: Precondition = ANY
 ) -> MachineRow:
     """Inside a unit of the tenant: told to the machine's gateway. Raises NotFound, Refused (412)."""
-    found = await Machine.select_for_update().get_or_none(id=machine_id)
-    if found is None:
-        raise NotFound
+    found = there(await Machine.select_for_update().get_or_none(id=machine_id))
     was = _machine_row(found)
     expected.require(was)
     found.name = found.name if edit.name is None else edit.name

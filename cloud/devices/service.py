@@ -12,7 +12,7 @@ from cloud.clock import new_id
 from cloud.database import Row, Transaction, columns, values
 from cloud.devices.models import Device
 from cloud.devices.rules import device_steps
-from cloud.errors import FactRefused, NotFound
+from cloud.errors import FactRefused, there
 from cloud.lists import Listing, PageQuery, Sort, read_page
 from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code
 from cloud.onboarding.service import append_changes
@@ -204,10 +204,7 @@ async def renew_claim_code(transaction: Transaction, site_id: UUID, device_id: U
 
 async def locked_device(transaction: Transaction, device_id: UUID) -> Row:
     """Its row, locked, with its machine and its site. Raises NotFound."""
-    row = await transaction.fetch_one(_LOCKED, device_id)
-    if row is None:
-        raise NotFound
-    return row
+    return there(await transaction.fetch_one(_LOCKED, device_id))
 
 
 async def expected(transaction: Transaction, site_id: UUID) -> list[ExpectedDevice]:

@@ -15,7 +15,7 @@ from cloud.callers import Actor, Operator
 from cloud.clock import Clock, new_id
 from cloud.conditional import Precondition
 from cloud.database import Database, Transaction
-from cloud.errors import NotFound, Refused
+from cloud.errors import NotFound, Refused, there
 from cloud.lists import read_page
 from cloud.onboarding.models import SITES, ClaimCode, Site, SiteEdit, SitePage, SiteQuery, SiteRow, Tenant
 from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code, why_refused
@@ -115,9 +115,7 @@ async def site_page(transaction: Transaction, query: SiteQuery) -> SitePage:
 
 async def site(site_id: UUID) -> SiteRow:
     """Inside a unit of the tenant: one site. Raises NotFound."""
-    found = await Site.get_or_none(id=site_id)
-    if found is None:
-        raise NotFound
+    found = there(await Site.get_or_none(id=site_id))
     return _site_row(found)
 
 
@@ -125,9 +123,7 @@ async def edit_site(
     transaction: Transaction, operator: Operator, site_id: UUID, edit: SiteEdit, expected: Precondition
 ) -> SiteRow:
     """Inside a unit of the tenant. Raises NotFound, Refused (403, 412)."""
-    found = await Site.select_for_update().get_or_none(id=site_id)
-    if found is None:
-        raise NotFound
+    found = there(await Site.select_for_update().get_or_none(id=site_id))
     # Postgres refuses it, too (the trigger sites_written_whole): here it gets its reason.
     if not operator.scope.is_everything and site_id not in operator.scope.sites:
         raise Refused(Code.FORBIDDEN, "You see only a part of this site.", status=403)

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from cloud.database import Transaction
-from cloud.errors import NotFound
+from cloud.errors import there
 from cloud.lists import Condition, Listing, Sort, Through
 from shared.contract import Currency, Instant, Message, Minor, Name, Rail, SlotCode
 from shared.orders import OrderState, VendOutcome
@@ -121,9 +121,7 @@ class OrderPage(Message):
 
 async def order(transaction: Transaction, order_id: UUID) -> OrderRow:
     """One order. Raises NotFound."""
-    row = await transaction.fetch_one(ONE, order_id)
-    if row is None:
-        raise NotFound
+    row = there(await transaction.fetch_one(ONE, order_id))
     return _order(row)
 
 
