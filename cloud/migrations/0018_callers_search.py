@@ -9,5 +9,5 @@ from cloud.migrations import sql
 class Migration(TortoiseMigration):
     """Forward only."""
 
-    dependencies = [("cloud", "0016_webhooks")]
+    dependencies = [("cloud", "0017_webhooks")]
     operations = [RunSQL(sql("0018_callers.sql")), RunSQL(sql("0018_search.sql"))]

@@ -9,5 +9,5 @@ from cloud.migrations import sql
 class Migration(TortoiseMigration):
     """Forward only."""
 
-    dependencies = [("cloud", "0014_kept_answers")]
-    operations = [RunSQL(sql("0019_mends.sql"))]
+    dependencies = [("cloud", "0018_callers_search")]
+    operations = [RunSQL(sql("0019_makers.sql"))]

@@ -10,4 +10,4 @@ class Migration(TortoiseMigration):
     """Forward only."""
 
     dependencies = [("cloud", "0014_kept_answers")]
-    operations = [RunSQL(sql(f"0017_{part}.sql")) for part in ("customers", "former_people")]
+    operations = [RunSQL(sql(f"0015_{part}.sql")) for part in ("customers", "former_people")]

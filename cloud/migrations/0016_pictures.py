@@ -1,4 +1,4 @@
-"""Webhooks: whom to tell, what to tell them, and what became of it."""
+"""Files of tenants, and pictures of products."""
 
 from tortoise.migrations.migration import Migration as TortoiseMigration
 from tortoise.migrations.operations import RunSQL
@@ -9,5 +9,5 @@ from cloud.migrations import sql
 class Migration(TortoiseMigration):
     """Forward only."""
 
-    dependencies = [("cloud", "0015_pictures")]
-    operations = [RunSQL(sql("0016_webhooks.sql"))]
+    dependencies = [("cloud", "0015_customers")]
+    operations = [RunSQL(sql("0016_pictures.sql"))]

@@ -1,4 +1,4 @@
-"""Files of tenants, and pictures of products."""
+"""Webhooks: whom to tell, what to tell them, and what became of it."""
 
 from tortoise.migrations.migration import Migration as TortoiseMigration
 from tortoise.migrations.operations import RunSQL
@@ -9,5 +9,5 @@ from cloud.migrations import sql
 class Migration(TortoiseMigration):
     """Forward only."""
 
-    dependencies = [("cloud", "0017_customers")]
-    operations = [RunSQL(sql("0015_pictures.sql"))]
+    dependencies = [("cloud", "0016_pictures")]
+    operations = [RunSQL(sql("0017_webhooks.sql"))]
