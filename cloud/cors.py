@@ -11,8 +11,8 @@ _PREFLIGHT = {
     "Access-Control-Max-Age": "600",
 }
 _EXPOSED = (
-    "Content-Disposition, ETag, Idempotency-Replayed, Larder-As-Of, Location, RateLimit, RateLimit-Limit, RateLimit-Policy,"
-    " RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id"
+    "Content-Disposition, ETag, Idempotency-Replayed, Larder-As-Of, Location, RateLimit, RateLimit-Limit,"
+    " RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id"
 )
 
 

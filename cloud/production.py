@@ -46,16 +46,20 @@ def refused_in_production(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.mail_url is None:
         yield "mail_url", "is missing: nobody could be invited, or choose a new password"
     if settings.s3_bucket is not None:
-        if (settings.s3_endpoint or "").startswith("http://"):
-            yield "s3_endpoint", "is no https:// address"
-        if settings.s3_secret_access_key and (found := weakness(settings.s3_secret_access_key.get_secret_value())):
-            yield "s3_secret_access_key", found
+        yield from _open_bucket(settings)
     for field, origins in (
         ("cors_origins", settings.cors_origins),
         ("cors_credentials_origins", settings.cors_credentials_origins),
     ):
         if any(origin.startswith("http://") for origin in origins):
             yield field, "names a page without HTTPS"
+
+
+def _open_bucket(settings: Settings) -> Iterator[tuple[str, str]]:
+    if (settings.s3_endpoint or "").startswith("http://"):
+        yield "s3_endpoint", "is no https:// address"
+    if settings.s3_secret_access_key and (found := weakness(settings.s3_secret_access_key.get_secret_value())):
+        yield "s3_secret_access_key", found
 
 
 def weakness(secret: str) -> str | None:

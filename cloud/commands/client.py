@@ -12,6 +12,7 @@ from cloud.commands import Command
 from cloud.encryption.keyring import KEY_BYTES, Keyring, NamedKey
 from cloud.failpoints import Failpoints
 from cloud.mail import FolderCarrier
+from cloud.object_store import open_store
 from cloud.reference.client.package import write
 from cloud.reference.document import document_of
 from cloud.settings import Settings
@@ -26,11 +27,16 @@ async def _client(configured: Settings, arguments: argparse.Namespace) -> None:
         clock=Clock(),
         failpoints=Failpoints(),
         draining=asyncio.Event(),
-        keyring=Keyring([NamedKey("none", secrets.token_bytes(KEY_BYTES))], secrets.token_bytes(KEY_BYTES)),
+        keyring=Keyring([_any_key()], [_any_key()]),
         carrier=FolderCarrier(configured.state_dir / "mail"),
+        objects=open_store(configured),
     )
     count = await asyncio.to_thread(write, document_of(app), arguments.folder)
     sys.stdout.write(f"{count} files in {arguments.folder}; try: pip install {arguments.folder}\n")
+
+
+def _any_key() -> NamedKey:
+    return NamedKey("none", secrets.token_bytes(KEY_BYTES))
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -59,15 +59,12 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
                 await Rotation(database, keyring, family).begin()
         failpoints = Failpoints(configured.failpoint)
         working = Database(url, failpoints, pool_size=configured.pool_size)
-        replica = configured.replica_url and Database(
-            configured.replica_url, failpoints, pool_size=configured.pool_size
-        )
         app = create_app(
             url,
             clock=Clock(),
             failpoints=failpoints,
             database=working,
-            replica=replica or None,
+            replica=_replica(configured, failpoints),
             replica_lag_s=configured.replica_lag_seconds,
             draining=stopping.draining,
             leaving=stopping.leaving,
@@ -83,12 +80,7 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
             live=live,
             trusted_proxies=configured.trusted_proxies,
             request_seconds=configured.request_seconds,
-            retention=Retention(
-                configured.keep_health_days,
-                configured.keep_facts_days,
-                configured.keep_orders_days,
-                configured.keep_webhooks_days,
-            ),
+            retention=_retention(configured),
             webhooks_to=Allowed(configured.webhook_ports, configured.webhook_networks, configured.webhook_http),
         )
         where = server.url_of(bound, "http" if certificate is None else "https")
@@ -100,6 +92,20 @@ async def _serve(configured: Settings, _: argparse.Namespace) -> None:
         async with _reloading(live, certificate, stopping, working):
             await server.run(app, bound, stopping, certificate, configured.request_seconds + _MORE_SECONDS)
     log.info("stopped")
+
+
+def _replica(configured: Settings, failpoints: Failpoints) -> Database | None:
+    url = configured.replica_url
+    return None if url is None else Database(url, failpoints, pool_size=configured.pool_size)
+
+
+def _retention(configured: Settings) -> Retention:
+    return Retention(
+        configured.keep_health_days,
+        configured.keep_facts_days,
+        configured.keep_orders_days,
+        configured.keep_webhooks_days,
+    )
 
 
 def carrier_of(configured: Settings) -> Carrier:

@@ -27,8 +27,8 @@ from cloud.dashboard.shell import Shell
 from cloud.dashboard.sign_in import SECOND_FACTOR, SignInPages
 from cloud.dashboard.signed_in import SignedInPages, rights_of
 from cloud.dashboard.users import UserPages
-from cloud.encryption.keyring import Keyring
 from cloud.dashboard.webhooks import WebhookPages
+from cloud.encryption.keyring import Keyring
 from cloud.errors import Unauthenticated
 from cloud.operations import Access, operation
 from cloud.throttle import Throttle
