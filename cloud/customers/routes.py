@@ -14,6 +14,7 @@ from cloud.customers.service import (
     CustomerRow,
     CustomerService,
     CustomerSettings,
+    CustomerSettingsEdit,
     CustomersFound,
     NewCustomer,
     PhoneSearch,
@@ -85,7 +86,7 @@ class CustomerRoutes:
         answers={200: CustomerSettings},
         guarded=True,
     )
-    async def change_settings(self, body: CustomerSettings) -> Response:
+    async def change_settings(self, body: CustomerSettingsEdit) -> Response:
         """Whoever was last heard of longer ago is erased within the hour. What is left out goes back to its default."""
         work = partial(self._customers.set, operator=current_operator(), wish=body, expected=precondition())
         return answer(await self._database.unit("customers.set", work, caller=current_operator()))

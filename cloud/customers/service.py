@@ -167,6 +167,10 @@ class CustomerSettings(Message):
     keep_days: Annotated[int, Field(ge=1, le=3650, examples=[365])] = 365
 
 
+class CustomerSettingsEdit(CustomerSettings):
+    """As it shall be. What is left out goes back to its default."""
+
+
 _CUSTOMERS = Listing(
     name="customers",
     row=CustomerLine,

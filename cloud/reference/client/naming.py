@@ -1,6 +1,7 @@
 """By which names a Python program reaches the operations of the document. Pure."""
 
 import keyword
+import re
 
 _PREPOSITIONS = ("of", "to", "for")
 
@@ -24,6 +25,12 @@ def argument_of(name: str) -> str:
     """As Python can write it: `from` → `from_`."""
     plain = name.replace("-", "_").lower()
     return f"{plain}_" if keyword.iskeyword(plain) else plain
+
+
+def member_of(word: str) -> str:
+    """Of an enumeration: `order.placed` → `ORDER_PLACED`, `96` → `OF_96`."""
+    plain = re.sub(r"\W", "_", word).upper()
+    return plain if plain.isidentifier() else f"OF_{plain}"
 
 
 def class_of(words: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cloud.reference.client.naming import argument_of
+from cloud.reference.client.naming import argument_of, member_of
 
 Schema = Mapping[str, Any]
 
@@ -89,7 +89,7 @@ def _add(
 def _model(name: str, schema: Schema, *, is_wish: bool) -> Model:
     about = schema.get("description", "") or f"See `{whole_row(name)}`."
     if "enum" in schema:
-        words = tuple((word.upper().replace(":", "_").replace(".", "_"), word) for word in schema["enum"])
+        words = tuple((member_of(word), word) for word in schema["enum"])
         return Model(name, about, "Word", words=words)
     required = schema.get("required", ())
     fields = tuple(

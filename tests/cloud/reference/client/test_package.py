@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cloud.reference.client import package
-from cloud.reference.client.naming import group_of, method_of
+from cloud.reference.client.naming import group_of, member_of, method_of
 from cloud.reference.client.operations import groups_of
 from cloud.reference.client.snippets import snippets_of
 from tests.cloud.conftest import World
@@ -151,3 +151,11 @@ def test_two_operations_cannot_have_one_name(document: dict[str, Any]) -> None:
     doubled = {"/v1/orders": told, "/v1/orders/{order_id}": {"get": told["get"]}}
     with pytest.raises(ValueError, match=r"orders\.list"):
         groups_of(document | {"paths": doubled})
+
+
+def test_words_that_are_no_names_get_one() -> None:
+    assert [member_of(word) for word in ("order.placed", "orders:read", "96")] == [
+        "ORDER_PLACED",
+        "ORDERS_READ",
+        "OF_96",
+    ]
