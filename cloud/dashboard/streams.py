@@ -9,7 +9,7 @@ from cloud.errors import Refused
 from cloud.watch import Watch, first_of
 from shared.errors import Code
 
-MAX_STREAMS = 64
+MAX_STREAMS = 256
 HEARTBEAT_SECONDS = 15.0
 PAUSE_SECONDS = 1.0
 """At most one event in so long: each makes a page ask for all it shows."""
