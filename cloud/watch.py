@@ -24,6 +24,32 @@ _CONNECT_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 
 
+class Flag:
+    """Set and cleared as an event is. Whoever waits for one of several waits for the event `wake`, which all set.
+
+    It takes a tenth of an event's memory, and nobody needs a task to wait for it: there are thousands of doorbells.
+    """
+
+    __slots__ = ("_is_set", "_wake")
+
+    def __init__(self, wake: asyncio.Event) -> None:
+        self._is_set = False
+        self._wake = wake
+
+    def is_set(self) -> bool:
+        """Whether it was set since it was cleared."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Wakes."""
+        self._is_set = True
+        self._wake.set()
+
+    def clear(self) -> None:
+        """Leaves `wake` as it is."""
+        self._is_set = False
+
+
 class Watch:
     """Wakes those who watch a (kind, id) when some transaction that rang it has committed."""
 
@@ -31,19 +57,30 @@ class Watch:
         """`caches` are told what is rung, and whether it is heard."""
         self._url = url
         self._caches = caches or Caches()
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._waiting: dict[str, set[asyncio.Event | Flag]] = {}
         self._pause = _FIRST_PAUSE
 
     @contextmanager
     def on(self, kind: str, key: UUID) -> Iterator[asyncio.Event]:
         """An event set by each touch while the context lasts. Clear it, then read, then wait."""
         event = asyncio.Event()
-        watched = f"{kind} {key}"
-        self._waiting.setdefault(watched, set()).add(event)
-        try:
+        with self._among(f"{kind} {key}", event):
             yield event
+
+    @contextmanager
+    def flag(self, kind: str, key: UUID, wake: asyncio.Event) -> Iterator[Flag]:
+        """A flag set by each touch while the context lasts, and `wake` with it."""
+        flag = Flag(wake)
+        with self._among(f"{kind} {key}", flag):
+            yield flag
+
+    @contextmanager
+    def _among(self, watched: str, one: asyncio.Event | Flag) -> Iterator[None]:
+        self._waiting.setdefault(watched, set()).add(one)
+        try:
+            yield
         finally:
-            self._waiting[watched].discard(event)
+            self._waiting[watched].discard(one)
             if not self._waiting[watched]:
                 del self._waiting[watched]
 
@@ -95,3 +132,12 @@ async def first_of(*events: asyncio.Event, seconds: float) -> None:
     finally:
         for wait in waits:
             wait.cancel()
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event is set within this time. Returns as soon as it is."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

@@ -26,7 +26,7 @@ from cloud.sync.ingest import Ingest
 from cloud.sync.recall import Recall, Wanted
 from cloud.sync.rules import BatchMalformed, BatchTooLarge, gunzip, read_batch
 from cloud.throttle import Throttle
-from cloud.watch import Watch, first_of
+from cloud.watch import Flag, Watch, set_within
 from cloud.web import answer, bearer, body_chunks, is_digest, parse
 from shared.contract import Message
 from shared.errors import Code
@@ -97,7 +97,8 @@ class SyncRoutes:
         self._ingest = Ingest(database)
         self._feed = ChangeFeed(database, keyring)
         self._recall = Recall(database)
-        self._doorbells: dict[UUID, asyncio.Event] = {}
+        self._doorbells: dict[UUID, Flag] = {}
+        self._ending: asyncio.Task[None] | None = None
 
     def blueprint(self) -> Blueprint:
         """All routes under /sync."""
@@ -108,7 +109,23 @@ class SyncRoutes:
         routes.add_url_rule("/changes", view_func=self.changes, methods=["GET"])
         routes.add_url_rule("/files/<sha256>", view_func=self.file, methods=["GET"])
         routes.add_websocket("/doorbell", view_func=self.doorbell)
+        routes.before_app_serving(self._begin)
+        routes.after_app_serving(self._end)
         return routes
+
+    async def _begin(self) -> None:
+        self._ending = asyncio.create_task(self._end_doorbells(), name="doorbells end")
+
+    async def _end(self) -> None:
+        if self._ending is not None:
+            self._ending.cancel()
+            await asyncio.wait([self._ending])
+
+    async def _end_doorbells(self) -> None:
+        """Once we are draining. One task for all: thousands of doorbells need not wait for it each."""
+        await self._draining.wait()
+        for ended in self._doorbells.values():
+            ended.set()
 
     @operation(
         Access.GATEWAY,
@@ -211,10 +228,11 @@ class SyncRoutes:
         caller = await self._auth.gateway(_websocket_bearer())
         await self._throttle.gateway(caller.gateway_id)
         await websocket.accept()
-        with self._only_one(caller.gateway_id) as ended:
+        wake = asyncio.Event()
+        with self._only_one(caller.gateway_id, Flag(wake)) as ended:
             listening = asyncio.create_task(_hear(ended), name="doorbell hears")
             try:
-                await self._ring(caller, ended)
+                await self._ring(caller, ended, wake)
             finally:
                 listening.cancel()
         if self._draining.is_set():
@@ -223,9 +241,8 @@ class SyncRoutes:
             await websocket.close(1008, "revoked, replaced, or spoken to")
 
     @contextmanager
-    def _only_one(self, gateway_id: UUID) -> Iterator[asyncio.Event]:
-        """An event set when this doorbell has to end. It ends the gateway's older one."""
-        ended = asyncio.Event()
+    def _only_one(self, gateway_id: UUID, ended: Flag) -> Iterator[Flag]:
+        """`ended` is set when this doorbell has to end. It ends the gateway's older one."""
         if older := self._doorbells.get(gateway_id):
             older.set()
         self._doorbells[gateway_id] = ended
@@ -235,22 +252,27 @@ class SyncRoutes:
             if self._doorbells[gateway_id] is ended:
                 del self._doorbells[gateway_id]
 
-    async def _ring(self, caller: GatewayCaller, ended: asyncio.Event) -> None:
-        """Returns when draining, when `ended`, or when the gateway is no longer trusted."""
-        with self._watch.on("site", caller.site_id) as moved, self._watch.on("gateway", caller.gateway_id) as touched:
+    async def _ring(self, caller: GatewayCaller, ended: Flag, wake: asyncio.Event) -> None:
+        """Returns when draining, when `ended`, or when the gateway is no longer trusted. All flags set `wake`."""
+        site, gateway = ("site", caller.site_id, wake), ("gateway", caller.gateway_id, wake)
+        with self._watch.flag(*site) as moved, self._watch.flag(*gateway) as touched:
             moved.set()
-            while not (self._draining.is_set() or ended.is_set()):
-                if moved.is_set():
-                    moved.clear()
-                    await websocket.send(DOORBELL)
-                await first_of(moved, touched, ended, self._draining, seconds=TRUST_SECONDS)
-                if touched.is_set() or not moved.is_set():
+            is_time = False
+            while True:
+                wake.clear()  # before we look: what is set from here on is seen next
+                if self._draining.is_set() or ended.is_set():
+                    return
+                if touched.is_set() or is_time:
                     touched.clear()
                     if not await self._auth.still_trusted(caller):
                         return
+                if moved.is_set():
+                    moved.clear()
+                    await websocket.send(DOORBELL)
+                is_time = not await set_within(wake, TRUST_SECONDS)
 
 
-async def _hear(ended: asyncio.Event) -> None:
+async def _hear(ended: Flag) -> None:
     await websocket.receive()
     ended.set()
 
