@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 
@@ -22,6 +23,7 @@ HEAD_SECONDS = 75.0
 DEAF_MILLISECONDS = 60_000
 """A peer that acknowledges nothing for so long is gone. Doorbells and streams send more often than that."""
 HANDSHAKE_SECONDS = 10.0
+MOST_FILES = 65_536
 _YOUNG_OBJECTS = 10_000
 """After so many new ones garbage is searched for. A batch of facts makes about half as many, and drops them at once."""
 
@@ -65,6 +67,13 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
+def allow_connections() -> None:
+    """Each takes a file. A shell allows 1,024, where the machine would allow more, and gateways hang on for ever."""
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if allowed == resource.RLIM_INFINITY else min(allowed, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, allowed))
+
+
 def url_of(bound: socket.socket, scheme: str = "http") -> str:
     """Where a browser finds it."""
     host, port = bound.getsockname()[:2]
@@ -104,6 +113,7 @@ async def run(
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, told)
+    allow_connections()
     _calm_collector()
     drain = loop.create_task(stopping.run(), name="drain")
     try:

@@ -1,13 +1,14 @@
 """What Hypercorn waits for, and what it does not wait for."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from quart import Quart, Response
 
-from cloud.server import DEAF_MILLISECONDS, configure, listen
+from cloud.server import DEAF_MILLISECONDS, MOST_FILES, allow_connections, configure, listen
 from tests.fakes.served import on_a_port
 
 HEAD_SECONDS = 0.3
@@ -60,3 +61,14 @@ def test_nothing_cuts_off_a_listener_but_its_silence_on_the_wire() -> None:
         assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == DEAF_MILLISECONDS
     bound.close()
     assert configure().read_timeout is None
+
+
+def test_as_many_connections_are_allowed_as_the_machine_does() -> None:
+    before, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, allowed))
+    try:
+        allow_connections()
+        now = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert now == (MOST_FILES if allowed == resource.RLIM_INFINITY else min(allowed, MOST_FILES), allowed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, allowed))
