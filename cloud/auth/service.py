@@ -1,5 +1,6 @@
 """Gateways: who they are by the tokens they sign, and up to where they have been heard."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,19 @@ _POSITIONS = """
         (SELECT count(*) FROM fact_conflicts c WHERE c.tenant_id = g.tenant_id AND c.gateway_id = g.id) AS conflicts
     FROM gateways g WHERE $1::uuid IS NULL OR g.id = $1 ORDER BY g.name, g.id
 """
+_FOREMOST = """
+    SELECT g.id AS gateway_id, g.site_id, g.name, g.epoch, g.seq, g.chain, g.acknowledged_at,
+           coalesce(l.dead_letters, 0) AS dead_letters, coalesce(c.conflicts, 0) AS conflicts,
+           count(*) OVER () AS gateways
+    FROM gateways g
+    LEFT JOIN (SELECT gateway_id, count(*) AS dead_letters FROM dead_letters WHERE replayed_at IS NULL
+               GROUP BY gateway_id) l ON l.gateway_id = g.id
+    LEFT JOIN (SELECT gateway_id, count(*) AS conflicts FROM fact_conflicts GROUP BY gateway_id) c
+        ON c.gateway_id = g.id
+    ORDER BY l.dead_letters IS NULL AND c.conflicts IS NULL, g.acknowledged_at DESC NULLS LAST, g.name, g.id
+    LIMIT $1
+"""
+"""What speaks against a gateway is counted for all at once: a tenant may have a thousand of them."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,15 @@ class Position:
     """Facts at or below the mark that could not take effect, and wait for a replay."""
     conflicts: int
     """Times the gateway contradicted what it had told."""
+
+
+@dataclass(frozen=True)
+class Foremost:
+    """Some of a tenant's gateways: those with doubts, then those heard last."""
+
+    shown: Sequence[Position]
+    of: int
+    """All that it has."""
 
 
 def trusted(caller: GatewayCaller, gateway: Row | None) -> Row:
@@ -202,3 +225,10 @@ async def revoke_gateway(transaction: Transaction, gateway_id: UUID, now: dateti
 async def positions(transaction: Transaction, gateway_id: UUID | None = None) -> list[Position]:
     """Inside a unit of the tenant: where its gateways (or this one) stand, by name."""
     return [Position(**row) for row in await transaction.fetch(_POSITIONS, gateway_id)]
+
+
+async def foremost(transaction: Transaction, most: int) -> Foremost:
+    """Inside a unit of the tenant: where at most so many of its gateways stand, the most remarkable first."""
+    rows = [dict(row) for row in await transaction.fetch(_FOREMOST, most)]
+    total = max((row.pop("gateways") for row in rows), default=0)
+    return Foremost([Position(**row) for row in rows], total)

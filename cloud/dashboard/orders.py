@@ -8,7 +8,7 @@ from quart import Blueprint, Response, request
 
 from cloud.auth.gate import COOKIE
 from cloud.auth.identity import Identity
-from cloud.auth.service import Position, positions
+from cloud.auth.service import Foremost, foremost
 from cloud.callers import Operator
 from cloud.dashboard.page import add_page
 from cloud.dashboard.signed_in import SignedInPages
@@ -31,7 +31,7 @@ class OrdersView:
     """What the orders page shows."""
 
     page: Message
-    gateways: list[Position]
+    gateways: Foremost
 
 
 class OrderPages:
@@ -49,11 +49,11 @@ class OrderPages:
 
     @operation(Permission.ORDERS_READ)
     async def orders(self) -> Response:
-        """GET /orders: the newest orders, and how far each gateway has been heard."""
+        """GET /orders: the newest orders, and how far gateways have been heard."""
         query = read_query(OrderQuery).model_copy(update={"limit": PAGE_ROWS})
 
         async def work(transaction: Transaction) -> OrdersView:
-            return OrdersView(await order_page(transaction, query), await positions(transaction))
+            return OrdersView(await order_page(transaction, query), await foremost(transaction, PAGE_ROWS))
 
         view = await self._identity.database.unit("dashboard.orders", work, caller=current_operator())
         return await self._pages.show("orders.html", view=view, first_page="cursor" not in request.args, stream=EVENTS)

@@ -1,11 +1,10 @@
 """Orders as they are read: one statement a page, with the vends nested in it, gathered into lines."""
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from cloud.database import Transaction
 from cloud.errors import there
@@ -59,6 +58,9 @@ class LineRow(Message):
     price_minor: Minor
     quantity: int
     vends: tuple[VendRow, ...]
+
+
+_LINES = TypeAdapter(tuple[LineRow, ...])
 
 
 class OrderRow(Message):
@@ -128,7 +130,7 @@ async def order(transaction: Transaction, order_id: UUID) -> OrderRow:
 def _order(row: Mapping[str, Any]) -> OrderRow:
     fields = dict(row)
     fields["order_id"] = fields.pop("id")
-    fields["lines"] = json.loads(fields["lines"])
+    fields["lines"] = _LINES.validate_json(fields["lines"])
     return OrderRow.model_validate(fields, strict=False)
 
 

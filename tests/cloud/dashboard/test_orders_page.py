@@ -74,6 +74,26 @@ async def test_an_order_is_shown_with_all_that_became_of_it(world: World) -> Non
     assert f"cloud = gateway up to fact {len(world.gateway.lines)}" in shown
 
 
+async def test_of_many_gateways_those_with_doubts_are_shown_first(world: World) -> None:
+    await world.rows("""
+        WITH places AS (
+            INSERT INTO sites (tenant_id, id, name, currency)
+            SELECT current_setting('app.tenant')::uuid, gen_random_uuid(), 'Place', 'INR' FROM generate_series(1, 30)
+            RETURNING tenant_id, id
+        ), gateways AS (
+            INSERT INTO gateways (tenant_id, id, site_id, name)
+            SELECT tenant_id, id, id, 'Gateway ' || row_number() OVER () FROM places RETURNING tenant_id, id, name
+        )
+        INSERT INTO fact_conflicts (tenant_id, id, gateway_id, epoch, seq, hash, line)
+        SELECT tenant_id, id, id, 1, 1, '', '' FROM gateways WHERE name = 'Gateway 30'
+    """)
+    await log_in(world)
+    shown = words((await page(world)).partition("Sync proof")[2])
+    assert "25 of 31 gateways" in shown
+    assert re.findall(r"Gateway \d+", shown)[0] == "Gateway 30"
+    assert "1 contradicted" in shown
+
+
 async def test_older_orders_are_a_page_away(world: World) -> None:
     slot = await world.slot()
     for _ in range(30):
