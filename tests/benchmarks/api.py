@@ -28,7 +28,7 @@ from tests.benchmarks.api_bench.instances import Instances, allow_open_files, in
 from tests.benchmarks.api_bench.load import measure
 from tests.benchmarks.api_bench.operations import Operation, doorbells, operations, streams
 from tests.benchmarks.api_bench.report import HEADING, LEGEND, Doorbells, Figure, Report
-from tests.benchmarks.api_bench.world import EMAIL, PASSWORD, World, world_at_size
+from tests.benchmarks.api_bench.world import EMAIL, PHRASE, World, world_at_size
 from tests.benchmarks.order_bench.report import median, p99
 from tests.system.processes import ROOT
 
@@ -135,7 +135,7 @@ class Bench:
 async def _session(url: str) -> str:
     """The secret in the cookie of who has signed in."""
     async with httpx.AsyncClient(base_url=url) as client:
-        answer = await client.post("/login", data={"email": EMAIL, "password": PASSWORD})
+        answer = await client.post("/login", data={"email": EMAIL, "password": PHRASE})
     return answer.cookies[COOKIE]
 
 

@@ -9,12 +9,12 @@ import signal
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 
 import uvloop
 
-from tests.benchmarks.api_bench.load import HOST
+from tests.benchmarks.api_bench.load import HOST, end
 
 AT_ONCE = 32
 """So many connect at the same time."""
@@ -60,17 +60,18 @@ class Crowd:
         return tasks
 
     async def _listen(self, listen: Listen, port: int, request: bytes, is_open: asyncio.Future[None]) -> None:
+        reader, writer = await asyncio.open_connection(HOST, port, limit=_MEBIBYTE)
         try:
-            reader, writer = await asyncio.open_connection(HOST, port, limit=_MEBIBYTE)
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
             if head[9:12] not in (b"200", b"101"):
                 raise ConnectionRefusedError(head.decode())
-            with suppress(EOFError, ConnectionError):
-                await listen(reader, writer, is_open)
-        except OSError as error:
+            await listen(reader, writer, is_open)
+        except (EOFError, OSError) as error:
             if not is_open.done():
                 is_open.set_exception(error)
+        finally:
+            await end(writer)
 
     async def _follow(
         self, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, is_open: asyncio.Future[None]

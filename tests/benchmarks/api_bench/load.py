@@ -10,6 +10,7 @@ import json
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
 
@@ -72,14 +73,21 @@ class Connection:
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         await reader.readexactly(int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
         if b"connection: close" in head:
-            self.close()
+            await self.close()
         return int(head[9:12])
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """The next request makes it anew."""
-        if self._line is not None:
-            self._line[1].close()
-            self._line = None
+        line, self._line = self._line, None
+        if line is not None:
+            await end(line[1])
+
+
+async def end(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, whatever became of it."""
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 class Load:
@@ -123,7 +131,7 @@ class Load:
     async def _as_due(self, line: Connection, requests: Iterator[bytes], times: asyncio.Queue[float | None]) -> None:
         while (at := await times.get()) is not None:
             await self._ask(line, next(requests), at)
-        line.close()
+        await line.close()
 
     async def _at_once(self, line: Connection, requests: Iterator[bytes]) -> None:
         ends = self._loop.time() + (self._plan.seconds or float("inf"))
@@ -131,14 +139,14 @@ class Load:
             await self._ask(line, request, self._loop.time())
             if self._loop.time() >= ends:
                 break
-        line.close()
+        await line.close()
 
     async def _ask(self, line: Connection, request: bytes, at: float) -> None:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 status = await line.ask(request)
         except (OSError, EOFError, ValueError) as error:
-            line.close()
+            await line.close()
             self._failed(repr(error)[:100])
             return
         self._outcome.latencies_ms.append((self._loop.time() - at) * 1000)

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from cloud.auth.gate import COOKIE
 from tests.benchmarks.api_bench.load import Plan, turns
-from tests.benchmarks.api_bench.world import BATCH_FACTS, EMAIL, PASSWORD, World
+from tests.benchmarks.api_bench.world import BATCH_FACTS, EMAIL, PHRASE, World
 from tests.fakes.gateway_client import PACKED
 
 READS_A_SECOND = 200.0
@@ -48,7 +48,7 @@ def operations(world: World, session: str) -> list[Operation]:
         {"Cookie": f"{COOKIE}={session}", "Accept": "text/html"},
     )
     some = [urlencode({"machine_id": machine, "sort": "placed_at", "limit": 50}) for machine in world.machine_ids]
-    form = urlencode({"email": EMAIL, "password": PASSWORD}).encode()
+    form = urlencode({"email": EMAIL, "password": PHRASE}).encode()
     return [
         _steady("login (Argon2id, 19 MiB)", [request("POST", "/login", _FORM, form)], LOGINS_A_SECOND, connections=4),
         _read("order list (API), 50 newest", [request("GET", "/v1/orders", by_key)]),
@@ -87,12 +87,13 @@ def _pushes(world: World) -> Operation:
     """Each gateway pushes on a connection of its own, and waits for its acknowledgement."""
 
     def lanes(batches: int) -> list[list[bytes]]:
+        """So many in all, dealt out as they fall due."""
         return [
             [
                 request("POST", "/v1/sync/facts", PACKED | one.gateway.authorisation(), body)
-                for body in one.batches(-(-batches // len(world.pushers)))
+                for body in one.batches(len(range(place, batches, len(world.pushers))))
             ]
-            for one in world.pushers
+            for place, one in enumerate(world.pushers)
         ]
 
     return Operation(

@@ -26,7 +26,7 @@ from shared.onboarding import GatewayClaimed
 from tests.fakes.gateway_client import GatewayClient, Slot
 from tests.lab.size_fill import fill
 
-EMAIL, PASSWORD = "bench@larder.example", "as long as a pass phrase is"
+EMAIL, PHRASE = "bench@larder.example", "as long as a pass phrase is"
 BATCH_FACTS = 50
 PUSHING = 20
 """Gateways that push facts."""
@@ -84,9 +84,11 @@ class World:
 
 
 @asynccontextmanager
-async def world_at_size(folder: Path, orders: int, machines: int, listeners: int) -> AsyncIterator[World]:
-    """Filled and served by a durable Postgres of its own, with so many gateways that listen."""
-    postgres = EmbeddedPostgres(folder)
+async def world_at_size(
+    folder: Path, orders: int, machines: int, listeners: int, *, durable: bool = True
+) -> AsyncIterator[World]:
+    """Filled and served by a Postgres of its own, with so many gateways that listen."""
+    postgres = EmbeddedPostgres(folder, durable=durable)
     try:
         await schema.migrate(await postgres.start())
         superuser = await asyncpg.connect(**credentials(postgres.url("postgres", "larder")))
@@ -139,7 +141,7 @@ def _gateway(key: OKPKey, tenant_id: UUID, site_id: UUID, gateway_id: UUID) -> G
 async def _people(url: str, tenant_id: UUID) -> str:
     """Somebody who may look, and an API key that may do all."""
     passwords, now = Passwords(), Clock().now()
-    hashed = await passwords.hash(PASSWORD)
+    hashed = await passwords.hash(PHRASE)
     passwords.close()
 
     async def work(transaction: Transaction) -> str:
