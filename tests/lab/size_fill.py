@@ -49,6 +49,7 @@ _PARTS = (
            pg_temp.id_at('2025-01-01', f.tenant_id || 'product' || 1 + place % 20) AS product_id
     FROM (SELECT place, now() - random() * $2::interval AS at, floor(random() * $3::integer)::integer AS machine
           FROM generate_series(1, $1::integer) AS place) AS o JOIN fleet f ON f.n = o.machine
+    ORDER BY at -- as orders come in
     """,
     """
     INSERT INTO orders (tenant_id, id, machine_id, rail, currency, total_minor, planogram_version, state,

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import cycle, islice
+from time import perf_counter
 
 import uvloop
 
@@ -95,12 +96,11 @@ class Load:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._loop = asyncio.get_running_loop()
         self._outcome = Outcome()
 
     async def run(self) -> Outcome:
         """All of it."""
-        plan, begun = self._plan, self._loop.time()
+        plan, begun = self._plan, perf_counter()
         work = []
         due: list[asyncio.Queue[float | None]] = [asyncio.Queue() for _ in plan.lanes]
         for number, (lane, times) in enumerate(zip(plan.lanes, due, strict=True)):
@@ -112,17 +112,17 @@ class Load:
         if plan.rate:
             await self._arrivals(plan.rate, due)
         await asyncio.gather(*work)
-        self._outcome.seconds = self._loop.time() - begun
+        self._outcome.seconds = perf_counter() - begun
         return self._outcome
 
     async def _arrivals(self, rate: float, due: Sequence[asyncio.Queue[float | None]]) -> None:
         """Tell each lane in turn when its next request is due, at that time."""
-        begun = self._loop.time()
+        begun = perf_counter()
         for number in range(round(rate * (self._plan.seconds or 0))):
             at = begun + number / rate
-            if (wait := at - self._loop.time()) > 0:
+            if (wait := at - perf_counter()) > 0:
                 await asyncio.sleep(wait)
-            self._outcome.late_ms = max(self._outcome.late_ms, (self._loop.time() - at) * 1000)
+            self._outcome.late_ms = max(self._outcome.late_ms, (perf_counter() - at) * 1000)
             due[number % len(due)].put_nowait(at)
         for times in due:
             for _ in range(self._plan.connections):
@@ -134,10 +134,10 @@ class Load:
         await line.close()
 
     async def _at_once(self, line: Connection, requests: Iterator[bytes]) -> None:
-        ends = self._loop.time() + (self._plan.seconds or float("inf"))
+        ends = perf_counter() + (self._plan.seconds or float("inf"))
         for request in requests:
-            await self._ask(line, request, self._loop.time())
-            if self._loop.time() >= ends:
+            await self._ask(line, request, perf_counter())
+            if perf_counter() >= ends:
                 break
         await line.close()
 
@@ -149,7 +149,7 @@ class Load:
             await line.close()
             self._failed(repr(error)[:100])
             return
-        self._outcome.latencies_ms.append((self._loop.time() - at) * 1000)
+        self._outcome.latencies_ms.append((perf_counter() - at) * 1000)
         if status >= 400:
             self._failed(str(status))
 

@@ -33,7 +33,7 @@ PUSHING = 20
 SAMPLE = 2_000
 """Orders and machines that are asked for."""
 
-_TENANT = "SELECT tenant_id FROM machines GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+_TENANTS = "SELECT tenant_id FROM machines GROUP BY 1 ORDER BY count(*) DESC"
 _MACHINES = "SELECT id FROM machines WHERE tenant_id = $1 ORDER BY md5(id::text) LIMIT $2"
 _ORDERS = "SELECT id FROM orders WHERE tenant_id = $1 ORDER BY md5(id::text) LIMIT $2"
 _SLOTS = """
@@ -71,7 +71,7 @@ class Pusher:
 
 @dataclass
 class World:
-    """All that may be asked, in the largest tenant."""
+    """All that may be asked, in the largest tenant. Those who only listen are of another."""
 
     url: str
     postgres_pid: int
@@ -101,13 +101,13 @@ async def world_at_size(
 
 
 async def _made(superuser: asyncpg.Connection, url: str, pid: int, listeners: int) -> World:
-    tenant_id = await superuser.fetchval(_TENANT)
+    tenant_id, *_, another_id = [row["tenant_id"] for row in await superuser.fetch(_TENANTS)]
     key = OKPKey.generate_key("Ed25519")
-    hanging = [_gateway(key, tenant_id, new_id(), new_id()) for _ in range(listeners)]
+    hanging = [_gateway(key, another_id, new_id(), new_id()) for _ in range(listeners)]
     places = [gateway.claimed for gateway in hanging if gateway.claimed is not None]
     ids, sites = [place.gateway_id for place in places], [place.site_id for place in places]
-    await superuser.execute(_SITES, tenant_id, sites)
-    await superuser.execute(_GATEWAYS, tenant_id, ids, sites, hanging[0].public_key)
+    await superuser.execute(_SITES, another_id, sites)
+    await superuser.execute(_GATEWAYS, another_id, ids, sites, hanging[0].public_key)
     pushers = []
     for row in await superuser.fetch(_SLOTS, tenant_id, PUSHING):
         gateway = _gateway(key, tenant_id, row["site_id"], row["gateway_id"])
@@ -127,7 +127,7 @@ async def _made(superuser: asyncpg.Connection, url: str, pid: int, listeners: in
         pushers=pushers,
         listeners=hanging,
     )
-    await superuser.execute("ANALYZE")
+    await superuser.execute("ANALYZE sites, gateways")
     await superuser.execute("CHECKPOINT")
     return world
 
