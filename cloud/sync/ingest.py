@@ -201,17 +201,20 @@ async def _add(
     """Keep and project the facts from place `start` on, and move the mark. They are read while Postgres keeps them."""
     header, lines = batch.header, batch.lines[start:]
     mark = Mark(header.epoch, header.first_seq + header.count - 1, batch.hashes[-1])
-    kept = (" ".join(map(told_event, lines)), lines, b"".join(batch.hashes[start:]))
+    events = [told_event(line) for line in lines]
+    kept = (" ".join(events), lines, b"".join(batch.hashes[start:]))
     before = header.first_seq + start - 1
     await transaction.send(_KEEP, caller.tenant_id, caller.gateway_id, header.epoch, before, *kept, mark.chain)
     facts: list[Fact] = []
     dead: list[DeadLetter] = []
-    for seq, line in enumerate(lines, before + 1):
+    for seq, (line, event) in enumerate(zip(lines, events, strict=True), before + 1):
         if seq % READ_AT_ONCE == 0:
             await asyncio.sleep(0)
         fact = read_fact(line, seq)
         if isinstance(fact, str):
             dead.append(DeadLetter(seq, fact, 1))
+        elif fact.body.event != event:
+            dead.append(DeadLetter(seq, "body.event: not written as gateways write it", 1))
         else:
             facts.append(fact)
     dead += await projector(transaction, caller.tenant_id, machines, facts)
