@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -194,9 +193,7 @@ def _run_parts(app: Quart, databases: Sequence[Database], parts: Mapping[str, Pa
     async def stop() -> None:
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)  # one that died has been told of
         for database in databases:
             await database.close()
 

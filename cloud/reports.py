@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+import asyncpg
 import structlog
 from quart import Response
 
@@ -20,7 +21,7 @@ from cloud import schema
 from cloud.callers import Caller
 from cloud.clock import Clock
 from cloud.database import Database, Row, Transaction, Work
-from cloud.errors import LarderError, Unavailable
+from cloud.errors import Unavailable
 
 log = structlog.get_logger()
 
@@ -32,6 +33,8 @@ CHECK_SECONDS = 1.0
 REPLICA_SECONDS = 2.0
 """A replica that takes longer to say where it stands is away."""
 
+_AWAY = (Unavailable, asyncpg.PostgresError)
+"""Also one that lets nobody in any more, as after a change of passwords: no reason to serve nobody."""
 _WRITTEN = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS place"
 _REPLAYED = """
     SELECT pg_is_in_recovery() AS is_replica, pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint AS place
@@ -134,7 +137,7 @@ class Reports:
         if replica is not None and as_of is not None:
             try:
                 return Report(await replica.unit(name, work, caller=caller, read_only=True), as_of)
-            except Unavailable:
+            except _AWAY:
                 log.info("report_repeated_on_primary", unit=name)
         now = self._clock.now()
         return Report(await self._primary.unit(name, work, caller=caller, read_only=True), now)
@@ -148,7 +151,7 @@ class Reports:
         if replica is not None and as_of is not None:
             try:
                 return await _begun(replica.stream(name, sql, values, caller=caller), as_of)
-            except Unavailable:
+            except _AWAY:
                 log.info("report_repeated_on_primary", unit=name)
         now = self._clock.now()
         return await _begun(self._primary.stream(name, sql, values, caller=caller), now)
@@ -169,7 +172,7 @@ class Reports:
         except _Unfit as error:
             self._trail.forget()
             reason = str(error)
-        except LarderError:
+        except _AWAY:
             reason = "primary away"  # what the replica had by then it still has
         is_used = self._trail.as_of(self._monotonic()) is not None
         if is_used is not self._is_used:
@@ -188,7 +191,7 @@ class Reports:
             async with asyncio.timeout(REPLICA_SECONDS):
                 replayed, of_replica = await self._replica.unit("reports.replica", _place(_REPLAYED), read_only=True)
                 has_way_round = await self._replica.unit("reports.walls", schema.has_way_round, read_only=True)
-        except (LarderError, TimeoutError):
+        except (*_AWAY, TimeoutError):
             raise _Unfit("away") from None
         if not replayed["is_replica"] or system != of_replica:
             raise _Unfit("is no replica of this database")

@@ -20,16 +20,18 @@ from cloud.callers import Operator
 from cloud.catalog import service as catalog
 from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
-from cloud.errors import NotFound, Unavailable
+from cloud.errors import NotFound, TooManyRequests, Unavailable
 from cloud.image_encoder import Encoded, Size, Unreadable
 from cloud.image_encoding import Encoding
 from cloud.object_store import NoObject, ObjectStore, Received, path_of
 from cloud.pictures.models import PictureRow, PictureSize, PictureSizeRow
-from cloud.pictures.rules import HEAD_BYTES, MEDIA_TYPES, media_type_of
+from cloud.pictures.rules import HEAD_BYTES, MEDIA_TYPES, Places, media_type_of
 from cloud.web import invalid
 
 log = structlog.get_logger()
 
+AGAIN_SECONDS = 5
+"""After which whoever found too many uploads may come again."""
 _PICTURE = "SELECT * FROM product_pictures WHERE product_id = $1"
 _SIZES = """
     SELECT s.size, s.object, s.width, s.height, o.bytes FROM product_picture_sizes s
@@ -84,15 +86,24 @@ class Pictures:
         self._clock = clock
         self.limits = limits
         self._encode = Encoding(limits.picture_pixels)
+        self._places = Places()
 
     async def put(
         self, operator: Operator, product_id: UUID, sent: Sent, body: AsyncGenerator[bytes, None]
     ) -> tuple[PictureRow, bool]:
         """The product's picture from here on, and whether it is its first.
 
-        Raises NotFound, Refused when it is none that can be taken, Unavailable; and what `body` raises. Then nothing of
-        it stays.
+        Raises NotFound, Refused when it is none that can be taken, TooManyRequests while too many are on their way,
+        Unavailable; and what `body` raises. Then nothing of it stays.
         """
+        with self._places.one(operator.tenant_id) as has_place:
+            if not has_place:
+                raise TooManyRequests(AGAIN_SECONDS)
+            return await self._put(operator, product_id, sent, body)
+
+    async def _put(
+        self, operator: Operator, product_id: UUID, sent: Sent, body: AsyncGenerator[bytes, None]
+    ) -> tuple[PictureRow, bool]:
         incoming = f"incoming/{new_id()}"
         await self._begin(operator, product_id, incoming, sent)
         try:

@@ -66,8 +66,12 @@ def caller(world: World) -> Operator:
 
 
 async def test_without_a_fit_replica_the_primary_answers_and_the_log_says_so_once(world: World) -> None:
-    """What is no replica, though it is the very database, and what is not there at all."""
-    for url, reason in ((world.url, "is no replica of this database"), ("postgresql://x@127.0.0.1:1/x", "away")):
+    """What is no replica, though it is the very database, what lets us in no more, and what is not there at all."""
+    for url, reason in (
+        (world.url, "is no replica of this database"),
+        (world.url.replace("//larder_app@", "//nobody_known@"), "away"),
+        ("postgresql://x@127.0.0.1:1/x", "away"),
+    ):
         replica = Database(url, Failpoints(), pool_size=1)
         await replica.open()
         reports = Reports(world.database, replica, Clock())

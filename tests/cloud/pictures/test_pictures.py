@@ -5,19 +5,22 @@ import base64
 import hashlib
 import io
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 from PIL import Image
 from quart import Response
 from quart.typing import TestClientProtocol as QuartClient
 
+from cloud.clock import new_id
 from cloud.database import Database, credentials
 from cloud.object_store import NoObject, ObjectStore, path_of
 from cloud.objects import Collector
+from cloud.pictures.rules import UPLOADS_AT_ONCE, UPLOADS_OF_TENANT, Places
 from cloud.pictures.service import PictureLimits
 from tests.cloud.conftest import World
 from tests.cloud.rival import rival_of
@@ -244,3 +247,48 @@ async def test_of_a_client_that_leaves_or_never_ends_nothing_stays(shop: Shop) -
         await writer.drain()
         assert (await reader.readline()).startswith(b"HTTP/1.1 413")
         await known(shop, something=False)
+
+
+@pytest.mark.criterion("6.4")
+async def test_slow_senders_leave_room_for_others(shop: Shop) -> None:
+    app = cloud_app(
+        shop.world.url, asyncio.Event(), objects=shop.store, picture_limits=replace(LIMITS, tenant_bytes=2_000_000)
+    )
+    async with on_a_port(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as other:
+        headers = shop.world.operator | JPEG
+        slow = [
+            asyncio.create_task(other.put(shop.path, content=stalled(), headers=headers))
+            for _ in range(UPLOADS_OF_TENANT)
+        ]
+        await until_names(shop, UPLOADS_OF_TENANT)
+        answer = await other.put(shop.path, content=picture(), headers=headers)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
+        for task in slow:
+            task.cancel()
+        await known(shop, something=False)
+        assert (await other.put(shop.path, content=picture(), headers=headers)).status_code == 201
+
+
+async def stalled() -> AsyncIterator[bytes]:
+    """A picture that begins and never ends."""
+    yield picture()[:100]
+    await asyncio.Event().wait()
+
+
+async def until_names(shop: Shop, count: int) -> None:
+    for _ in range(1000):
+        if len(await shop.names()) == count:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("not within 10 s")
+
+
+def test_places_are_few_for_one_tenant_and_for_all() -> None:
+    places, tenants = Places(), [new_id() for _ in range(UPLOADS_AT_ONCE // UPLOADS_OF_TENANT + 1)]
+    with ExitStack() as taken:
+        for tenant in tenants[:-1]:
+            assert all(taken.enter_context(places.one(tenant)) for _ in range(UPLOADS_OF_TENANT))
+            assert not taken.enter_context(places.one(tenant))
+        assert not taken.enter_context(places.one(tenants[-1]))
+    with places.one(tenants[0]) as has_place:
+        assert has_place
