@@ -78,11 +78,22 @@ def parse(model: type[M], text: bytes) -> M:
         parsed = model.model_validate_json(text)
     except ValidationError as error:
         raise _refusal(error) from None
+    json.loads(text, object_pairs_hook=_each_once)
     if (path := where_card(text)) is not None:
         raise invalid(path, "looks like the number of a payment card: those are taken nowhere here")
     if _NUL.search(text) and (path := _path_of_nul(json.loads(text))) is not None:
         raise invalid(path.removeprefix("."), "contains the character NUL")
     return parsed
+
+
+def _each_once(fields: list[tuple[str, object]]) -> dict[str, object]:
+    """Else the last one counts here, and perhaps the first one wherever the body was looked at before."""
+    found: dict[str, object] = {}
+    for name, value in fields:
+        if name in found:
+            raise invalid(name, "is given more than once")
+        found[name] = value
+    return found
 
 
 def _path_of_nul(value: object, path: str = "") -> str | None:

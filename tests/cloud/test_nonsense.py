@@ -67,6 +67,13 @@ async def test_nonsense_for_a_body_is_refused(world: World) -> None:
             assert (answer.status_code, (await answer.get_json())["code"]) == (400, "malformed_body"), (path, body[:9])
 
 
+async def test_a_field_that_is_given_twice_is_refused(world: World) -> None:
+    headers = world.operator | {"Content-Type": "application/json", "Idempotency-Key": "twice"}
+    answer = await world.client.post("/v1/catalog/products", data=b'{"name":"Nuts","name":"Bolts"}', headers=headers)
+    assert (await answer.get_json())["errors"] == [{"path": "name", "message": "is given more than once"}]
+    assert await world.rows("SELECT 1 FROM products WHERE name = ANY($1)", ["Nuts", "Bolts"]) == []
+
+
 async def test_a_body_of_another_type_is_not_read(world: World) -> None:
     for path in ("facts", "telemetry"):
         for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
