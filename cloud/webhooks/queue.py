@@ -3,6 +3,7 @@
 One process at a time does this for a tenant, under a lock that ends with the transaction; sending goes on outside.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,17 +26,19 @@ log = structlog.get_logger()
 
 LEASE = timedelta(seconds=60)
 """Longer than sending and telling of it take: who has not told by then has died, and it is sent again."""
-GATEWAYS_AT_ONCE = 50
+_READ_AT_ONCE = 100
+"""Facts, before others have their turn."""
 
 _TRY_LOCK = """
     SELECT pg_try_advisory_xact_lock(hashtextextended('webhooks ' || current_setting('app.tenant'), 0)) AS locked
 """
 _ENDPOINTS = "SELECT id, events, since FROM webhook_endpoints WHERE state = 'enabled'"
-_BEHIND = f"""
+_BEHIND = """
     SELECT g.id, g.epoch, g.seq, coalesce(c.epoch, 0) AS after_epoch, coalesce(c.seq, 0) AS after_seq
     FROM gateways g LEFT JOIN webhook_cursors c ON c.tenant_id = g.tenant_id AND c.gateway_id = g.id
-    WHERE (g.epoch, g.seq) > (coalesce(c.epoch, 0), coalesce(c.seq, 0)) ORDER BY g.id LIMIT {GATEWAYS_AT_ONCE}
-"""  # noqa: S608  numbers of ours, also below
+    WHERE (g.epoch, g.seq) > (coalesce(c.epoch, 0), coalesce(c.seq, 0)) ORDER BY random() LIMIT $1
+"""
+"""By lot, so that none waits for ever while others always have news."""
 _FACTS = """
     SELECT f.epoch, f.seq, f.received_at,
            CASE WHEN f.event = ANY ($6::text[]) AND NOT EXISTS (
@@ -116,6 +119,9 @@ class Bounds:
     """For an endpoint. What comes on top is dead at once, and can be replayed."""
     facts: int = 1_000
     """Of a gateway that are followed in one look."""
+    gateways: int = 50
+    deliveries: int = 5_000
+    """After so many new ones a turn ends: it holds the tenant's lock, and has to come to its commit."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,14 @@ class Claimed:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What a turn has claimed, and whether another one has more to follow already."""
+
+    claimed: Sequence[Claimed] = ()
+    has_more: bool = False
+
+
+@dataclass(frozen=True)
 class Disabled:
     """An endpoint gets nothing any more; the addresses of those who should hear of it."""
 
@@ -142,30 +156,36 @@ class Disabled:
     owners: Sequence[str]
 
 
-async def turn(transaction: Transaction, tenant_id: UUID, now: datetime, room: int, bounds: Bounds) -> list[Claimed]:
+async def turn(transaction: Transaction, tenant_id: UUID, now: datetime, room: int, bounds: Bounds) -> Turn:
     """Inside a unit of the tenant: note down what happened since, and claim at most `room` of what is due.
 
     Nothing, while another process is at this.
     """
     row = await transaction.fetch_one(_TRY_LOCK)
     if row is None or not row["locked"]:
-        return []
-    await _follow(transaction, tenant_id, now, bounds)
+        return Turn()
+    has_more = await _follow(transaction, tenant_id, now, bounds)
     limits = (now + LEASE, bounds.of_endpoint, bounds.of_tenant, room)
-    return [Claimed(**claimed) for claimed in await transaction.fetch(_CLAIM, now, *limits)]
+    return Turn([Claimed(**claimed) for claimed in await transaction.fetch(_CLAIM, now, *limits)], has_more)
 
 
-async def _follow(transaction: Transaction, tenant_id: UUID, now: datetime, bounds: Bounds) -> None:
+async def _follow(transaction: Transaction, tenant_id: UUID, now: datetime, bounds: Bounds) -> bool:
+    """Whether it has left something."""
     endpoints = await transaction.fetch(_ENDPOINTS)
     wanted = {event for endpoint in endpoints for event in endpoint["events"]}
     sources = sorted({SOURCES[EventType(event)] for event in wanted})
-    for gateway in await transaction.fetch(_BEHIND):
+    behind, made, is_whole = await transaction.fetch(_BEHIND, bounds.gateways), 0, True
+    for gateway in behind:
+        if made >= bounds.deliveries:
+            return True
         span = (gateway["after_epoch"], gateway["after_seq"], gateway["epoch"], gateway["seq"])
         rows = await transaction.fetch(_FACTS, gateway["id"], *span, sources, bounds.facts)
-        await _publish(transaction, tenant_id, gateway["id"], rows, endpoints, now, bounds.waiting)
+        made += await _publish(transaction, tenant_id, gateway["id"], rows, endpoints, now, bounds.waiting)
         # Fewer than asked for: that was all up to the mark, of which some may have outlived their time.
         last = rows[-1] if len(rows) == bounds.facts else gateway
+        is_whole &= last is gateway
         await transaction.execute(_MOVE, gateway["id"], last["epoch"], last["seq"])
+    return len(behind) == bounds.gateways or not is_whole
 
 
 async def publish_risen(transaction: Transaction, tenant_id: UUID, gateway_id: UUID, epoch: int, fact: Fact) -> None:
@@ -186,11 +206,13 @@ async def _publish(
     endpoints: Sequence[Row],
     now: datetime,
     most_waiting: int,
-) -> None:
-    """Events of these facts, and their deliveries."""
+) -> int:
+    """Events of these facts, and their deliveries; how many."""
     events: list[tuple[object, ...]] = []
     told: dict[UUID, list[tuple[UUID, str]]] = defaultdict(list)
-    for row in rows:
+    for place, row in enumerate(rows, 1):
+        if place % _READ_AT_ONCE == 0:
+            await asyncio.sleep(0)
         fact = None if row["line"] is None else _read(row["line"])
         kind = None if fact is None else type_of(fact)
         to = [e["id"] for e in endpoints if kind in e["events"] and row["received_at"] >= e["since"]]
@@ -201,6 +223,7 @@ async def _publish(
                 told[endpoint_id].append((event_id, kind.value))
     if events:
         await _add(transaction, tenant_id, events, told, now, most_waiting)
+    return sum(map(len, told.values()))
 
 
 async def add_event(

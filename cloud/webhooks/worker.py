@@ -93,18 +93,29 @@ class WebhookWorker:
             await self._end()
 
     async def turn(self) -> int:
-        """Look once, and begin to send what is due; how many. Raises Unavailable."""
+        """Look once, and begin to send what is due; how many. One tenant in trouble does not keep others waiting.
+
+        Raises Unavailable.
+        """
         now, begun = self._clock.now(), 0
         for tenant_id in await self._database.unit("webhooks.tenants", partial(_tenants, now)):
-            room = SENDING_AT_ONCE - len(self._sending)
-            work = partial(queue.turn, tenant_id=tenant_id, now=now, room=room, bounds=self._bounds)
-            claimed = await self._database.unit("webhooks.turn", work, tenant_id=tenant_id)
-            for delivery in claimed:
-                task = asyncio.create_task(self._deliver(delivery), name=f"webhook {delivery.id}")
-                self._sending[task] = tenant_id
-                task.add_done_callback(self._ended)
-            begun += len(claimed)
+            try:
+                begun += await self._turn_of(tenant_id, now)
+            except Unavailable:
+                log.warning("webhooks_of_tenant_wait", tenant_id=str(tenant_id))
         return begun
+
+    async def _turn_of(self, tenant_id: UUID, now: datetime) -> int:
+        room = SENDING_AT_ONCE - len(self._sending)
+        work = partial(queue.turn, tenant_id=tenant_id, now=now, room=room, bounds=self._bounds)
+        turn = await self._database.unit("webhooks.turn", work, tenant_id=tenant_id)
+        for delivery in turn.claimed:
+            task = asyncio.create_task(self._deliver(delivery), name=f"webhook {delivery.id}")
+            self._sending[task] = tenant_id
+            task.add_done_callback(self._ended)
+        if turn.has_more:
+            self._freed.set()
+        return len(turn.claimed)
 
     async def settled(self) -> None:
         """Return once nothing is on its way."""

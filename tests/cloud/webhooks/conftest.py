@@ -11,6 +11,7 @@ import pytest
 from quart import Response
 
 from cloud.clock import Clock
+from cloud.database import Database
 from cloud.failpoints import Failpoints
 from cloud.mail import MailRoom
 from cloud.webhooks.destinations import Allowed
@@ -51,11 +52,21 @@ class Hooks:
         self.mails = MailRoom(self.world.mailbox, "Larder <larder@larder.example>", self.clock)
         self.worker = self.new_worker()
 
-    def new_worker(self, failpoints: Failpoints | None = None, bounds: Bounds | None = None) -> WebhookWorker:
+    def new_worker(
+        self, failpoints: Failpoints | None = None, bounds: Bounds | None = None, database: Database | None = None
+    ) -> WebhookWorker:
         allowed = Allowed(frozenset({self.receiver.port}), LOOPBACK, http=True)
         sender = Sender(allowed, self.clock)
         never = failpoints or Failpoints()
-        parts = (self.world.database, keyring(), self.clock, sender, never, self.mails, "https://cloud.example")
+        parts = (
+            database or self.world.database,
+            keyring(),
+            self.clock,
+            sender,
+            never,
+            self.mails,
+            "https://cloud.example",
+        )
         return WebhookWorker(*parts, jitter=longest, bounds=bounds)
 
     async def ask(self, method: str, path: str, **more: Any) -> Response:

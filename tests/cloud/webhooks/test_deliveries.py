@@ -5,16 +5,20 @@ import base64
 import hmac
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
 
 from cloud.callers import system
 from cloud.clock import Clock
+from cloud.database import Database, Work
+from cloud.errors import Unavailable
 from cloud.failpoints import Failpoints
 from cloud.jobs import Keeper
 from cloud.sync.ingest import Ingest
+from cloud.webhooks import queue
 from cloud.webhooks.queue import Bounds
 from cloud.webhooks.rules import MOST_TRIES
 from shared.devices import DeviceLinkChanged
@@ -23,6 +27,8 @@ from shared.orders import VendOutcome
 from tests.cloud.webhooks.conftest import Hooks
 from tests.fakes.until import until
 from tests.fakes.webhook_receiver import SILENCE, Received, answer
+
+T = TypeVar("T")
 
 SALE = ("order.placed", "order.completed", "vend.failed", "stock.changed")
 
@@ -37,6 +43,27 @@ class Dying(Failpoints):
     def hit(self, name: str) -> None:
         if name == "webhooks.sent":
             raise Death
+
+
+class AwayOnce(Database):
+    """Cannot be reached for the first turn of a tenant."""
+
+    is_away = True
+
+    async def unit(self, name: str, work: Work[T], **whose: Any) -> T:
+        if name == "webhooks.turn" and self.is_away:
+            self.is_away = False
+            raise Unavailable
+        return await super().unit(name, work, **whose)
+
+
+BUSY = """
+    WITH site AS (INSERT INTO sites (tenant_id, id, name, currency)
+        SELECT tenant_id, uuidv7(), 'Busy', currency FROM sites RETURNING tenant_id, id)
+    INSERT INTO gateways (tenant_id, id, site_id, name, epoch, seq)
+    SELECT tenant_id, uuidv7(), id, 'Busy', 1, 1000 FROM site
+"""
+"""A gateway with more and more facts that are past their time already."""
 
 
 def is_signed(received: Received, secret: str) -> bool:
@@ -92,6 +119,46 @@ async def test_a_long_history_is_followed_without_a_gap(hooks: Hooks) -> None:
     counts = [await hooks.sent() for _ in range(4)]
     assert counts == [3, 3, 2, 0]
     assert [received.event["data"]["seq"] for received in hooks.receiver.received] == list(range(1, 9))
+
+
+async def test_no_gateway_waits_while_others_always_have_news(hooks: Hooks) -> None:
+    hooks.worker = hooks.new_worker(bounds=Bounds(gateways=1))
+    await hooks.create("stock.changed")
+    await hooks.world.rows(BUSY)
+    hooks.world.gateway.move(await hooks.world.slot(), 1, Reason.RESTOCK)
+    await hooks.world.acknowledged()
+    for _ in range(64):  # by lot: to miss each time is less likely than a stroke of lightning
+        await hooks.world.rows("UPDATE gateways SET seq = seq + 1 WHERE name = 'Busy'")
+        if await hooks.sent():
+            break
+    assert [received.event["data"]["seq"] for received in hooks.receiver.received] == [1]
+
+
+async def test_a_turn_ends_after_so_many_deliveries_and_says_that_there_is_more(hooks: Hooks) -> None:
+    await hooks.create("stock.changed")
+    await hooks.world.rows(BUSY)
+    hooks.world.gateway.move(await hooks.world.slot(), 1, Reason.RESTOCK)
+    await hooks.world.acknowledged()
+
+    async def turn(bounds: Bounds) -> bool:
+        work = partial(queue.turn, tenant_id=hooks.world.tenant_id, now=hooks.clock.now(), room=0, bounds=bounds)
+        return (await hooks.world.do(work)).has_more
+
+    assert await turn(Bounds(deliveries=0))
+    assert await turn(Bounds(gateways=1))
+    assert await turn(Bounds(gateways=1))
+    assert not await turn(Bounds())
+
+
+async def test_a_tenant_in_trouble_does_not_keep_others_waiting(hooks: Hooks) -> None:
+    made = await hooks.create("order.placed")
+    await hooks.ping(made["webhook_id"])
+    database = AwayOnce(hooks.world.url, Failpoints(), pool_size=1)
+    await database.open()
+    hooks.worker = hooks.new_worker(database=database)
+    assert await hooks.sent() == 0
+    assert await hooks.sent() == 1
+    await database.close()
 
 
 async def test_a_failure_is_tried_again_later_and_ends_dead_then_replayed(hooks: Hooks) -> None:
