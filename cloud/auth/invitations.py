@@ -40,7 +40,9 @@ _INVITE = """
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
     ON CONFLICT (tenant_id, email_key) WHERE accepted_at IS NULL AND revoked_at IS NULL DO NOTHING
 """
-_RENEW = "UPDATE invitations SET secret_sha256 = $2, expires_at = $3 WHERE id = $1"
+_RENEW = """
+    UPDATE invitations SET secret_sha256 = $2, expires_at = $3, invited_by = $4, inviter_id = $5 WHERE id = $1
+"""
 _WITHDRAW = "UPDATE invitations SET revoked_at = $2 WHERE id = $1 AND accepted_at IS NULL AND revoked_at IS NULL"
 _IS_MEMBER = "SELECT 1 FROM memberships m JOIN users u ON u.id = m.user_id WHERE u.email_key = $1"
 
@@ -172,12 +174,18 @@ class InvitationService:
             self._mails.send(mail)
 
     async def send_again(self, operator: Operator, invitation_id: UUID) -> InvitationRow:
-        """A new link, for another week; that of before is worth nothing any more. Raises NotFound."""
+        """A new link, for another week; that of before is worth nothing any more. Whoever sends it answers for it.
+
+        Raises NotFound, Refused (403) when they could not have made it.
+        """
         secret, expires = rules.new_secret(), self._clock.now() + rules.INVITATION_LIFE
 
         async def work(transaction: Transaction) -> tuple[InvitationRow, str]:
-            await _invited(transaction, invitation_id)
-            await transaction.execute(_RENEW, invitation_id, rules.sha256_hex(secret), expires)
+            row, _ = await _invited(transaction, invitation_id)
+            await require_still(transaction, operator)
+            await require_grantable(transaction, operator, Standing(row.role, row.sites, row.machines))
+            inviter = (operator.actor.name, operator.actor.id)
+            await transaction.execute(_RENEW, invitation_id, rules.sha256_hex(secret), expires, *inviter)
             renewed = await _invited(transaction, invitation_id)
             subject, deed = Subject(SubjectKind.INVITATION, invitation_id), AuditAction.INVITATION_SENT_AGAIN
             await audit.record(transaction, operator.actor, operator.tenant_id, deed, subject)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
-from cloud.auth.rules import may_decide_about
+from cloud.auth.rules import CALLERS, may_decide_about
 from cloud.callers import ActorKind, Operator
 from cloud.database import Row, Transaction
 from cloud.errors import Refused
@@ -32,11 +32,12 @@ _KEYS = f"""{_THEIRS}
 """  # noqa: S608  our own words
 _INVITATIONS = f"""{_THEIRS}
     SELECT i.id AS invitation_id, i.email, i.role FROM invitations i JOIN theirs t ON t.id = i.inviter_id
-    WHERE i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > $2 ORDER BY i.created_at, i.id
+    WHERE i.accepted_at IS NULL AND i.revoked_at IS NULL ORDER BY i.created_at, i.id
 """  # noqa: S608  as above
+"""Also those that have expired: they can be sent again."""
 _REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1"
 _KEEP = "UPDATE api_keys SET kept_by = $2 WHERE id = $1"
-_WITHDRAW = "UPDATE invitations SET revoked_at = $2 WHERE id = $1"
+_WITHDRAW = "UPDATE invitations SET revoked_at = $2 WHERE id = $1 AND accepted_at IS NULL AND revoked_at IS NULL"
 _IS_THEIRS = f"{_THEIRS} SELECT 1 FROM theirs WHERE id = $2"  # noqa: S608  as above
 _STILL_MEMBER = """
     SELECT 1 FROM memberships WHERE user_id = $1 AND role = $2 AND sites = '{}' AND machines = '{}' FOR SHARE
@@ -91,7 +92,7 @@ class Made(Message):
 async def made_by(transaction: Transaction, user_id: UUID, now: datetime) -> Made:
     """Inside a unit of the tenant: what a user, and the keys they answer for, have made and is in force."""
     keys = tuple(_shown(KeyMade, row) for row in await transaction.fetch(_KEYS, user_id, now))
-    invitations = tuple(_shown(InvitationMade, row) for row in await transaction.fetch(_INVITATIONS, user_id, now))
+    invitations = tuple(_shown(InvitationMade, row) for row in await transaction.fetch(_INVITATIONS, user_id))
     return Made(api_keys=keys, invitations=invitations)
 
 
@@ -116,13 +117,15 @@ async def end_what_was_made(
         for key in found:
             await _end(transaction, operator, key, now, is_kept=keep_keys)
         ended += found
-    withdrawn = [
-        invitation
-        for invitation in (await made_by(transaction, user_id, now)).invitations
-        if left is None or Permission.USERS_WRITE not in left.permissions or not may_decide_about(left, invitation.role)
-    ]
-    for invitation in withdrawn:
-        await transaction.execute(_WITHDRAW, invitation.invitation_id, now)
+    if ended:
+        await transaction.ring(CALLERS, operator.tenant_id)
+    withdrawn = []
+    for invitation in (await made_by(transaction, user_id, now)).invitations:
+        if left is not None and Permission.USERS_WRITE in left.permissions and may_decide_about(left, invitation.role):
+            continue
+        if not await transaction.execute(_WITHDRAW, invitation.invitation_id, now):
+            continue  # it was accepted meanwhile
+        withdrawn.append(invitation)
         subject, deed = Subject(SubjectKind.INVITATION, invitation.invitation_id), AuditAction.INVITATION_WITHDRAWN
         await audit.record(transaction, operator.actor, operator.tenant_id, deed, subject)
     revoked, kept = ((), tuple(ended)) if keep_keys else (tuple(ended), ())

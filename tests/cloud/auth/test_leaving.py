@@ -152,6 +152,20 @@ async def test_an_owner_who_becomes_an_admin_makes_no_owners(world: World, offic
     assert await invited(world) == {"b@b.example"}
 
 
+async def test_nobody_revives_an_invitation_that_they_could_not_make(world: World, office: Office) -> None:
+    owner = await office.owner(world.tenant_id)
+    other = await office.with_second_factor(await office.invited(owner, "otto@larder.example", "owner"))
+    other_id = (await said(other, "GET", "/v1/me"))["id"]
+    await said(other, "POST", "/v1/invitations", json={"email": "a@b.example", "role": "owner"})
+    kept = await said(owner, "POST", "/v1/invitations", json={"email": "c@b.example", "role": "owner"})
+    await world.rows("UPDATE invitations SET expires_at = now() - interval '1 day'")
+    await said(owner, "PATCH", f"/v1/users/{other_id}", json={"role": "admin"})
+    assert await invited(world) == {"c@b.example"}
+    again = f"/v1/invitations/{kept['invitation_id']}/mail"
+    assert (await other.ask("POST", again)).status_code == 403
+    assert (await said(owner, "POST", again))["invited_by"] == kept["invited_by"]
+
+
 async def test_a_request_under_way_makes_nothing_that_outlives_the_right_to_it(
     world: World, office: Office, admin: PersonAtCloud
 ) -> None:
