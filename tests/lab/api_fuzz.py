@@ -26,7 +26,7 @@ from shared.onboarding import GatewayClaimed
 from tests.fakes.gateway_client import GatewayClient
 from tests.fakes.postgres_cloud import PostgresCloud, running_cloud
 
-BRACKETED, FULL = 3, 600
+BRACKETED, FULL = 3, 640
 """Cases an operation and phase, beside those that the document alone gives: about 4,000 and 50,000 in all."""
 CHECKS = (
     "not_a_server_error",
