@@ -1,4 +1,4 @@
-"""HAProxy before instances of the cloud, set up as `README.md` advises: a request that may be repeated, is."""
+"""HAProxy before instances of the cloud, set up as `cloud/OPERATING.md` advises: a request that may be repeated, is."""
 
 import asyncio
 import shutil
@@ -12,12 +12,14 @@ CONFIGURATION = """
 defaults
     mode http
     timeout connect 5s
+    timeout http-request 30s
     timeout check 5s
     timeout client 60s
     timeout server 60s
     timeout tunnel 1h
     option forwardfor
     option redispatch 1
+    option http-buffer-request
     retries 3
     retry-on conn-failure empty-response junk-response response-timeout
 
