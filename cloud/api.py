@@ -70,7 +70,7 @@ def blueprint(
     api.register_blueprint(OnboardingRoutes(database, onboarding, failpoints, live).blueprint())
     api.register_blueprint(SyncRoutes(database, auth, throttle, watch, failpoints, draining, keyring).blueprint())
     api.register_blueprint(gateway_routes.blueprint(database))
-    api.register_blueprint(UserRoutes(identity.members, identity.invitations, once).blueprint())
+    api.register_blueprint(UserRoutes(identity.members, identity.invitations, identity.factor_resets, once).blueprint())
     api.register_blueprint(FactorRoutes(identity.replacements).blueprint())
     api.register_blueprint(KeyRoutes(identity.keys, once).blueprint())
     api.register_blueprint(orders_routes.blueprint(database, reports))

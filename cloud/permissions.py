@@ -35,6 +35,7 @@ class Permission(StrEnum):
     FIRMWARE_WRITE = "firmware:write"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
+    SECOND_FACTORS_RESET = "second_factors:reset"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
     WEBHOOKS_READ = "webhooks:read"
@@ -69,6 +70,7 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.FIRMWARE_WRITE: _OFFICE,
     Permission.USERS_READ: _OFFICE,
     Permission.USERS_WRITE: _OFFICE,
+    Permission.SECOND_FACTORS_RESET: _OFFICE,
     Permission.KEYS_READ: _OFFICE,
     Permission.KEYS_WRITE: _OFFICE,
     Permission.WEBHOOKS_READ: _OFFICE,
@@ -82,10 +84,14 @@ ROLES: dict[Permission, frozenset[Role]] = {
 SECOND_FACTOR = frozenset({Permission.FIRMWARE_WRITE})
 """A person must have shown the second factor for these lately; a key may have them only from one who had."""
 
+FOR_PEOPLE = frozenset({Permission.SECOND_FACTORS_RESET})
+"""No API key has these: whoever does it shows their own password and second factor."""
+
 OF_THE_WHOLE = frozenset(
     {
         Permission.USERS_READ,
         Permission.USERS_WRITE,
+        Permission.SECOND_FACTORS_RESET,
         Permission.KEYS_READ,
         Permission.KEYS_WRITE,
         Permission.WEBHOOKS_READ,

@@ -8,6 +8,7 @@ from cloud.auth.keys import KeyService
 from cloud.auth.members import MemberService
 from cloud.auth.passwords import Passwords
 from cloud.auth.replacement import ReplacementService
+from cloud.auth.resetting import FactorResets
 from cloud.auth.second_factor import SecondFactors
 from cloud.auth.sessions import SessionService
 from cloud.auth.sign_in import SignInService
@@ -32,6 +33,7 @@ class Identity:
     sign_in: SignInService
     second_factors: SecondFactors
     replacements: ReplacementService
+    factor_resets: FactorResets
     members: MemberService
     invitations: InvitationService
     visits: VisitService
@@ -60,6 +62,7 @@ def build(
         sign_in=sign_in,
         second_factors=factors,
         replacements=ReplacementService(database, clock, keyring, sign_in, factors, throttle, mails),
+        factor_resets=FactorResets(database, clock, sign_in, factors, throttle, mails),
         members=MemberService(database, clock),
         invitations=InvitationService(database, clock, passwords, mails, public_url),
         visits=VisitService(database, clock),

@@ -19,7 +19,7 @@ from cloud.clock import Clock, new_id
 from cloud.database import Database, Row, Transaction
 from cloud.errors import NotFound, Refused, Unauthenticated, there
 from cloud.lists import Listing, PageQuery, Sort, read_page
-from cloud.permissions import Permission
+from cloud.permissions import FOR_PEOPLE, Permission
 from shared.contract import Instant, Message, Name
 from shared.errors import Code
 
@@ -207,7 +207,7 @@ class KeyService:
 
         Raises Refused (403; 409: two of this name live).
         """
-        beyond = sorted(set(wish.scopes) - operator.permissions)
+        beyond = sorted(set(wish.scopes) - (operator.permissions - FOR_PEOPLE))
         if beyond or not operator.scope.is_everything:
             raise Refused(Code.FORBIDDEN, f"You cannot give {', '.join(beyond) or 'this'}.", status=403)
         scopes, life = sorted(set(wish.scopes)), timedelta(days=wish.days)

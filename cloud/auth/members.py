@@ -69,6 +69,12 @@ class UserChanged(UserRow):
     ended: Ended
 
 
+class SessionsEnded(Message):
+    """How many sessions ended."""
+
+    sessions: int
+
+
 def _user(row: Row) -> UserRow:
     return UserRow.model_validate(dict(row), strict=False)
 
@@ -189,6 +195,21 @@ class MemberService:
 
         return await self._database.unit("members.change", work, caller=operator)
 
+    async def end_sessions(self, operator: Operator, user_id: UUID) -> SessionsEnded:
+        """Sign a user out everywhere, at once. Raises NotFound, Refused (403: mightier than the operator)."""
+
+        async def work(transaction: Transaction) -> SessionsEnded:
+            await require_decidable(transaction, operator, user_id)
+            await transaction.become_person(user_id)
+            ended = await transaction.execute("DELETE FROM sessions WHERE user_id = $1", user_id)
+            subject, told = Subject(SubjectKind.USER, user_id), {"how_many": ended}
+            await audit.record(
+                transaction, operator.actor, operator.tenant_id, AuditAction.SESSIONS_ENDED, subject, after=told
+            )
+            return SessionsEnded(sessions=ended)
+
+        return await self._database.unit("members.end_sessions", work, caller=operator)
+
     async def remove(self, operator: Operator, user_id: UUID, *, keep_keys: bool = False) -> Ended:
         """From their next request on they see nothing of the tenant, and what they made ends, but API keys that the
         operator keeps. Raises NotFound, Refused (403, 409).
@@ -211,6 +232,16 @@ class MemberService:
             return ended
 
         return await self._database.unit("members.remove", work, caller=operator)
+
+
+async def require_decidable(transaction: Transaction, operator: Operator, user_id: UUID) -> Row:
+    """Inside a unit of the operator: the row of a member who may do no more than they.
+
+    Raises NotFound, Refused (403).
+    """
+    row = await _member(transaction, user_id)
+    _require_mightier(operator, Role(row["role"]))
+    return row
 
 
 async def join(

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pyotp
 
 from cloud.callers import Operator
-from cloud.permissions import Role, permissions_of
+from cloud.permissions import FOR_PEOPLE, Role, permissions_of
 
 AUDIENCE = "larder-cloud"
 ALGORITHM = "Ed25519"
@@ -154,4 +154,4 @@ def may_decide_about(operator: Operator, role: Role) -> bool:
     """Whether they may give this role, and touch somebody who has it: only an owner an owner, nobody the mightier."""
     is_beyond = role is Role.OWNER and operator.role is not Role.OWNER
     own = operator.permissions if operator.role is None else permissions_of(operator.role)
-    return not is_beyond and permissions_of(role) <= own and operator.scope.is_everything
+    return not is_beyond and permissions_of(role) - FOR_PEOPLE <= own and operator.scope.is_everything

@@ -121,8 +121,7 @@ class SecondFactors:
         async def work(transaction: Transaction) -> None:
             if not await self.take(transaction, person.user_id, code, now):
                 raise wrong_code()
-            await transaction.execute(_REMOVE, person.user_id, now)
-            await transaction.execute("DELETE FROM recovery_codes WHERE user_id = $1", person.user_id)
+            await forget_factor(transaction, person.user_id, now)
             await record_own(transaction, person.actor, person.acts_for, AuditAction.SECOND_FACTOR_REMOVED)
 
         await self._database.unit("second_factor.remove", work, user_id=person.user_id)
@@ -164,6 +163,15 @@ class SecondFactors:
         if step is not None:
             return await transaction.execute(_STEP, user_id, step) > 0
         return await transaction.execute(_USE_CODE, user_id, rules.recovery_sha256(code), now) > 0
+
+
+async def forget_factor(transaction: Transaction, user_id: UUID, now: datetime) -> bool:
+    """Inside a unit of the user: they have no second factor any more, no recovery codes, and replace none; whether they
+    had one."""
+    row = await transaction.fetch_one(_SECRETS, user_id)
+    await transaction.execute(_REMOVE, user_id, now)
+    await transaction.execute("DELETE FROM recovery_codes WHERE user_id = $1", user_id)
+    return row is not None and row["totp_confirmed_at"] is not None
 
 
 async def keep_codes(transaction: Transaction, user_id: UUID, codes: list[str]) -> None:

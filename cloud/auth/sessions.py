@@ -23,6 +23,7 @@ VISITOR_ROLE = Role.ADMIN
 NOT_VISITING = frozenset(
     {
         Permission.USERS_WRITE,
+        Permission.SECOND_FACTORS_RESET,
         Permission.KEYS_WRITE,
         Permission.CUSTOMERS_READ,
         Permission.CUSTOMERS_WRITE,
@@ -180,9 +181,11 @@ class SessionService:
 
         async def work(transaction: Transaction) -> None:
             await transaction.execute("UPDATE users SET name = $2 WHERE id = $1", person.user_id, name)
-            for tenant in await transaction.fetch(_TENANTS, person.user_id):
-                await transaction.become(tenant["tenant_id"])
-                await know_actor(transaction, tenant["tenant_id"], Actor(ActorKind.USER, person.user_id, name))
+            tenants = sorted(row["tenant_id"] for row in await transaction.fetch(_TENANTS, person.user_id))
+            for tenant_id in tenants:  # in one order, since the log of each is locked until the commit
+                await transaction.become(tenant_id)
+                await know_actor(transaction, tenant_id, Actor(ActorKind.USER, person.user_id, name))
+                await record_own(transaction, person.actor, tenant_id, AuditAction.USER_RENAMED)
 
         await self._database.unit("sessions.rename", work, user_id=person.user_id)
 
@@ -199,11 +202,12 @@ class SessionService:
     async def end(self, person: Person, session_id: UUID) -> None:
         """Sign one session out. Raises NotFound."""
 
-        async def work(transaction: Transaction) -> int:
-            return await transaction.execute("DELETE FROM sessions WHERE id = $1", session_id)
+        async def work(transaction: Transaction) -> None:
+            if not await transaction.execute("DELETE FROM sessions WHERE id = $1", session_id):
+                raise NotFound
+            await record_own(transaction, person.actor, person.acts_for, AuditAction.SESSION_ENDED)
 
-        if not await self._database.unit("sessions.end", work, user_id=person.user_id):
-            raise NotFound
+        await self._database.unit("sessions.end", work, user_id=person.user_id)
 
     async def end_by_secret(self, secret: str) -> None:
         """Sign out whoever shows it, if there is such a session still."""

@@ -1,12 +1,18 @@
 """/v1/users and /v1/invitations: who belongs to the business."""
 
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import StringConstraints
 from quart import Blueprint, Response
 
+from cloud.auth import rules
+from cloud.auth.factor_routes import OneTimeCode
+from cloud.auth.gate import current_person
 from cloud.auth.invitations import InvitationPage, InvitationQuery, InvitationRow, InvitationService, InviteUser
 from cloud.auth.leaving import Ended, KeptKeys, Made
-from cloud.auth.members import ChangeUser, MemberService, UserChanged, UserPage, UserQuery, UserRow
+from cloud.auth.members import ChangeUser, MemberService, SessionsEnded, UserChanged, UserPage, UserQuery, UserRow
+from cloud.auth.resetting import FactorResets, Proof
 from cloud.conditional import precondition
 from cloud.database import Transaction
 from cloud.idempotency import Once
@@ -15,15 +21,26 @@ from cloud.mail import Mail
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
 from cloud.web import answer
+from shared.contract import Message
 from shared.errors import Code
+
+
+class ResetSecondFactor(Message):
+    """Who resets somebody's second factor: their own password, and a code of their own or a recovery code."""
+
+    password: Annotated[str, StringConstraints(min_length=1, max_length=rules.LONGEST_PASSWORD)]
+    code: OneTimeCode
 
 
 class UserRoutes:
     """What is done with users."""
 
-    def __init__(self, members: MemberService, invitations: InvitationService, once: Once) -> None:
+    def __init__(
+        self, members: MemberService, invitations: InvitationService, resets: FactorResets, once: Once
+    ) -> None:
         self._members = members
         self._invitations = invitations
+        self._resets = resets
         self._once = once
 
     def blueprint(self) -> Blueprint:
@@ -34,6 +51,9 @@ class UserRoutes:
         routes.add_url_rule("/users/<uuid:user_id>", view_func=self.change_user, methods=["PATCH"])
         routes.add_url_rule("/users/<uuid:user_id>", view_func=self.remove_user, methods=["DELETE"])
         routes.add_url_rule("/users/<uuid:user_id>/made", view_func=self.show_made, methods=["GET"])
+        routes.add_url_rule("/users/<uuid:user_id>/sessions", view_func=self.end_sessions, methods=["DELETE"])
+        reset = "/users/<uuid:user_id>/second-factor/reset"
+        routes.add_url_rule(reset, view_func=self.reset_second_factor, methods=["POST"])
         routes.add_url_rule("/invitations", view_func=self.list_invitations, methods=["GET"])
         routes.add_url_rule("/invitations", view_func=self.invite, methods=["POST"])
         one = "/invitations/<uuid:invitation_id>"
@@ -83,6 +103,27 @@ class UserRoutes:
         What they have made ends: API keys, unless you keep them, and open invitations.
         """
         return answer(await self._members.remove(current_operator(), user_id, keep_keys=query.keep_keys))
+
+    @operation(Permission.USERS_WRITE, summary="End all sessions of a user", answers={200: SessionsEnded})
+    async def end_sessions(self, user_id: UUID) -> Response:
+        """They are signed out everywhere, at once. Whoever knows their password signs in again: this takes no right."""
+        return answer(await self._members.end_sessions(current_operator(), user_id))
+
+    @operation(
+        Permission.SECOND_FACTORS_RESET,
+        summary="Reset the second factor of a user",
+        answers={204: None},
+        problems=(Code.CONFLICT,),
+    )
+    async def reset_second_factor(self, user_id: UUID, body: ResetSecondFactor) -> Response:
+        """For who has lost both phone and recovery codes: they sign in with their password, and set up a new one.
+
+        All their sessions end, and they get a mail. You show your own password and second factor; nobody does it for
+        themselves. Whoever belongs to another business, too, asks who looks after all businesses.
+        """
+        proof = Proof(body.password, body.code)
+        await self._resets.reset(current_person(), current_operator(), user_id, proof)
+        return Response(status=204)
 
     @operation(Permission.USERS_READ, summary="List invitations", answers={200: InvitationPage}, conditional=True)
     async def list_invitations(self, query: InvitationQuery) -> Response:

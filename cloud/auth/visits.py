@@ -60,7 +60,7 @@ class VisitService:
 
     async def tenants(self, person: Person, after: tuple[str, UUID], limit: int) -> list[TenantRow]:
         """All tenants by name, from after (name, id) on. Raises Refused (403)."""
-        self._require_platform_admin(person)
+        require_platform_admin(person)
 
         async def work(transaction: Transaction) -> list[TenantRow]:
             return [TenantRow(**row) for row in await transaction.fetch(_TENANTS, *after, limit)]
@@ -69,7 +69,7 @@ class VisitService:
 
     async def tenant(self, person: Person, tenant_id: UUID) -> TenantRow:
         """One of them. Raises NotFound, Refused (403)."""
-        self._require_platform_admin(person)
+        require_platform_admin(person)
 
         async def work(transaction: Transaction) -> TenantRow | None:
             row = await transaction.fetch_one(_TENANT, tenant_id)
@@ -85,10 +85,8 @@ class VisitService:
 
         Raises NotFound, Refused (403: no platform admin, or their second factor was shown too long ago; 422).
         """
-        self._require_platform_admin(person)
-        now, reason = self._clock.now(), reason.strip()
-        if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
-            raise invalid("reason", f"must have {SHORTEST_REASON} to {LONGEST_REASON} characters")
+        require_platform_admin(person)
+        now, reason = self._clock.now(), require_reason(reason)
         if not 1 <= minutes <= LONGEST_MINUTES:
             raise invalid("minutes", f"must be a number from 1 to {LONGEST_MINUTES}")
         if not rules.is_fresh(person.second_factor_at, now):
@@ -129,6 +127,16 @@ class VisitService:
 
         return await self._database.unit("visits.running", work, user_id=person.user_id)
 
-    def _require_platform_admin(self, person: Person) -> None:
-        if not person.is_platform_admin or not person.has_second_factor:
-            raise Refused(Code.FORBIDDEN, "Only who looks after all businesses may do this.", status=403)
+
+def require_platform_admin(person: Person) -> None:
+    """Raises Refused (403) unless they look after all businesses, and have a second factor."""
+    if not person.is_platform_admin or not person.has_second_factor:
+        raise Refused(Code.FORBIDDEN, "Only who looks after all businesses may do this.", status=403)
+
+
+def require_reason(reason: str) -> str:
+    """Why they do something to others, for those to read. Raises Refused (422, field `reason`)."""
+    reason = reason.strip()
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+        raise invalid("reason", f"must have {SHORTEST_REASON} to {LONGEST_REASON} characters")
+    return reason

@@ -19,7 +19,7 @@ from cloud.dashboard.signed_in import SignedInPages
 from cloud.database import Work
 from cloud.errors import Refused
 from cloud.operations import current_operator, operation
-from cloud.permissions import SECOND_FACTOR, Permission, permissions_of
+from cloud.permissions import FOR_PEOPLE, SECOND_FACTOR, Permission, permissions_of
 from cloud.web import invalid
 
 HERE = "/keys"
@@ -96,8 +96,9 @@ class KeyPages:
     async def _ask(self, form: Form, status: int = 200) -> Response:
         """What they cannot give is not offered; what asks for their second factor first is named."""
         operator, person = current_operator(), current_person()
+        may_give = operator.permissions - FOR_PEOPLE
         groups = [
-            (label, [(right.value, words, right.value) for right, words in rights if right in operator.permissions])
+            (label, [(right.value, words, right.value) for right, words in rights if right in may_give])
             for label, rights in PERMISSIONS
         ]
         own = permissions_of(operator.role) if operator.role else operator.permissions

@@ -43,6 +43,7 @@ PERMISSIONS: tuple[tuple[str, tuple[tuple[Permission, str], ...]], ...] = (
         (
             (Permission.USERS_READ, "Read who belongs to the business"),
             (Permission.USERS_WRITE, "Invite, change and remove users"),
+            (Permission.SECOND_FACTORS_RESET, "Reset the second factor of users"),
             (Permission.KEYS_READ, "Read which API keys there are"),
             (Permission.KEYS_WRITE, "Make and revoke API keys"),
             (Permission.WEBHOOKS_READ, "Read webhooks, and what was sent to them"),

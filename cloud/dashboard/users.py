@@ -6,10 +6,12 @@ from pydantic import ValidationError
 from quart import Blueprint, Response, request
 from werkzeug.wrappers import Response as PlainResponse
 
+from cloud.auth.gate import current_person
 from cloud.auth.identity import Identity
 from cloud.auth.invitations import InvitationQuery, InvitationRow, InviteUser
 from cloud.auth.leaving import Ended
 from cloud.auth.members import ChangeUser, UserQuery, UserRow
+from cloud.auth.resetting import Proof
 from cloud.auth.rules import may_decide_about
 from cloud.catalog.service import Place, places
 from cloud.conditional import ANY
@@ -17,9 +19,10 @@ from cloud.dashboard.flash import lead
 from cloud.dashboard.forms import Form, read_form
 from cloud.dashboard.page import add_page, page_query
 from cloud.dashboard.roles import ROLES
+from cloud.dashboard.sign_in import told
 from cloud.dashboard.signed_in import SignedInPages
 from cloud.database import Transaction
-from cloud.errors import Refused
+from cloud.errors import Refused, TooManyRequests
 from cloud.mail import Mail
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission, Role
@@ -46,6 +49,8 @@ class UserPages:
         add_page(pages, f"{HERE}/<uuid:user_id>", self.show_user, "GET")
         add_page(pages, f"{HERE}/<uuid:user_id>", self.change, "POST")
         add_page(pages, f"{HERE}/<uuid:user_id>/removal", self.remove, "POST")
+        add_page(pages, f"{HERE}/<uuid:user_id>/sessions", self.end_sessions, "POST")
+        add_page(pages, f"{HERE}/<uuid:user_id>/second-factor", self.reset_second_factor, "POST")
         one = f"{HERE}/invitations/<uuid:invitation_id>"
         add_page(pages, f"{one}/mail", self.send_again, "POST")
         add_page(pages, f"{one}/withdrawal", self.withdraw, "POST")
@@ -103,10 +108,7 @@ class UserPages:
     async def show_user(self, user_id: UUID) -> Response:
         """GET /users/…: one of them, to change or remove."""
         user = await self._identity.members.user(current_operator(), user_id)
-        part = SOME if user.sites or user.machines else "all"
-        sites, machines = [str(site) for site in user.sites], [str(machine) for machine in user.machines]
-        form = Form({"role": [user.role.value], "part": [part], "sites": sites, "machines": machines})
-        return await self._ask_about(user, form)
+        return await self._ask_about(user, _form_of(user))
 
     @operation(Permission.USERS_WRITE)
     async def change(self, user_id: UUID) -> Response | PlainResponse:
@@ -135,6 +137,32 @@ class UserPages:
         return lead("/" if user_id == operator.actor.id else HERE, f"{user.name} is removed.{_told(ended)}")
 
     @operation(Permission.USERS_WRITE)
+    async def end_sessions(self, user_id: UUID) -> PlainResponse:
+        """POST /users/…/sessions: they are signed out everywhere."""
+        operator = current_operator()
+        user = await self._identity.members.user(operator, user_id)
+        try:
+            ended = await self._identity.members.end_sessions(operator, user_id)
+        except Refused as error:
+            return lead(f"{HERE}/{user_id}", error.detail, "bad")
+        many = f"{ended.sessions} session{'' if ended.sessions == 1 else 's'} ended."
+        return lead(f"{HERE}/{user_id}", f"{user.name} is signed out everywhere. {many}", "plain")
+
+    @operation(Permission.SECOND_FACTORS_RESET)
+    async def reset_second_factor(self, user_id: UUID) -> Response | PlainResponse:
+        """POST /users/…/second-factor: it is taken away, for who has lost it."""
+        form, operator = await read_form("reset"), current_operator()
+        user = await self._identity.members.user(operator, user_id)
+        proof = Proof(form.get("password"), form.get("code"))
+        try:
+            await self._identity.factor_resets.reset(current_person(), operator, user_id, proof)
+        except Refused as error:
+            return await self._ask_about(user, _form_of(user), error.status, reset=form.answered(error))
+        except TooManyRequests as error:
+            return await self._ask_about(user, _form_of(user), error.status, reset=form.wrong("", told(error)))
+        return lead(f"{HERE}/{user_id}", f"{user.name} sets up a new second factor. A mail tells them so.")
+
+    @operation(Permission.USERS_WRITE)
     async def send_again(self, invitation_id: UUID) -> PlainResponse:
         """POST /users/invitations/…/mail."""
         row = await self._identity.invitations.send_again(current_operator(), invitation_id)
@@ -146,9 +174,21 @@ class UserPages:
         await self._identity.invitations.withdraw(current_operator(), invitation_id)
         return lead(HERE, "The invitation is withdrawn. Its link does not work any more.", "plain")
 
-    async def _ask_about(self, user: UserRow, form: Form, status: int = 200) -> Response:
-        made = await self._identity.members.made_by(current_operator(), user.user_id)
-        return await self._ask("user.html", form, status, user=user, made=made)
+    async def _ask_about(self, user: UserRow, form: Form, status: int = 200, reset: Form | None = None) -> Response:
+        operator = current_operator()
+        made = await self._identity.members.made_by(operator, user.user_id)
+        may_decide = may_decide_about(operator, user.role)
+        return await self._ask(
+            "user.html",
+            form,
+            status,
+            user=user,
+            made=made,
+            reset=reset or Form(prefix="reset"),
+            may_end=may_decide,
+            may_reset=may_decide and Permission.SECOND_FACTORS_RESET in operator.permissions,
+            person=current_person(),
+        )
 
     async def _ask(self, template: str, form: Form, status: int = 200, **shown: object) -> Response:
         operator = current_operator()
@@ -171,6 +211,13 @@ class UserPages:
             return await places(transaction)
 
         return await self._identity.database.unit("dashboard.places", work, caller=current_operator())
+
+
+def _form_of(user: UserRow) -> Form:
+    """As the user is now."""
+    part = SOME if user.sites or user.machines else "all"
+    sites, machines = [str(site) for site in user.sites], [str(machine) for machine in user.machines]
+    return Form({"role": [user.role.value], "part": [part], "sites": sites, "machines": machines})
 
 
 class _Parts:

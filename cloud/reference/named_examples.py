@@ -35,6 +35,7 @@ NAMED: dict[str, Any] = {
     "upi_address": "asha@examplebank",
     "password": "a long sentence of one's own",
     "ReplaceSecondFactor.code": "492817",
+    "ResetSecondFactor.code": "492817",
     "ConfirmSecondFactor.code": "492817",
     "description": "Accounting",
     "url": "https://erp.example.com/larder",
