@@ -238,7 +238,7 @@ class InvitationService:
         offer, name = await self.offer(secret), name.strip()
         if not 1 <= len(name) <= 120 or not name.isprintable():
             raise invalid("name", "must have 1 to 120 characters that can be printed")
-        why = rules.why_weak(password, offer.email, name)
+        why = await self._passwords.why_weak(password, offer.email, name)
         if why is not None:
             raise invalid("password", why)
         hashed, user_id, now = await self._passwords.hash(password), new_id(), self._clock.now()

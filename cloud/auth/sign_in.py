@@ -112,7 +112,7 @@ class SignInService:
     async def change_password(self, person: Person, old: str, new: str) -> None:
         """All other sessions end. Raises Refused (fields `old`, `new`), TooManyRequests."""
         await self.require_password(person, old, "old")
-        self.refuse_weak(new, person.email, person.name, "new")
+        await self.refuse_weak(new, person.email, person.name, "new")
         hashed, now = await self._passwords.hash(new), self._clock.now()
 
         async def work(transaction: Transaction) -> None:
@@ -163,7 +163,7 @@ class SignInService:
         Raises Refused (409: the link is no good any more; 422: field `password`).
         """
         user = await self.check_reset(secret)
-        self.refuse_weak(password, user["email"], user["name"], "password")
+        await self.refuse_weak(password, user["email"], user["name"], "password")
         hashed, now = await self._passwords.hash(password), self._clock.now()
 
         async def work(transaction: Transaction) -> None:
@@ -186,9 +186,9 @@ class SignInService:
         work = partial(self._user_of, secret=secret)
         return await self._database.unit("sign_in.check_reset", work, secret_sha256=hashed)
 
-    def refuse_weak(self, password: str, address: str, name: str, field: str) -> None:
-        """Raises Refused that names the field."""
-        why = rules.why_weak(password, address, name)
+    async def refuse_weak(self, password: str, address: str, name: str, field: str) -> None:
+        """Raises Refused that names the field, Unavailable."""
+        why = await self._passwords.why_weak(password, address, name)
         if why is not None:
             raise invalid(field, why)
 

@@ -39,7 +39,7 @@ async def test_who_lost_phone_and_codes_sets_up_a_new_second_factor(world: World
     other, other_id = await lost(office, owner, "owner")
     elsewhere = PersonAtCloud(world.app, other.email, other.password, other.seed, steps_used=other.steps_used)
     await elsewhere.sign_in()
-    for proof, field in (({"password": "wrong"}, "password"), ({}, "code")):
+    for proof, field in (({"password": REASON}, "password"), ({}, "code")):
         status, problem = await reset(owner, other_id, **proof)
         assert (status, [error["path"] for error in problem["errors"]]) == (422, [field])
     assert (await other.get("/v1/orders")).status_code == 200
