@@ -5,7 +5,7 @@ from uuid import UUID
 
 from quart import Blueprint, Response
 
-from cloud.auth.keys import CreateKey, KeyCreated, KeyPage, KeyQuery, KeyService, TokensGranted
+from cloud.auth.keys import CreateKey, KeyCreated, KeyPage, KeyQuery, KeyRevoked, KeyService, TokensGranted, WithMade
 from cloud.callers import ActorKind
 from cloud.errors import Refused
 from cloud.idempotency import Once
@@ -83,11 +83,14 @@ class KeyRoutes:
         work = partial(self._keys.rotate, operator=current_operator(), key_id=key_id)
         return await self._once("keys.rotate", work)
 
-    @operation(Permission.KEYS_WRITE, summary="Revoke an API key", answers={204: None})
-    async def revoke_key(self, key_id: UUID) -> Response:
-        """It and all tokens made with it are refused from now on."""
-        await self._keys.revoke(current_operator(), key_id)
-        return Response(status=204)
+    @operation(Permission.KEYS_WRITE, summary="Revoke an API key", answers={200: KeyRevoked})
+    async def revoke_key(self, key_id: UUID, query: WithMade) -> Response:
+        """It and all tokens made with it are refused from now on.
+
+        What it made goes on, since a program changes its key by making the next one. When a key has leaked, end that,
+        too: `with_made`.
+        """
+        return answer(await self._keys.revoke(current_operator(), key_id, with_made=query.with_made))
 
     @operation(
         Access.PUBLIC,

@@ -11,7 +11,7 @@ from pydantic import Field
 from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth import rules
-from cloud.auth.leaving import require_still
+from cloud.auth.leaving import Made, end_what_was_made, made_by, require_still
 from cloud.auth.members import know_actor
 from cloud.cache import Cache, Caches, Owned
 from cloud.callers import Actor, ActorKind, Operator
@@ -32,6 +32,11 @@ LIVE_OF_A_NAME = 2
 _BY_HASH = """
     SELECT id, tenant_id, name, scopes, last_used_at, expires_at FROM api_keys
     WHERE secret_sha256 = $1 AND revoked_at IS NULL AND expires_at > $2
+"""
+_MAKERS = """
+    SELECT k.id FROM unnest($1::uuid[]) AS k (id)
+    WHERE EXISTS (SELECT 1 FROM api_keys c WHERE c.created_by = k.id)
+        OR EXISTS (SELECT 1 FROM invitations i WHERE i.inviter_id = k.id)
 """
 _USED = "UPDATE api_keys SET last_used_at = $2 WHERE id = $1"
 _ADD = """
@@ -120,6 +125,26 @@ class KeyCreated(Message):
     secret: str
     scopes: tuple[Permission, ...]
     expires_at: Instant
+
+
+class WithMade(Message):
+    """What becomes of what a key has made."""
+
+    with_made: Annotated[
+        bool,
+        Field(
+            description="It ends, too: the keys that it made, those that they made, and so on, and open invitations."
+            " Without it they go on."
+        ),
+    ] = False
+
+
+class KeyRevoked(Message):
+    """A key that has ended. `made`: what it, and the keys that it made, had made and was in force then."""
+
+    made: Made
+    with_made: bool
+    """It ended, too."""
 
 
 class TokensGranted(Message):
@@ -240,18 +265,35 @@ class KeyService:
             raise Refused(Code.CONFLICT, "Two keys of this name are in use: revoke the older one.", status=409)
         return await create_key(transaction, operator.tenant_id, operator.actor, name, scopes, now, life)
 
-    async def revoke(self, operator: Operator, key_id: UUID) -> None:
-        """Refuse it, and all tokens made with it, from now on. Raises NotFound."""
+    async def made(self, operator: Operator, key_ids: Sequence[UUID]) -> dict[UUID, Made]:
+        """What each of these keys, and the keys that it made, have made and is in force; none of those without."""
         now = self._clock.now()
 
-        async def work(transaction: Transaction) -> None:
+        async def work(transaction: Transaction) -> dict[UUID, Made]:
+            makers = [row["id"] for row in await transaction.fetch(_MAKERS, list(key_ids))]
+            found = {maker: await made_by(transaction, maker, now) for maker in makers}
+            return {maker: made for maker, made in found.items() if made.api_keys or made.invitations}
+
+        return await self._database.unit("keys.made", work, caller=operator)
+
+    async def revoke(self, operator: Operator, key_id: UUID, *, with_made: bool = False) -> KeyRevoked:
+        """Refuse it, and all tokens made with it, from now on; perhaps also all that it made. Raises NotFound."""
+        now = self._clock.now()
+
+        async def work(transaction: Transaction) -> KeyRevoked:
+            # What it makes in this moment is there when this is done, or is not made: makers lock their key.
             if not await transaction.execute(_REVOKE, key_id, now):
                 raise NotFound
             await transaction.ring(rules.CALLERS, operator.tenant_id)
             subject = Subject(SubjectKind.API_KEY, key_id)
             await audit.record(transaction, operator.actor, operator.tenant_id, AuditAction.API_KEY_REVOKED, subject)
+            if not with_made:
+                return KeyRevoked(made=await made_by(transaction, key_id, now), with_made=False)
+            ended = await end_what_was_made(transaction, operator, key_id, None, now, keep_keys=False)
+            made = Made(api_keys=ended.revoked_keys, invitations=ended.withdrawn_invitations)
+            return KeyRevoked(made=made, with_made=True)
 
-        await self._database.unit("keys.revoke", work, caller=operator)
+        return await self._database.unit("keys.revoke", work, caller=operator)
 
     async def grant(self, api_key: str, scopes: Sequence[str] | None) -> TokensGranted:
         """Tokens for an API key, with some or all of its scopes. Raises Unauthenticated, Refused (400)."""

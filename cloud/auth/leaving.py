@@ -38,6 +38,7 @@ _INVITATIONS = f"""{_THEIRS}
 _REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE id = $1"
 _KEEP = "UPDATE api_keys SET kept_by = $2 WHERE id = $1"
 _WITHDRAW = "UPDATE invitations SET revoked_at = $2 WHERE id = $1 AND accepted_at IS NULL AND revoked_at IS NULL"
+_MAKERS = f"{_THEIRS} SELECT id FROM theirs"  # noqa: S608  as above
 _IS_THEIRS = f"{_THEIRS} SELECT 1 FROM theirs WHERE id = $2"  # noqa: S608  as above
 _STILL_MEMBER = """
     SELECT 1 FROM memberships WHERE user_id = $1 AND role = $2 AND sites = '{}' AND machines = '{}' FOR SHARE
@@ -89,38 +90,45 @@ class Made(Message):
     invitations: tuple[InvitationMade, ...]
 
 
-async def made_by(transaction: Transaction, user_id: UUID, now: datetime) -> Made:
-    """Inside a unit of the tenant: what a user, and the keys they answer for, have made and is in force."""
-    keys = tuple(_shown(KeyMade, row) for row in await transaction.fetch(_KEYS, user_id, now))
-    invitations = tuple(_shown(InvitationMade, row) for row in await transaction.fetch(_INVITATIONS, user_id))
+async def makers(transaction: Transaction, maker_id: UUID) -> list[UUID]:
+    """Inside a unit of the tenant: a user or key, and all keys that they answer for, also those that have ended."""
+    return [row["id"] for row in await transaction.fetch(_MAKERS, maker_id)]
+
+
+async def made_by(transaction: Transaction, maker_id: UUID, now: datetime) -> Made:
+    """Inside a unit of the tenant: what a user or key, and the keys they answer for, have made and is in force."""
+    rows = await transaction.fetch(_KEYS, maker_id, now)
+    keys = tuple(_shown(KeyMade, row) for row in rows if row["key_id"] != maker_id)
+    invitations = tuple(_shown(InvitationMade, row) for row in await transaction.fetch(_INVITATIONS, maker_id))
     return Made(api_keys=keys, invitations=invitations)
 
 
 async def end_what_was_made(
     transaction: Transaction,
     operator: Operator,
-    user_id: UUID,
+    maker_id: UUID,
     left: Operator | None,
     now: datetime,
     *,
     keep_keys: bool,
 ) -> Ended:
-    """Inside a unit of the operator's, once a member's row says what is `left` of their rights (None: they are gone).
+    """Inside a unit of the operator's, once the row of a member or key says what is `left` of their rights (None: they
+    are gone).
 
     Raises Refused (403: the operator could not make a key that they want to keep; 409: it is theirs, too).
     """
     ended: list[KeyMade] = []
     # Whoever made one more just then had locked the key or membership that it was made by: look until there is none.
-    while found := _beyond((await made_by(transaction, user_id, now)).api_keys, left, ended):
+    while found := _beyond((await made_by(transaction, maker_id, now)).api_keys, left, ended):
         if keep_keys:
-            await _require_keeper(transaction, operator, user_id, found)
+            await _require_keeper(transaction, operator, maker_id, found)
         for key in found:
             await _end(transaction, operator, key, now, is_kept=keep_keys)
         ended += found
     if ended:
         await transaction.ring(CALLERS, operator.tenant_id)
     withdrawn = []
-    for invitation in (await made_by(transaction, user_id, now)).invitations:
+    for invitation in (await made_by(transaction, maker_id, now)).invitations:
         if left is not None and Permission.USERS_WRITE in left.permissions and may_decide_about(left, invitation.role):
             continue
         if not await transaction.execute(_WITHDRAW, invitation.invitation_id, now):

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as PlainResponse
 from cloud.auth.gate import current_person
 from cloud.auth.identity import Identity
 from cloud.auth.keys import CreateKey, KeyCreated, KeyQuery, KeyRow
+from cloud.auth.leaving import Made
 from cloud.dashboard.flash import lead
 from cloud.dashboard.forms import Form, read_form
 from cloud.dashboard.page import add_page, page_query
@@ -48,10 +49,12 @@ class KeyPages:
         """GET /keys?cursor=: the newest first, also those that ended."""
         operator, now = current_operator(), self._clock.now()
         page = await self._keys.keys(operator, page_query(KeyQuery))
+        states = {key.key_id: _state(key, now) for key in page.api_keys}
         return await self._pages.show(
             "keys.html",
             keys=page.api_keys,
-            states={key.key_id: _state(key, now) for key in page.api_keys},
+            made_by_key=await self._keys.made(operator, [key_id for key_id, state in states.items() if state[1]]),
+            states=states,
             next_cursor=page.next_cursor,
             first_page="cursor" not in request.args,
             may_write=Permission.KEYS_WRITE in operator.permissions,
@@ -84,8 +87,10 @@ class KeyPages:
     @operation(Permission.KEYS_WRITE)
     async def revoke(self, key_id: UUID) -> PlainResponse:
         """POST /keys/…/revocation."""
-        await self._keys.revoke(current_operator(), key_id)
-        return lead(HERE, "The key is revoked. Programs that use it are refused from now on.", "plain")
+        with_made = (await read_form()).get("with_made") == "yes"
+        revoked = await self._keys.revoke(current_operator(), key_id, with_made=with_made)
+        also = _also(revoked.made) if with_made else ""
+        return lead(HERE, f"The key is revoked. Programs that use it are refused from now on.{also}", "plain")
 
     async def _make(self, work: Work[KeyCreated]) -> KeyCreated:
         return await self._database.unit("dashboard.keys", work, caller=current_operator())
@@ -122,6 +127,13 @@ def _wish(form: Form) -> CreateKey:
         return CreateKey(name=form.get("name").strip(), scopes=granted, days=int(form.get("days")))
     except ValidationError:
         raise invalid("name", "is too long, or has characters that no name has") from None
+
+
+def _also(made: Made) -> str:
+    """What ended with a key, as a sentence that follows another."""
+    told = ((made.api_keys, "API key"), (made.invitations, "open invitation"))
+    parts = [f"{len(rows)} {what}{'' if len(rows) == 1 else 's'}" for rows, what in told if rows]
+    return f" So ended what it made: {' and '.join(parts)}." if parts else ""
 
 
 def _state(key: KeyRow, now: datetime) -> tuple[str, str]:

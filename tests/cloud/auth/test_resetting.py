@@ -143,7 +143,7 @@ async def test_the_page_asks_for_ones_own_proof(world: World, office: Office, ad
     assert "set up your own" in await (await admin.get(page)).get_data(as_text=True)
     await office.with_second_factor(admin)
     assert "Your own password" in await (await admin.get(page)).get_data(as_text=True)
-    wrong = await admin.post(f"{page}/second-factor", password="wrong", code="1")
+    wrong = await admin.post(f"{page}/second-factor", password=REASON, code="1")
     assert (wrong.status_code, "Is not your password." in await wrong.get_data(as_text=True)) == (422, True)
     done = await admin.post(f"{page}/second-factor", password=admin.password, code=admin.code())
     assert (done.status_code, done.headers["Location"]) == (303, page)
