@@ -60,7 +60,7 @@ def blueprint(
     OneCustomerPages(*served).register(pages)
     AccountPages(signed_in, identity).register(pages)
     SecondFactorPages(signed_in, identity, entrance).register(pages)
-    UserPages(signed_in, identity).register(pages)
+    UserPages(signed_in, identity, webhooks).register(pages)
     KeyPages(signed_in, identity).register(pages)
     WebhookPages(signed_in, identity, webhooks).register(pages)
     AuditPages(signed_in, identity.database).register(pages)

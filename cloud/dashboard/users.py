@@ -27,6 +27,7 @@ from cloud.mail import Mail
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission, Role
 from cloud.web import as_id, invalid
+from cloud.webhooks.service import WebhookService
 
 HERE = "/users"
 INVITATIONS = 200
@@ -37,9 +38,10 @@ SOME = "some"
 class UserPages:
     """What is done with users."""
 
-    def __init__(self, pages: SignedInPages, identity: Identity) -> None:
+    def __init__(self, pages: SignedInPages, identity: Identity, webhooks: WebhookService) -> None:
         self._pages = pages
         self._identity = identity
+        self._webhooks = webhooks
 
     def register(self, pages: Blueprint) -> None:
         """All of them."""
@@ -184,6 +186,7 @@ class UserPages:
             status,
             user=user,
             made=made,
+            webhooks=await self._webhooks.made_by(operator, user.user_id),
             reset=reset or Form(prefix="reset"),
             may_end=may_decide,
             may_reset=may_decide and Permission.SECOND_FACTORS_RESET in operator.permissions,

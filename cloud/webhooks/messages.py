@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 from cloud.database import Row
 from cloud.lists import Listing, PageQuery, Sort
 from cloud.webhooks.rules import EventType
-from shared.contract import Instant, Message
+from shared.contract import Instant, Message, Name
 
 Url = Annotated[
     str,
@@ -64,6 +64,7 @@ class WebhookRow(Message):
     failing_since: Instant | None
     old_secret_until: Annotated[Instant | None, Field(description="Until then the secret of before signs, too.")]
     created_at: Instant
+    created_by: Name | None
 
 
 class WebhookQuery(PageQuery):
@@ -168,8 +169,8 @@ def delivery_of(row: Row) -> DeliveryRow:
 SHOWN = """
     SELECT e.id AS webhook_id, e.url, e.description, e.events, e.state = 'enabled' AS enabled, e.disabled_because,
            e.failing_since, CASE WHEN e.old_secret_until > now() THEN e.old_secret_until END AS old_secret_until,
-           e.created_at
-    FROM {picked}
+           e.created_at, a.name AS created_by
+    FROM {picked} LEFT JOIN actors a ON a.tenant_id = e.tenant_id AND a.id = e.created_by
 """
 WEBHOOKS = Listing(
     name="webhooks",

@@ -5,6 +5,8 @@ from uuid import UUID
 
 from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
+from cloud.auth.leaving import makers, require_still
+from cloud.auth.members import know_actor
 from cloud.callers import Operator
 from cloud.clock import Clock, new_id
 from cloud.conditional import Precondition
@@ -55,10 +57,17 @@ _BEGIN_TO_FOLLOW = """
 """
 """Before the first endpoint is enabled: what happened until now is told to nobody."""
 _ADD = """
-    INSERT INTO webhook_endpoints (tenant_id, id, url, description, events, state, secret, since, created_at)
-    VALUES ($1, $2, $3, $4, $5, 'enabled', $6, now(), $7)
+    INSERT INTO webhook_endpoints
+        (tenant_id, id, url, description, events, state, secret, since, created_at, created_by)
+    VALUES ($1, $2, $3, $4, $5, 'enabled', $6, now(), $7, $8)
 """
 _ONE = SHOWN.format(picked="webhook_endpoints e") + "WHERE e.id = $1 AND e.state <> 'deleted'"
+_MADE_BY = (
+    SHOWN.format(picked="webhook_endpoints e")
+    + """WHERE e.created_by = ANY($1::uuid[]) AND e.state <> 'deleted'
+    ORDER BY e.created_at, e.id
+"""
+)
 _LOCK_ONE = _ONE + " FOR UPDATE OF e"
 _EDIT = """
     UPDATE webhook_endpoints SET url = $2, description = $3, events = $4, state = $5, disabled_because = $6,
@@ -114,9 +123,19 @@ class WebhookService:
 
         return await self._database.unit("webhooks.one", work, caller=operator)
 
+    async def made_by(self, operator: Operator, maker_id: UUID) -> list[WebhookRow]:
+        """What a user or key, and all keys that they answer for, have made and is there: it stays when they go."""
+
+        async def work(transaction: Transaction) -> list[WebhookRow]:
+            known = await makers(transaction, maker_id)
+            return [webhook_of(row) for row in await transaction.fetch(_MADE_BY, known)]
+
+        return await self._database.unit("webhooks.made_by", work, caller=operator)
+
     async def create(self, transaction: Transaction, operator: Operator, wish: WebhookWish) -> WebhookSecret:
-        """Inside a unit of the operator's: told of what happens from now on. Raises Refused (409, 422)."""
+        """Inside a unit of the operator's: told of what happens from now on. Raises Refused (403, 409, 422)."""
         self._require_allowed(wish.url)
+        await require_still(transaction, operator)
         await transaction.execute(_LOCK_TENANT)
         count = await transaction.fetch_one(_COUNT)
         if count is not None and count["endpoints"] >= MOST_ENDPOINTS:
@@ -125,7 +144,8 @@ class WebhookService:
         sealed = WEBHOOK_SECRET.seal(self._keyring, (operator.tenant_id, webhook_id), secret)
         events = sorted(set(wish.events))
         await transaction.execute(_BEGIN_TO_FOLLOW)
-        kept = (wish.url, wish.description, events, sealed, self._clock.now())
+        kept = (wish.url, wish.description, events, sealed, self._clock.now(), operator.actor.id)
+        await know_actor(transaction, operator.tenant_id, operator.actor)
         await transaction.execute(_ADD, operator.tenant_id, webhook_id, *kept)
         made = await _found(transaction, _ONE, webhook_id)
         await _audit(transaction, operator, AuditAction.WEBHOOK_CREATED, webhook_id, after=self._told(made))
