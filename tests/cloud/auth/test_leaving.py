@@ -1,16 +1,24 @@
 """Who loses a right loses what they made by it: API keys, their tokens, and open invitations."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
-from cloud.auth.keys import CreateKey
+from cloud.auth.keys import CreateKey, KeyService
+from cloud.auth.members import MemberService
+from cloud.cache import Caches
 from cloud.callers import Actor, ActorKind, Scope, member
-from cloud.errors import Refused
+from cloud.clock import Clock
+from cloud.database import credentials
+from cloud.errors import Refused, Unauthenticated
 from cloud.permissions import FOR_PEOPLE, Permission, Role, permissions_of
-from tests.cloud.conftest import World
+from tests.cloud.conftest import Server, World
 from tests.fakes.cloud_people import Office, PersonAtCloud
+
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
 
 
 async def said(person: PersonAtCloud, method: str, path: str, **more: Any) -> dict[str, Any]:
@@ -179,3 +187,47 @@ async def test_a_request_under_way_makes_nothing_that_outlives_the_right_to_it(
         with pytest.raises(Refused) as late:
             await world.do(lambda transaction: office.identity.keys.create(transaction, before, wish))
         assert late.value.status == 403
+
+
+async def test_a_key_that_was_let_in_just_now_is_refused_at_once(
+    world: World, office: Office, admin: PersonAtCloud
+) -> None:
+    """By the process that ended it, before it says so: other processes are told by Postgres, a moment later."""
+    ada, ada_id = await second_admin(office, admin)
+    secrets, _ = await with_everything_made(world, ada)
+    caches = Caches()
+    caches.hear(is_heard=True)  # of what this database object rings, and nothing of Postgres
+    world.database.on_ring(caches.rung)
+    keys = KeyService(world.database, Clock(), caches)
+    for secret in secrets:
+        await keys.operator(secret)
+    admin_id = UUID((await said(admin, "GET", "/v1/me"))["id"])
+    remover = member(world.tenant_id, Actor(ActorKind.USER, admin_id, "Demo Admin"), Role.ADMIN, Scope())
+    await MemberService(world.database, Clock()).remove(remover, UUID(ada_id))
+    for secret in secrets:
+        with pytest.raises(Unauthenticated):
+            await keys.operator(secret)
+
+
+async def test_an_invitation_that_is_accepted_in_that_moment_is_not_withdrawn(
+    world: World, office: Office, admin: PersonAtCloud, server: Server
+) -> None:
+    ada, ada_id = await second_admin(office, admin)
+    for email in ("accepted@b.example", "open@b.example"):
+        await said(ada, "POST", "/v1/invitations", json={"email": email, "role": "viewer"})
+    database = str(credentials(world.url)["database"])
+    accepting = await asyncpg.connect(**credentials(server.postgres.url("postgres", database)))
+    async with accepting.transaction():
+        await accepting.execute("UPDATE invitations SET accepted_at = now() WHERE email = 'accepted@b.example'")
+        removing = asyncio.create_task(said(admin, "DELETE", f"/v1/users/{ada_id}"))
+        for _ in range(1000):
+            if await accepting.fetchval(_WAITING, database):
+                break
+            await asyncio.sleep(0.01)
+    ended = await removing
+    await accepting.close()
+    assert [row["email"] for row in ended["withdrawn_invitations"]] == ["open@b.example"]
+    rows = await world.rows("SELECT email FROM invitations WHERE revoked_at IS NOT NULL")
+    assert [row["email"] for row in rows] == ["open@b.example"]
+    told = [entry["action"] for entry in (await said(admin, "GET", "/v1/audit?limit=9"))["entries"]]
+    assert told.count("invitation_withdrawn") == 1
