@@ -33,6 +33,8 @@ CHECK_SECONDS = 1.0
 REPLICA_SECONDS = 2.0
 """A replica that takes longer to say where it stands is away."""
 
+LAG = "lag"
+
 _AWAY = (Unavailable, asyncpg.PostgresError)
 """Also one that lets nobody in any more, as after a change of passwords: no reason to serve nobody."""
 _WRITTEN = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS place"
@@ -164,9 +166,9 @@ class Reports:
             await self.check()
             await asyncio.sleep(CHECK_SECONDS)
 
-    async def check(self) -> None:
-        """Look once."""
-        reason = "lag"
+    async def judge(self) -> str | None:
+        """Look once: why the replica is not used, `lag` if it is too far behind; None if it is."""
+        reason = LAG
         try:
             await self._look()
         except _Unfit as error:
@@ -174,7 +176,12 @@ class Reports:
             reason = str(error)
         except _AWAY:
             reason = "primary away"  # what the replica had by then it still has
-        is_used = self._trail.as_of(self._monotonic()) is not None
+        return None if self._trail.as_of(self._monotonic()) is not None else reason
+
+    async def check(self) -> None:
+        """Look once, and say in the log what has changed."""
+        reason = await self.judge()
+        is_used = reason is None
         if is_used is not self._is_used:
             self._is_used = is_used
             if is_used:

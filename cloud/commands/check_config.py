@@ -1,6 +1,7 @@
 """Shows every setting with where it was found, and checks what can be checked without serving."""
 
 import argparse
+import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -8,11 +9,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cloud.certificates import Certificate
+from cloud.clock import Clock
 from cloud.commands import Command
 from cloud.commands.databases import fit_database
 from cloud.configuration.service import read_signer
+from cloud.database import Database
 from cloud.errors import LarderError, SchemaError, SettingsError
+from cloud.failpoints import Failpoints
 from cloud.object_store import NoObject, open_store
+from cloud.reports import CHECK_SECONDS, LAG, Reports
 from cloud.settings import Settings
 from cloud.sources import PREFIX, load
 
@@ -46,7 +51,7 @@ async def _check(configured: Settings, arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{name:{width}}  {_shown(configured, name)}  ({origin})\n")
     found = [str(error) for error in _wrong(configured, loaded.file)]
     if arguments.connect:
-        found += [error for error in (await _unreachable(configured), await _storeless(configured)) if error]
+        found += [error for error in [await look(configured) for look in _LOOKS] if error]
     for line in found[:-1]:
         sys.stderr.write(f"larder cloud: {line}\n")
     if found:
@@ -122,9 +127,41 @@ async def _storeless(configured: Settings) -> str | None:
     return None
 
 
+async def _replica_unfit(configured: Settings) -> str | None:
+    """Why reports would not be read there, as the cloud judges it while it serves."""
+    primary_url, replica_url = configured.database_url, configured.replica_url
+    if primary_url is None or replica_url is None:
+        return None
+    primary, replica = (Database(url, Failpoints(), pool_size=1) for url in (primary_url, replica_url))
+    for database in (primary, replica):
+        await database.open()
+    try:
+        reports = Reports(primary, replica, Clock(), longest_lag=configured.replica_lag_seconds)
+        reason = await reports.judge()
+        for _ in range(round(configured.replica_lag_seconds / CHECK_SECONDS)):
+            if reason != LAG:
+                break
+            await asyncio.sleep(CHECK_SECONDS)
+            reason = await reports.judge()
+    finally:
+        for database in (primary, replica):
+            await database.close()
+    return None if reason is None else f"{PREFIX}REPLICA_URL: it {_IN_WORDS.get(reason, reason)}"
+
+
+_IN_WORDS = {
+    LAG: "is further behind than REPLICA_LAG_SECONDS",
+    "away": "cannot be reached",
+    "primary away": "cannot be judged: the database itself is away",
+}
+_LOOKS = (_unreachable, _replica_unfit, _storeless)
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--connect", action="store_true", help="also see whether the database and the store of files answer and are fit"
+        "--connect",
+        action="store_true",
+        help="also see whether the database, its replica and the store of files answer and are fit",
     )
 
 

@@ -126,6 +126,9 @@ def test_check_config_connects_when_told_to(database_url: str, owner_url: str) -
     status, _, wrong = check("--connect", database_url=owner_url)
     assert (status, wrong.count("\n")) == (78, 1)
     assert "walls between tenants" in wrong
+    status, _, wrong = check("--connect", database_url=database_url, replica_url=database_url)
+    why = "it is no replica of this database"  # though it is the very database
+    assert (status, wrong) == (78, f"larder cloud: LARDER_CLOUD_REPLICA_URL: {why}\n")
     nobody = {"s3_bucket": "larder", "s3_access_key_id": "id", "s3_secret_access_key": new_id().hex}
     status, _, wrong = check("--connect", database_url=database_url, s3_endpoint="http://127.0.0.1:9", **nobody)
     assert (status, "S3_BUCKET" in wrong) == (78, True)
