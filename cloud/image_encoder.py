@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cloud.private_memory import give_up_capabilities
+
 FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP"}
 SIZES = {"full": 2048, "1024": 1024, "320": 320, "96": 96}
 """The longer edge in pixels; nothing is made larger than it was."""
@@ -104,7 +106,9 @@ def _webp(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _confine(sent_bytes: int, most_pixels: int) -> None:
+def confine(sent_bytes: int, most_pixels: int) -> None:
+    """No more memory and time than that takes, no file, and nothing of the process that started this one."""
+    give_up_capabilities()
     memory = _GROUND_BYTES + 2 * sent_bytes + _COPIES * _BYTES_PER_PIXEL * most_pixels
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
@@ -116,7 +120,7 @@ def main(arguments: list[str]) -> None:
     """One picture from standard input to standard output."""
     media_type, most_pixels = arguments[0], int(arguments[1])
     sent = sys.stdin.buffer.read()
-    _confine(len(sent), most_pixels)
+    confine(len(sent), most_pixels)
     try:
         encoded = encode(io.BytesIO(sent), media_type, most_pixels)
     except Unreadable as error:

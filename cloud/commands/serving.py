@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from cloud import server
+from cloud import private_memory, server
 from cloud.app import create_app
 from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
@@ -45,6 +45,8 @@ _MORE_SECONDS = 2.0
 
 
 async def _serve(configured: Settings, _: argparse.Namespace) -> None:
+    if configured.environment == "production":  # else debuggers and profilers of developers could not look in
+        private_memory.hide()
     require_private_files(configured)
     signer = None if configured.settings_key_file is None else read_signer(configured.settings_key_file)
     keyring = keys_file.open_keyring(configured)
