@@ -131,6 +131,31 @@ async def test_the_audit_log_says_who_has_invited_whom(empty_url: str) -> None:
     await connection.close()
 
 
+HOOKED = """
+    INSERT INTO tenants (tenant_id, name) VALUES ($1, 'T');
+    INSERT INTO actors (tenant_id, id, kind, name) VALUES ($1, $1, 'user', 'Ada');
+    INSERT INTO webhook_endpoints (tenant_id, id, url, description, events, state, secret, since, created_at)
+        SELECT $1, id, 'https://erp.example.com', '', '{}', 'enabled', 'test.gAAAA', now(), now()
+        FROM unnest(ARRAY[$1, $2]::uuid[]) id;
+    INSERT INTO audit_entries (tenant_id, number, at, actor_kind, actor_id, actor_name, action, subject_kind,
+                               subject_id, request_id, address, hash)
+        VALUES ($1, 1, now(), 'user', $1, 'Ada', 'webhook_created', 'webhook', $1::uuid::text, '', '', '')
+"""
+
+
+async def test_the_audit_log_says_who_has_made_which_webhook(empty_url: str) -> None:
+    await schema.migrate(empty_url, up_to="0020_webhook_work")
+    connection = await asyncpg.connect(**credentials(empty_url))
+    unknown = new_id()
+    await become(connection, TENANTS[0])
+    for statement in HOOKED.split(";"):
+        await connection.execute(statement, *(TENANTS[0], unknown)[: 1 + ("$2" in statement)])
+    await schema.migrate(empty_url)
+    rows = await connection.fetch("SELECT id, created_by FROM webhook_endpoints")
+    assert {row["id"]: row["created_by"] for row in rows} == {TENANTS[0]: TENANTS[0], unknown: None}
+    await connection.close()
+
+
 SOLD = """
     INSERT INTO tenants (tenant_id, name) VALUES ($1, 'T');
     INSERT INTO sites (tenant_id, id, name, currency) VALUES ($1, $1, 'S', 'INR');
