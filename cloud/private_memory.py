@@ -14,7 +14,7 @@ _CAPABILITY_WORDS = 6
 
 
 def hide() -> None:
-    """Nobody without CAP_SYS_PTRACE reads or traces this process from here on, and its death leaves no core behind.
+    """Nobody but root reads or traces this process from here on, and its death leaves no core behind.
 
     A program that it starts can be read again. Raises OSError.
     """

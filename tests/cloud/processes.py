@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -34,15 +34,14 @@ class CloudProcess:
 
 
 @asynccontextmanager
-async def serving(database_url: str, **settings: str) -> AsyncIterator[CloudProcess]:
-    """Start it and wait until it is ready; killed at the end if it still runs."""
+async def serving(
+    database_url: str, program: Sequence[str] = ("-m", "cloud"), **settings: str
+) -> AsyncIterator[CloudProcess]:
+    """Start it and wait until it is ready; killed at the end if it still runs. `program`: as Python is told it."""
     environment = os.environ | {"LARDER_CLOUD_DATABASE_URL": database_url, "LARDER_CLOUD_PORT": "0"}
     environment |= encryption_keys.settings() | settings
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "cloud",
-        "serve",
+        *(sys.executable, *program, "serve"),
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -53,6 +53,7 @@ async def test_the_whole_tree_ends_with_a_key_that_leaked(world: World, office: 
     dialog = page.partition(f'id="revoke-{root["key_id"]}"')[2].partition("</dialog>")[0]
     for shown in ("grandchild", "the invitation of child@b.example", 'name="with_made" value="yes" checked'):
         assert shown in dialog
+    assert dialog.count(f"{root['secret'][:12]}…") == 1, "it was said to have made itself"
     assert "with_made" not in page.partition(f'id="revoke-{grandchild["key_id"]}"')[2].partition("<ul>")[0]
 
     link = (await world.mailbox.link("grandchild@b.example")).removeprefix("/invitations/")
