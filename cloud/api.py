@@ -38,7 +38,10 @@ from cloud.reports import Reports
 from cloud.rollouts.routes import RolloutRoutes
 from cloud.sales import routes as sales_routes
 from cloud.search import routes as search_routes
+from cloud.setups.routes import SetupRoutes
+from cloud.setups.service import SetupService
 from cloud.sync.routes import SyncRoutes
+from cloud.templates.routes import TemplateRoutes
 from cloud.throttle import Throttle
 from cloud.upkeep.routes import UpkeepRoutes
 from cloud.watch import Watch
@@ -87,6 +90,9 @@ def blueprint(
     api.register_blueprint(ContactRoutes(database, ContactService(customers, keyring, clock), once).blueprint())
     api.register_blueprint(erasure_routes.blueprint(database, clock))
     api.register_blueprint(WebhookRoutes(webhooks, once).blueprint())
+    setups = SetupService(keyring, clock)
+    api.register_blueprint(SetupRoutes(database, setups, once).blueprint())
+    api.register_blueprint(TemplateRoutes(database, keyring, clock, once).blueprint())
     api.register_blueprint(audit_routes.blueprint(database))
     api.register_blueprint(search_routes.blueprint(database))
     return api

@@ -27,6 +27,8 @@ class Permission(StrEnum):
     MACHINES_WRITE = "machines:write"
     SITES_READ = "sites:read"
     SITES_WRITE = "sites:write"
+    SETUPS_READ = "setups:read"
+    SETUPS_WRITE = "setups:write"
     DEVICES_READ = "devices:read"
     DEVICES_INSTRUCT = "devices:instruct"
     DEVICES_CONFIGURE = "devices:configure"
@@ -62,6 +64,8 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.MACHINES_WRITE: _FLEET,
     Permission.SITES_READ: _EVERYBODY,
     Permission.SITES_WRITE: _FLEET,
+    Permission.SETUPS_READ: _FLEET,
+    Permission.SETUPS_WRITE: _FLEET,
     Permission.DEVICES_READ: _EVERYBODY,
     Permission.DEVICES_INSTRUCT: _HANDS,
     Permission.DEVICES_CONFIGURE: _FLEET,
@@ -89,6 +93,8 @@ FOR_PEOPLE = frozenset({Permission.SECOND_FACTORS_RESET})
 
 OF_THE_WHOLE = frozenset(
     {
+        Permission.SETUPS_READ,
+        Permission.SETUPS_WRITE,
         Permission.USERS_READ,
         Permission.USERS_WRITE,
         Permission.SECOND_FACTORS_RESET,

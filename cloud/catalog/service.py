@@ -186,6 +186,13 @@ async def current(transaction: Transaction, site_id: UUID) -> list[MachineVersio
     ]
 
 
+async def in_force(transaction: Transaction, site_id: UUID, machine_id: UUID) -> tuple[SlotContent, ...]:
+    """What sits where in a machine now; nothing if it was never planned."""
+    planned = [body for body in await current(transaction, site_id) if isinstance(body, PlanogramVersion)]
+    of_machine = [body for body in planned if body.machine_id == machine_id]
+    return of_machine[0].slots if of_machine else ()
+
+
 async def product_page(transaction: Transaction, query: ProductQuery) -> ProductPage:
     """The products that are asked for. Raises Refused for a cursor that is not theirs."""
     return await read_page(transaction, models.PRODUCTS, query)

@@ -181,11 +181,17 @@ _DEVICES = Listing(
 
 
 async def expect_device(
-    transaction: Transaction, tenant_id: UUID, site_id: UUID, machine_id: UUID, name: str, now: datetime
+    transaction: Transaction,
+    tenant_id: UUID,
+    site_id: UUID,
+    machine_id: UUID,
+    name: str,
+    now: datetime,
+    device_id: UUID | None = None,
 ) -> tuple[UUID, str]:
     """Inside a unit of the tenant: a device its gateway will let in. Returns its id and its one-time code."""
     code = new_claim_code()
-    device = Device(id=new_id(), tenant_id=tenant_id, machine_id=machine_id, name=name)
+    device = Device(id=device_id or new_id(), tenant_id=tenant_id, machine_id=machine_id, name=name)
     _set_code(device, code, now)
     await device.save()
     await append_changes(transaction, site_id, [_expected(device)])

@@ -119,6 +119,9 @@ CUSTOMER_NAME = EncryptedColumn("customers", "name")
 CUSTOMER_PHONE = EncryptedColumn("customers", "phone")
 CUSTOMER_UPI = EncryptedColumn("customers", "upi_address")
 NOTE_TEXT = EncryptedColumn("customer_notes", "text")
+SETUP_DRAFT = EncryptedColumn("setups", "draft")
+"""It holds the password of a site's Wi-Fi."""
+
 WEBHOOK_SECRET = EncryptedColumn("webhook_endpoints", "secret")
 WEBHOOK_OLD_SECRET = EncryptedColumn("webhook_endpoints", "old_secret")
 
@@ -132,6 +135,7 @@ ENCRYPTED = (
     CUSTOMER_PHONE,
     CUSTOMER_UPI,
     NOTE_TEXT,
+    SETUP_DRAFT,
     WEBHOOK_SECRET,
     WEBHOOK_OLD_SECRET,
 )

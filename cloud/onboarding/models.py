@@ -8,6 +8,7 @@ from tortoise import fields
 from tortoise.models import Model
 
 from cloud.lists import Listing, PageQuery, Sort
+from cloud.onboarding.rules import TaxBasisPoints, TimeZone
 from shared.contract import Currency, Message, Name
 
 Address = Annotated[str, StringConstraints(max_length=300)]
@@ -37,6 +38,8 @@ class Site(Model):
     latitude = fields.FloatField(null=True)
     longitude = fields.FloatField(null=True)
     currency = fields.TextField()
+    time_zone = fields.TextField(default="UTC")
+    tax_basis_points = fields.IntField(default=0)
     last_change = fields.BigIntField(default=0)
     pruned_change = fields.BigIntField(default=0)
     created_at = fields.DatetimeField(auto_now_add=True)
@@ -70,6 +73,8 @@ class SiteRow(Message):
     latitude: Latitude | None
     longitude: Longitude | None
     currency: Currency
+    time_zone: str
+    tax_basis_points: TaxBasisPoints
 
 
 class SiteEdit(Message):
@@ -79,6 +84,8 @@ class SiteEdit(Message):
     address: Address | None = None
     latitude: Latitude | None = None
     longitude: Longitude | None = None
+    time_zone: TimeZone | None = None
+    tax_basis_points: TaxBasisPoints | None = None
 
 
 class SiteQuery(PageQuery):
@@ -102,7 +109,9 @@ SITES = Listing(
     row=SiteRow,
     page=SitePage,
     table="sites s",
-    show="SELECT s.id AS site_id, s.name, s.address, s.latitude, s.longitude, s.currency FROM {picked}",
+    show="""
+        SELECT s.id AS site_id, s.name, s.address, s.latitude, s.longitude, s.currency, s.time_zone, s.tax_basis_points
+        FROM {picked}""",
     read=lambda row: SiteRow(**row),
     sorts={"name": Sort(_BY_NAME), "-name": Sort(_BY_NAME, descending=True)},
 )

@@ -1,11 +1,25 @@
-"""When a claim code may be used. Pure."""
+"""When a claim code may be used; what a site says of its place. Pure."""
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, Field, StringConstraints
 
 from shared.errors import Code
 
 CLAIM_LIFE = timedelta(hours=24)
+
+
+def _time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("must be a name of the IANA time zone database, such as Asia/Kolkata")
+    return name
+
+
+TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_zone)]
+TaxBasisPoints = Annotated[int, Field(ge=0, le=10_000, description="Tax contained in prices; 1800 is 18 %.")]
 
 
 def new_claim_code() -> str:

@@ -37,6 +37,19 @@ _REFUSAL = "This claim code cannot be used. Ask an operator for a new one."
 
 
 @dataclass(frozen=True)
+class NewSite:
+    """A place to be. Coordinates in degrees of WGS 84; the tax is contained in prices, 1800 is 18 %."""
+
+    name: str
+    address: str
+    latitude: float | None
+    longitude: float | None
+    currency: str
+    time_zone: str
+    tax_basis_points: int
+
+
+@dataclass(frozen=True)
 class ChangeBounds:
     """Cursors from `oldest` to `newest` can be answered with single changes."""
 
@@ -108,6 +121,29 @@ async def create_site(tenant_id: UUID, name: str, currency: str) -> UUID:
     return site.id
 
 
+async def add_site(transaction: Transaction, operator: Operator, new: NewSite) -> UUID:
+    """Inside a unit of the tenant: a new site, and its id."""
+    site = Site(id=new_id(), tenant_id=operator.tenant_id, **vars(new))
+    await site.save()
+    about, told = Subject(SubjectKind.SITE, site.id), dict(vars(new))
+    deed = AuditAction.SITE_CREATED
+    await audit.record(transaction, operator.actor, operator.tenant_id, deed, about, after=told)
+    return site.id
+
+
+async def gateway_of(transaction: Transaction, operator: Operator, site_id: UUID, name: str | None) -> UUID:
+    """Inside a unit of the tenant: the id of the site's gateway; one of this name is made if it has none."""
+    found = await transaction.fetch_one("SELECT id FROM gateways WHERE site_id = $1", site_id)
+    if found is not None:
+        gateway_id: UUID = found["id"]
+        return gateway_id
+    gateway_id = await create_gateway(operator.tenant_id, site_id, name or "Gateway")
+    about, told = Subject(SubjectKind.GATEWAY, gateway_id), {"site_id": str(site_id), "name": name}
+    deed = AuditAction.GATEWAY_CREATED
+    await audit.record(transaction, operator.actor, operator.tenant_id, deed, about, after=told)
+    return gateway_id
+
+
 async def site_page(transaction: Transaction, query: SiteQuery) -> SitePage:
     """The sites that are asked for. Raises Refused for a cursor that is not theirs."""
     return await read_page(transaction, SITES, query)
@@ -146,6 +182,8 @@ def _site_row(found: Site) -> SiteRow:
         latitude=found.latitude,
         longitude=found.longitude,
         currency=found.currency,
+        time_zone=found.time_zone,
+        tax_basis_points=found.tax_basis_points,
     )
 
 

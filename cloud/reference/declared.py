@@ -18,6 +18,8 @@ TAGS = {
     "erasure": ("Erasure", "How customers are forgotten."),
     "inventory": ("Inventory", "What lies in the slots."),
     "catalog": ("Machines and catalogue", "What is sold where, at which price."),
+    "setups": ("Setups", "Machines on their way into service, step by step, then at once."),
+    "templates": ("Templates", "What machines may be made like."),
     "pictures": ("Pictures", "What products look like."),
     "devices": ("Devices", "The boards that turn the motors."),
     "health": ("Health of devices", "What devices measured, over time."),

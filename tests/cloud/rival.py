@@ -19,6 +19,7 @@ from shared.inventory import Reason
 from tests.cloud.conftest import World, claim
 from tests.fakes.gateway_client import GatewayClient, Slot
 
+COUNTS = {"capacity": 5, "par_level": 1}
 RIVALS_CUSTOMER = "+919820012345"
 _WEBHOOK = """
     INSERT INTO webhook_endpoints
@@ -82,4 +83,9 @@ async def rival_of(world: World) -> Rival:
     customer = {"phone": RIVALS_CUSTOMER, "name": "Rival customer"}
     once = {"Idempotency-Key": str(new_id())}
     assert (await world.client.post("/v1/customers", json=customer, headers=headers | once)).status_code == 201
+    outline = {"slots": [{"slot": "A1", "device": "x", "product_name": "Rival", "price_minor": 1} | COUNTS]}
+    for path, wish in {"/v1/setups": {}, "/v1/machine-templates": {"outline": outline}}.items():
+        once = {"Idempotency-Key": str(new_id())}
+        answer = await world.client.post(path, json={"name": "Rival one"} | wish, headers=headers | once)
+        assert answer.status_code == 201
     return Rival(tenant_id, headers, gateway, slot, order_id)

@@ -31,6 +31,8 @@ TABLES = {
     "key_id": "api_keys",
     "invitation_id": "invitations",
     "customer_id": "customers",
+    "setup_id": "setups",
+    "template_id": "machine_templates",
     "webhook_id": "webhook_endpoints",
     "delivery_id": "webhook_deliveries",
 }

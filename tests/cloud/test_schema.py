@@ -177,6 +177,10 @@ RARE = """
         SELECT tenant_id, id, 1, now(), 1, '' FROM webhook_deliveries;
     INSERT INTO device_settings_reports (tenant_id, device_id, state, reported_at)
         SELECT tenant_id, id, 'kept', now() FROM devices;
+    INSERT INTO machine_templates (tenant_id, id, name, outline, created_at)
+        SELECT tenant_id, uuidv7(), 'Two slots', '{}', now() FROM tenants;
+    INSERT INTO setups (tenant_id, id, name, state, draft, made_by, created_at, changed_at)
+        SELECT tenant_id, uuidv7(), 'Pune', 'open', 'test.gAAAA', id, now(), now() FROM actors LIMIT 1;
     INSERT INTO customer_settings (tenant_id, country, keep_days) SELECT tenant_id, 'IN', 30 FROM tenants;
     INSERT INTO customers (tenant_id, id, phone, phone_index, created_at, last_contact_at)
         SELECT tenant_id, tenant_id, 'test.gAAAA', 'test.' || repeat('0', 64), now(), now() FROM tenants;

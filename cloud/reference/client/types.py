@@ -72,35 +72,34 @@ def models_of(schemas: Mapping[str, Schema], answers: set[str], wishes: set[str]
     said, asked = _reached(schemas, answers), _reached(schemas, wishes)
     found: dict[str, Model] = {}
     for name in sorted(said | asked):
-        _add(found, schemas, name, is_wish=name not in said, only_asked=asked - said)
+        _add(found, schemas, name, said, asked)
     return list(found.values())
 
 
-def _add(
-    found: dict[str, Model], schemas: Mapping[str, Schema], name: str, *, is_wish: bool, only_asked: set[str]
-) -> None:
+def _add(found: dict[str, Model], schemas: Mapping[str, Schema], name: str, said: set[str], asked: set[str]) -> None:
     if name in found or name == "JsonValue":
         return
     for inner in sorted(set(_named(schemas[name]))):
-        _add(found, schemas, inner, is_wish=inner in only_asked, only_asked=only_asked)
-    found[name] = _model(name, schemas[name], is_wish=is_wish)
+        _add(found, schemas, inner, said, asked)
+    found[name] = _model(name, schemas[name], is_wish=name not in said, is_asked=name in asked)
 
 
-def _model(name: str, schema: Schema, *, is_wish: bool) -> Model:
+def _model(name: str, schema: Schema, *, is_wish: bool, is_asked: bool) -> Model:
+    """One that is also sent takes any sequence: whoever writes it may have a list."""
     about = schema.get("description", "") or f"See `{whole_row(name)}`."
     if "enum" in schema:
         words = tuple((member_of(word), word) for word in schema["enum"])
         return Model(name, about, "Word", words=words)
     required = schema.get("required", ())
     fields = tuple(
-        _field(wire_name, inner, is_needed=wire_name in required, is_wish=is_wish)
+        _field(wire_name, inner, is_needed=wire_name in required, is_asked=is_asked)
         for wire_name, inner in schema.get("properties", {}).items()
     )
     return Model(name, about, "Wish" if is_wish else "Answer", fields)
 
 
-def _field(wire_name: str, schema: Schema, *, is_needed: bool, is_wish: bool) -> Field:
-    kind = type_of(schema, many="Sequence[{}]" if is_wish else "tuple[{}, ...]")
+def _field(wire_name: str, schema: Schema, *, is_needed: bool, is_asked: bool) -> Field:
+    kind = type_of(schema, many="Sequence[{}]" if is_asked else "tuple[{}, ...]")
     default = None if is_needed else json.dumps(schema["const"]) if "const" in schema else "None"
     if default == "None" and "None" not in kind.split(" | "):
         kind += " | None"

@@ -1,0 +1,1 @@
+"""Setups: machines on their way into service."""

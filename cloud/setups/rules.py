@@ -1,0 +1,188 @@
+"""What a setup gathers (a site, its gateway, its Wi-Fi, its machines), what it still lacks, what a device will be told.
+
+Pure.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, JsonValue, StringConstraints
+
+from cloud.configuration.rules import settings_text, wrong_setting
+from cloud.onboarding.rules import TaxBasisPoints, TimeZone
+from cloud.templates.rules import MachineOutline, OutlineDevice, OutlineSlot, repeated
+from shared.contract import Currency, Message, Name
+from shared.errors import FieldError
+
+MOST_MACHINES = 12
+
+
+class NewSite(Message):
+    """A place to be. Coordinates in degrees of WGS 84."""
+
+    name: Name
+    address: Annotated[str, StringConstraints(max_length=300)] = ""
+    latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
+    longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
+    currency: Currency
+    time_zone: TimeZone
+    tax_basis_points: TaxBasisPoints = 0
+
+
+class SetupSite(Message):
+    """Where the machines will stand: a site there is, or a new one."""
+
+    site_id: UUID | None = None
+    new: NewSite | None = None
+
+
+class Wifi(Message):
+    """The network that the devices of the site join."""
+
+    ssid: Annotated[str, StringConstraints(min_length=1, max_length=32)]
+    password: Annotated[str, StringConstraints(min_length=8, max_length=63)]
+
+
+class DraftMachine(Message):
+    """A machine whose id, and those of its devices, by name, are settled: what is printed for them stays true."""
+
+    machine_id: UUID
+    name: Name
+    outline: MachineOutline
+    device_ids: dict[Name, UUID]
+
+
+class Draft(Message):
+    """All of it, as it is kept."""
+
+    site: SetupSite | None = None
+    gateway_name: Name | None = None
+    wifi: Wifi | None = None
+    machines: tuple[DraftMachine, ...] = ()
+
+
+_SOME_CA = "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n"
+"""In place of the site's own, which its gateway has not made yet: wiring is checked before."""
+_SOME_CURRENCY = "XXX"
+
+
+@dataclass(frozen=True)
+class KnownSite:
+    """A site there is."""
+
+    currency: Currency
+    has_gateway: bool
+
+
+@dataclass(frozen=True)
+class Known:
+    """What there is of all that a draft names."""
+
+    sites: Mapping[UUID, KnownSite]
+    products: frozenset[UUID]
+
+
+def review(draft: Draft, known: Known) -> list[FieldError]:
+    """All that keeps a setup from being finished, in the order of its steps; paths are those of the draft."""
+    return [*_of_site(draft, known), *_of_machines(draft, known)]
+
+
+def site_currency(site: SetupSite | None, known: Known) -> Currency | None:
+    """Of the money at the site, as far as it is settled."""
+    if site is None:
+        return None
+    if site.new is not None:
+        return site.new.currency
+    found = known.sites.get(site.site_id) if site.site_id else None
+    return found.currency if found else None
+
+
+def device_settings(
+    machine: DraftMachine, device: OutlineDevice, currency: Currency, ca_pem: str, wifi: Wifi | None, claim_code: str
+) -> dict[str, JsonValue]:
+    """What settings.json of a wired device says (firmware/vending/settings.py)."""
+    told: dict[str, JsonValue] = {
+        "machine_id": str(machine.machine_id),
+        "device_id": str(machine.device_ids[device.name]),
+        "currency": currency,
+        "ca_pem": ca_pem,
+        "claim_code": claim_code,
+    }
+    if wifi is not None:
+        told["wifi"] = {"ssid": wifi.ssid, "password": wifi.password}
+    return told | ({} if device.wiring is None else device.wiring.model_dump(mode="json"))
+
+
+def _of_site(draft: Draft, known: Known) -> Iterator[FieldError]:
+    site = draft.site
+    if site is None or (site.site_id is None and site.new is None):
+        yield FieldError(path="site", message="Say where the machines will stand.")
+        return
+    if site.site_id is not None and site.new is not None:
+        yield FieldError(path="site", message="Choose a site or describe a new one, not both.")
+        return
+    found = known.sites.get(site.site_id) if site.site_id else None
+    if site.site_id is not None and found is None:
+        yield FieldError(path="site.site_id", message="There is no such site.")
+    elif (found is None or not found.has_gateway) and draft.gateway_name is None:
+        yield FieldError(path="gateway_name", message="Give the site's gateway a name.")
+    if site.new is not None and (site.new.latitude is None) is not (site.new.longitude is None):
+        yield FieldError(path="site.new.longitude", message="Latitude and longitude come together.")
+
+
+def _of_machines(draft: Draft, known: Known) -> Iterator[FieldError]:
+    if not draft.machines:
+        yield FieldError(path="machines", message="Add a machine.")
+    for name in repeated(machine.name for machine in draft.machines):
+        yield FieldError(path="machines", message=f"Two machines are called {name}.")
+    currency = site_currency(draft.site, known) or _SOME_CURRENCY
+    for place, machine in enumerate(draft.machines):
+        for error in _of_machine(machine, known, currency):
+            yield FieldError(path=f"machines.{place}.outline.{error.path}", message=error.message)
+
+
+def _of_machine(machine: DraftMachine, known: Known, currency: Currency) -> Iterator[FieldError]:
+    outline = machine.outline
+    if not outline.devices:
+        yield FieldError(path="devices", message="A machine needs a device that turns its motors.")
+    if not outline.slots:
+        yield FieldError(path="slots", message="A machine needs a slot to sell from.")
+    for name in repeated(device.name for device in outline.devices):
+        yield FieldError(path="devices", message=f"Two devices are called {name}.")
+    for code in repeated(slot.slot for slot in outline.slots):
+        yield FieldError(path="slots", message=f"There are two slots {code}.")
+    devices = {device.name: device for device in outline.devices}
+    for place, slot in enumerate(outline.slots):
+        for error in _of_slot(slot, devices, known):
+            yield FieldError(path=f"slots.{place}.{error.path}", message=error.message)
+    for place, device in enumerate(outline.devices):
+        wrong = _wrong_wiring(machine, device, currency)
+        if wrong is not None:
+            path = wrong.path.removeprefix("settings").strip(".")
+            where = f"wiring.{path}" if path else "wiring"
+            yield FieldError(path=f"devices.{place}.{where}", message=wrong.message)
+
+
+def _of_slot(slot: OutlineSlot, devices: Mapping[str, OutlineDevice], known: Known) -> Iterator[FieldError]:
+    if (slot.product_id is None) is (slot.product_name is None):
+        yield FieldError(path="product_id", message="Choose a product or name a new one.")
+    elif slot.product_id is not None and slot.product_id not in known.products:
+        yield FieldError(path="product_id", message="There is no such product.")
+    for name, count in (("par_level", slot.par_level), ("opening", slot.opening)):
+        if count > slot.capacity:
+            yield FieldError(path=name, message=f"Only {slot.capacity} fit into the slot.")
+    device = devices.get(slot.device)
+    if device is None:
+        yield FieldError(path="device", message=f"The machine has no device {slot.device}.")
+    elif device.wiring is not None and slot.slot not in device.wiring.slots:
+        yield FieldError(path="slot", message=f"The wiring of {slot.device} knows no slot {slot.slot}.")
+
+
+def _wrong_wiring(machine: DraftMachine, device: OutlineDevice, currency: Currency) -> FieldError | None:
+    """What the board itself would refuse, had it these settings now."""
+    if device.wiring is None or device.name not in machine.device_ids:
+        return None
+    told = device_settings(machine, device, currency, _SOME_CA, None, claim_code="of-later")
+    return wrong_setting(settings_text(told), machine.machine_id, machine.device_ids[device.name])

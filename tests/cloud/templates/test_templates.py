@@ -1,0 +1,66 @@
+"""Templates of machines: of a machine that works, edited, used, thrown away."""
+
+from typing import Any
+
+import pytest
+
+from tests.cloud.conftest import World
+from tests.cloud.setups.test_setups import WIRING, ask, begun, outline
+
+PEM = "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n"
+
+
+async def created(world: World, **wish: Any) -> dict[str, Any]:
+    made: dict[str, Any] = await ask(world, "POST", "/v1/machine-templates", 201, json={"name": "Two slots"} | wish)
+    return made
+
+
+@pytest.mark.criterion("9.6")
+async def test_machines_of_a_setup_are_made_by_a_template(world: World) -> None:
+    template = await created(world, outline=outline())
+    path = await begun(world)
+    edited = await ask(
+        world, "POST", f"{path}/machines", 201, json={"name": "One", "template_id": template["template_id"]}
+    )
+    assert edited["machines"][0]["outline"] == template["outline"]
+    await ask(world, "DELETE", f"/v1/machine-templates/{template['template_id']}", 204)
+    assert (await ask(world, "GET", path, 200))["machines"] == edited["machines"]
+
+
+@pytest.mark.criterion("9.6")
+async def test_a_template_of_a_machine_that_works_has_its_wiring_and_none_of_its_secrets(world: World) -> None:
+    like = world.seeded.machines[0]
+    settings = {
+        "machine_id": like.machine_id,
+        "device_id": like.device_id,
+        "currency": "INR",
+        "ca_pem": PEM,
+        "claim_code": "a-claim-code-of-this-test",
+        "wifi": {"ssid": "shop", "password": "nobody knows this"},
+        "slots": WIRING["slots"],
+    }
+    await ask(world, "PUT", f"/v1/devices/{like.device_id}/settings", 201, json={"settings": settings})
+    template = await created(world, machine_id=like.machine_id)
+    (device,) = template["outline"]["devices"]
+    assert device["wiring"] == {"slots": WIRING["slots"], "board": {}, "climate": {}}
+    assert "nobody knows" not in str(template)
+    assert "claim_code" not in str(template)
+
+
+async def test_a_name_is_taken_once_and_edits_are_versions(world: World) -> None:
+    first = await created(world, outline=outline())
+    path = f"/v1/machine-templates/{first['template_id']}"
+    await ask(world, "POST", "/v1/machine-templates", 409, json={"name": "Two slots", "outline": outline()})
+    second = await created(world, name="Other", outline=outline())
+    await ask(world, "PATCH", f"/v1/machine-templates/{second['template_id']}", 409, json={"name": "Two slots"})
+    edited = await ask(world, "PATCH", path, 200, json={"outline": outline(rail="free")})
+    assert (edited["version"], edited["outline"]["rail"]) == (2, "free")
+    page = await ask(world, "GET", "/v1/machine-templates", 200)
+    assert [line["name"] for line in page["templates"]] == ["Other", "Two slots"]
+
+
+async def test_a_template_is_of_an_outline_or_of_a_machine(world: World) -> None:
+    both = {"name": "x", "outline": outline(), "machine_id": world.seeded.machines[0].machine_id}
+    for wish in ({"name": "x"}, both):
+        refused = await ask(world, "POST", "/v1/machine-templates", 422, json=wish)
+        assert refused["errors"][0]["path"] == "outline"
