@@ -40,6 +40,8 @@ from cloud.sales import routes as sales_routes
 from cloud.search import routes as search_routes
 from cloud.setups.routes import SetupRoutes
 from cloud.setups.service import SetupService
+from cloud.sheets import routes as sheets_routes
+from cloud.sheets.service import SheetService
 from cloud.sync.routes import SyncRoutes
 from cloud.templates.routes import TemplateRoutes
 from cloud.throttle import Throttle
@@ -64,6 +66,7 @@ def blueprint(
     signer: SettingsSigner | None,
     identity: Identity,
     pictures: Pictures,
+    public_url: str,
     webhooks: WebhookService,
 ) -> Blueprint:
     """The API."""
@@ -92,6 +95,8 @@ def blueprint(
     api.register_blueprint(WebhookRoutes(webhooks, once).blueprint())
     setups = SetupService(keyring, clock)
     api.register_blueprint(SetupRoutes(database, setups, once).blueprint())
+    sheets = SheetService(setups, signer, keyring, clock, public_url)
+    api.register_blueprint(sheets_routes.blueprint(sheets, once))
     api.register_blueprint(TemplateRoutes(database, keyring, clock, once).blueprint())
     api.register_blueprint(audit_routes.blueprint(database))
     api.register_blueprint(search_routes.blueprint(database))

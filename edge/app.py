@@ -172,6 +172,7 @@ class Gateway:
             clock=self.clock,
             failpoints=self.failpoints,
             software=software_version(),
+            ca_pem=self.site_ca.certificate_pem,
         )
 
     def _build_kiosk(self) -> None:

@@ -1,6 +1,7 @@
 """Settings of the gateway: a TOML file and environment variables LARDER_GATEWAY_*, checked once at start."""
 
 import ipaddress
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -107,14 +108,35 @@ class Settings(BaseModel):
     """Tests only, from LARDER_FAILPOINT."""
 
     def read_claim_code(self) -> SecretStr | None:
-        """The claim code as it stands now, or None. A file that is missing, unreadable or not a code holds none."""
-        if self.claim_code_file is None:
-            return self.claim_code
-        try:
-            text = self.claim_code_file.read_text().strip()
-        except (OSError, UnicodeDecodeError):
-            return None
-        return SecretStr(text) if CLAIM_CODE.fullmatch(text) else None
+        """The claim code as it stands now, or None. A file that is missing, unreadable or not a code holds none.
+
+        What was left by hand (`keep_claim_code`) comes before the code of the settings.
+        """
+        kept = _code_in(self._kept_code if self.claim_code_file is None else self.claim_code_file)
+        return kept if kept is not None or self.claim_code_file is not None else self.claim_code
+
+    def keep_claim_code(self, code: str) -> Path:
+        """Leave a code where it is looked for, readable by its owner only. Returns the file. Raises OSError."""
+        file = self.claim_code_file or self._kept_code
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = file.with_name(f"{file.name}.new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
+            written.write(code + "\n")
+        fresh.replace(file)
+        return file
+
+    @property
+    def _kept_code(self) -> Path:
+        return self.state_dir / "claim-code"
+
+
+def _code_in(file: Path) -> SecretStr | None:
+    try:
+        text = file.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return SecretStr(text) if CLAIM_CODE.fullmatch(text) else None
 
 
 def load(environment: Mapping[str, str]) -> Settings:

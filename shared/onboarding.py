@@ -7,14 +7,26 @@ from pydantic import StringConstraints
 
 from shared.contract import Currency, Digest, Instant, Message, Name, Version
 
+Certificate = Annotated[
+    str,
+    StringConstraints(
+        max_length=4096, pattern=r"^-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+\n-----END CERTIFICATE-----\n$"
+    ),
+]
+"""One X.509 certificate in PEM."""
+
 
 class ClaimGateway(Message):
-    """What a gateway sends. `code` has at least 128 random bits; `public_key` is a raw Ed25519 key as hex."""
+    """What a gateway sends. `code` has at least 128 random bits; `public_key` is a raw Ed25519 key as hex.
+
+    `ca_pem` is the site's own CA, which its devices are told to trust; older gateways do not say it.
+    """
 
     v: Literal[1] = 1
     code: Annotated[str, StringConstraints(min_length=26, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
     public_key: Digest
     software: Version
+    ca_pem: Certificate | None = None
 
 
 class GatewayClaimed(Message):

@@ -4,6 +4,8 @@ The text is signed as it stands, so that nobody has to agree on how JSON is writ
 `signed_bytes`. A device trusts one set of keys for settings and another for releases (trust.json, put on it by cable).
 """
 
+import base64
+import zlib
 from enum import StrEnum
 from typing import Annotated
 
@@ -31,6 +33,15 @@ class SignedText(Message):
     text: Annotated[str, StringConstraints(min_length=2, max_length=24_000)]
     key: KeyId
     signature: Signature
+
+
+SETUP_PAGE = "http://192.168.4.1/"
+"""Where a board without settings shows its page; MicroPython's own address on its own network."""
+
+
+def setup_address(file: bytes, page: str = SETUP_PAGE) -> str:
+    """The address of that page with a signed file behind #, which no browser sends anywhere."""
+    return page + "#" + base64.urlsafe_b64encode(zlib.compress(file, 9)).decode().rstrip("=")
 
 
 def signed_bytes(purpose: Purpose, text: str) -> bytes:

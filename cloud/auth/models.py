@@ -13,6 +13,7 @@ class Gateway(Model):
     name = fields.TextField()
     public_key = fields.TextField(null=True)
     software = fields.TextField(null=True)
+    ca_pem = fields.TextField(null=True)
     claimed_at = fields.DatetimeField(null=True)
     revoked_at = fields.DatetimeField(null=True)
     epoch = fields.IntField(default=0)

@@ -17,7 +17,7 @@ from cloud.cache import Cache, Caches, Owned
 from cloud.callers import Actor, ActorKind
 from cloud.clock import Clock
 from cloud.database import Database, Row, Transaction
-from cloud.errors import NotFound, Unauthenticated
+from cloud.errors import NotFound, Unauthenticated, there
 from shared.errors import Code
 
 log = structlog.get_logger()
@@ -27,6 +27,10 @@ _GATEWAY = "SELECT id, tenant_id, site_id, public_key, revoked_at FROM gateways 
 KNOWN_TOKENS = 10_000
 """So many proven ones a process keeps in mind; about 2 KB each."""
 
+_PLACE = """
+    SELECT id AS gateway_id, name, claimed_at IS NOT NULL AND revoked_at IS NULL AS is_claimed, ca_pem
+    FROM gateways WHERE id = $1
+"""
 _POSITIONS = """
     SELECT g.id AS gateway_id, g.site_id, g.name, g.epoch, g.seq, g.chain, g.acknowledged_at,
         (SELECT count(*) FROM dead_letters d WHERE d.tenant_id = g.tenant_id AND d.gateway_id = g.id
@@ -193,11 +197,11 @@ async def gateway_exists(gateway_id: UUID) -> bool:
 
 
 async def register_key(
-    transaction: Transaction, gateway_id: UUID, public_key: str, software: str, now: datetime
+    transaction: Transaction, gateway_id: UUID, public_key: str, software: str, ca_pem: str | None, now: datetime
 ) -> None:
     """Inside a unit of the tenant: from now on this key alone speaks for the gateway, even if it was revoked before."""
     await Gateway.filter(id=gateway_id).update(
-        public_key=public_key, software=software, claimed_at=now, revoked_at=None
+        public_key=public_key, software=software, ca_pem=ca_pem, claimed_at=now, revoked_at=None
     )
     await transaction.ring("gateway", gateway_id)
     gateway = await Gateway.get(id=gateway_id)
@@ -212,6 +216,22 @@ async def gateway_with_key(gateway_id: UUID, public_key: str) -> GatewayCaller |
     """Inside a unit of the tenant: the gateway, if this key speaks for it."""
     row = await Gateway.get_or_none(id=gateway_id, public_key=public_key)
     return None if row is None else GatewayCaller(row.id, row.tenant_id, row.site_id, public_key)
+
+
+@dataclass(frozen=True)
+class GatewayPlace:
+    """A gateway as whoever brings it in sees it. `ca_pem`: the CA of its site, once it has told it."""
+
+    gateway_id: UUID
+    name: str
+    is_claimed: bool
+    ca_pem: str | None
+
+
+async def gateway_place(transaction: Transaction, gateway_id: UUID) -> GatewayPlace:
+    """Inside a unit of the tenant. Raises NotFound."""
+    row = there(await transaction.fetch_one(_PLACE, gateway_id))
+    return GatewayPlace(**row)
 
 
 async def revoke_gateway(transaction: Transaction, gateway_id: UUID, now: datetime) -> None:

@@ -10,6 +10,9 @@ CREATE TRIGGER sites_written_whole
     BEFORE UPDATE OF name, address, latitude, longitude, currency, time_zone, tax_basis_points ON sites
     FOR EACH ROW WHEN (NOT (sees_all() OR in_scope(OLD.id))) EXECUTE FUNCTION refuse_part_of_site();
 
+-- The certificate of the CA that the gateway made for its site, told with its claim: what its devices pin.
+ALTER TABLE gateways ADD COLUMN ca_pem text;
+
 CREATE TABLE setups (
     tenant_id uuid NOT NULL CONSTRAINT setups_tenant_fkey REFERENCES tenants,
     id uuid NOT NULL,

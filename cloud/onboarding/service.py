@@ -92,7 +92,7 @@ async def _claimed(transaction: Transaction, wish: ClaimGateway, secret: str, no
     if code.used_by is None:
         code.used_by, code.used_at = wish.public_key, now
         await code.save(update_fields=["used_by", "used_at"])
-        await auth.register_key(transaction, code.gateway_id, wish.public_key, wish.software, now)
+        await auth.register_key(transaction, code.gateway_id, wish.public_key, wish.software, wish.ca_pem, now)
     gateway = await auth.gateway_with_key(code.gateway_id, wish.public_key)
     if gateway is None:
         return Code.CLAIM_CODE_USED  # a later code has put another key in its place
@@ -212,6 +212,11 @@ async def issue_claim_code(
     return code
 
 
+async def end_claim_codes(gateway_id: UUID, now: datetime) -> None:
+    """Inside a unit of the tenant: no code that the gateway was given until now works any more."""
+    await ClaimCode.filter(gateway_id=gateway_id, expires_at__gt=now).update(expires_at=now)
+
+
 async def revoke_gateway(
     transaction: Transaction, actor: Actor, tenant_id: UUID, gateway_id: UUID, now: datetime
 ) -> None:
@@ -219,7 +224,7 @@ async def revoke_gateway(
 
     Raises NotFound.
     """
-    await ClaimCode.filter(gateway_id=gateway_id, expires_at__gt=now).update(expires_at=now)
+    await end_claim_codes(gateway_id, now)
     await auth.revoke_gateway(transaction, gateway_id, now)
     about = Subject(SubjectKind.GATEWAY, gateway_id)
     await audit.record(transaction, actor, tenant_id, AuditAction.GATEWAY_REVOKED, about)

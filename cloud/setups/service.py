@@ -150,6 +150,13 @@ class SetupService:
         await self._audit(transaction, operator, AuditAction.SETUP_FINISHED, setup_id, told)
         return await self.one(transaction, setup_id)
 
+    async def finished(self, transaction: Transaction, setup_id: UUID) -> tuple[SetupRow, Draft]:
+        """A finished one with all that was entered. Raises NotFound, Refused (409) while it is open."""
+        row = there(await transaction.fetch_one(_ONE, setup_id))
+        if row["state"] != SetupState.FINISHED:
+            raise Refused(Code.CONFLICT, "This setup is not finished yet.", status=409)
+        return await self._shown(transaction, row), self._draft(row)
+
     async def _open(self, transaction: Transaction, setup_id: UUID, expected: Precondition) -> tuple[Row, Draft]:
         row = there(await transaction.fetch_one(_LOCKED, setup_id))
         expected.require(await self._shown(transaction, row))

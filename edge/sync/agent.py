@@ -65,6 +65,7 @@ class SyncAgent:
         clock: Clock,
         failpoints: Failpoints,
         software: str,
+        ca_pem: str,
     ) -> None:
         self.status = SyncStatus()
         self._settings = settings
@@ -79,6 +80,7 @@ class SyncAgent:
         self._clock = clock
         self._failpoints = failpoints
         self._software = software
+        self._ca_pem = ca_pem
         self._errors: dict[str, str] = {}
         self._rung = asyncio.Event()
         self._chance = random.Random()  # noqa: S311 - jitter, no secret
@@ -100,7 +102,7 @@ class SyncAgent:
                 await asyncio.sleep(backoff.next(at_least=self._settings.backoff_first_s))
                 continue
             try:
-                claimed = await self._client.claim(code, self._software)
+                claimed = await self._client.claim(code, self._software, self._ca_pem)
                 self._failpoints.hit("sync.claim.before_keep")
                 self._identity.keep(claimed)
                 self._failpoints.hit("sync.claim.after_keep")

@@ -97,9 +97,10 @@ class CloudClient:
         old, self._http = self._http, self._connect()
         await old.aclose()
 
-    async def claim(self, code: SecretStr, software: Version) -> GatewayClaimed:
-        """Register this gateway's key with a one-time code. Repeating it is safe."""
-        wish = ClaimGateway(code=code.get_secret_value(), public_key=self._identity.public_key, software=software)
+    async def claim(self, code: SecretStr, software: Version, ca_pem: str) -> GatewayClaimed:
+        """Register this gateway's key, and the site's CA, with a one-time code. Repeating it is safe."""
+        public_key = self._identity.public_key
+        wish = ClaimGateway(code=code.get_secret_value(), public_key=public_key, software=software, ca_pem=ca_pem)
         request = _Request("POST", "/v1/claim", wish.to_line(), authorised=False)
         return _parse(GatewayClaimed, await self._exchange(request))
 

@@ -1,23 +1,15 @@
 """The sheet for whoever sets a machine up by phone: one code to join the board's network, one with its settings."""
 
-import base64
-import zlib
 from pathlib import Path
 
 import segno
 from segno import helpers
 
-PAGE = "http://192.168.4.1/"
-"""Where a board without settings shows its page; MicroPython's own address on its own network."""
+from shared.signed import setup_address
 
 
 class TooLarge(Exception):
     """The settings do not fit a code that a phone can read; the text says what to do."""
-
-
-def page_address(signed: bytes, page: str = PAGE) -> str:
-    """The page's address with the signed file behind #, which no browser sends anywhere."""
-    return page + "#" + base64.urlsafe_b64encode(zlib.compress(signed, 9)).decode().rstrip("=")
 
 
 def network_code(name: str, password: str) -> segno.QRCode:
@@ -28,7 +20,7 @@ def network_code(name: str, password: str) -> segno.QRCode:
 def settings_code(signed: bytes) -> segno.QRCode:
     """The code that opens the page with the settings. Raises TooLarge."""
     try:
-        return segno.make_qr(page_address(signed), error="l", boost_error=False)
+        return segno.make_qr(setup_address(signed), error="l", boost_error=False)
     except segno.DataOverflowError:
         raise TooLarge("These settings do not fit a code: use the cable, or paste the file into the page.") from None
 

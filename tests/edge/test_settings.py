@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.__main__ import leave_claim_code
 from edge.errors import SettingsError
 from edge.settings import load
 
+OTHER_CODE = "0123-zyxwvutsrqponmlkjihgfedcba"
 CODE = "abcdefghijklmnopqrstuvwxyz-0123"
 
 
@@ -95,6 +97,27 @@ def test_a_claim_code_file_is_read_when_asked(tmp_path: Path) -> None:
     assert code.get_secret_value() == CODE
     file.write_text("no code at all")
     assert settings.read_claim_code() is None
+
+
+def test_a_code_left_by_hand_comes_before_that_of_the_settings(tmp_path: Path) -> None:
+    settings = load({"LARDER_GATEWAY_STATE_DIR": str(tmp_path / "state"), "LARDER_GATEWAY_CLAIM_CODE": CODE})
+    said = leave_claim_code(settings, ["--cloud", "http://127.0.0.1:8000/", OTHER_CODE])
+    file = tmp_path / "state" / "claim-code"
+    assert str(file) in said
+    assert file.stat().st_mode & 0o777 == 0o600
+    code = settings.read_claim_code()
+    assert code is not None
+    assert code.get_secret_value() == OTHER_CODE
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["short"], [CODE, CODE], ["--cloud", CODE], ["--cloud", "https://other.example", CODE]]
+)
+def test_what_is_no_code_of_this_cloud_is_left_nowhere(tmp_path: Path, words: list[str]) -> None:
+    settings = load({"LARDER_GATEWAY_STATE_DIR": str(tmp_path)})
+    with pytest.raises(SettingsError, match=r"claim takes a code|set cloud_url"):
+        leave_claim_code(settings, words)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_release_keys_are_a_list() -> None:

@@ -41,6 +41,7 @@ class GatewayClient:
 
     key: OKPKey = field(default_factory=lambda: OKPKey.generate_key("Ed25519"))
     claimed: GatewayClaimed | None = None
+    ca_pem: str | None = None
     epoch: int = 1
     lines: list[bytes] = field(default_factory=list)
     """Of the current epoch; lines[0] has seq 1."""
@@ -53,7 +54,7 @@ class GatewayClient:
         return self.key.public_key.public_bytes_raw().hex()
 
     def wish(self, code: str) -> ClaimGateway:
-        return ClaimGateway(code=code, public_key=self.public_key, software="1.0.0")
+        return ClaimGateway(code=code, public_key=self.public_key, software="1.0.0", ca_pem=self.ca_pem)
 
     def token(self, **other: Any) -> str:
         """A good token, but for the claims (or header fields `alg`, `kid`) named in `other`; None leaves one out."""

@@ -9,6 +9,7 @@ from edge.failpoints import Failpoints
 from edge.identity import GatewayIdentity
 from edge.outbox import Outbox, TelemetryBuffer
 from edge.settings import Settings
+from edge.site_ca import SiteCa
 from edge.sync.agent import SyncAgent
 from edge.sync.cloud_client import CloudClient
 from edge.sync.doorbell import Doorbell
@@ -61,6 +62,7 @@ class SyncGateway:
             clock=clock,
             failpoints=self.failpoints,
             software="0.1.0",
+            ca_pem=SiteCa.open(settings.state_dir / "ca").certificate_pem,
         )
 
     async def open(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from firmware.workbench.sheet import page_address
+from shared.signed import setup_address
 from tests.fakes.browser import Browser, chromium
 from tests.fakes.setup_site import SetupSite, setup_site
 
@@ -28,7 +28,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 def address(site: SetupSite, data: bytes) -> str:
-    return page_address(data, site.url + "/")
+    return setup_address(data, site.url + "/")
 
 
 async def overflow(browser: Browser) -> int:

@@ -21,6 +21,7 @@ from firmware.workbench import sheet
 from firmware.workbench.__main__ import lamp_of, main, verdict
 from firmware.workbench.cable import Cable, CableFailed, run
 from firmware.workbench.desk import SELFTEST, Check, Ready, make_ready
+from shared.signed import setup_address
 from tests.fakes.memory_flash import MemoryFlash
 from tests.fakes.repl_board import repl_board
 from tests.fakes.settings_key import OperatorKey
@@ -93,7 +94,7 @@ def test_the_sheet_has_a_code_for_the_network_and_one_for_the_settings(desk: Pat
     label = ["--network", "LARDER-1A2B", "--password", "abcd-efgh", "--output", str(desk)]
     assert main(["sheet", str(desk / "settings.json"), *label]) == 0
     assert sorted(path.name for path in desk.glob("*.svg")) == ["1-join-the-network.svg", "2-settings.svg"]
-    address, _, packed = sheet.page_address((desk / "settings.json").read_bytes()).partition("#")
+    address, _, packed = setup_address((desk / "settings.json").read_bytes()).partition("#")
     assert address == "http://192.168.4.1/"
     assert zlib.decompress(base64.urlsafe_b64decode(packed + "==")) == (desk / "settings.json").read_bytes()
 

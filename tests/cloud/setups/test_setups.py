@@ -1,10 +1,13 @@
 """A setup by the API: kept step by step, taken up again, and done at once."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from cloud.clock import new_id
+from cloud.callers import system
+from cloud.clock import Clock, new_id
+from cloud.onboarding.service import issue_claim_code
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
 from shared.devices import ExpectedDevice
 from shared.inventory import StockInstruction
@@ -91,7 +94,7 @@ async def test_a_finished_setup_is_a_site_whose_gateway_learns_all_of_it(world: 
     }  # fmt: skip
     site = await ask(world, "GET", f"/v1/sites/{done['site_id']}", 200)
     assert site == {"site_id": done["site_id"]} | NEW_SITE
-    changes = await _pulled(world, done["gateway_id"])
+    changes = await pulled(world, done["gateway_id"])
     (machine,) = [c for c in changes if isinstance(c, MachineVersion)]
     assert (str(machine.machine_id), machine.currency) == (done["machines"][0]["machine_id"], "INR")
     (plan,) = [c for c in changes if isinstance(c, PlanogramVersion)]
@@ -103,13 +106,8 @@ async def test_a_finished_setup_is_a_site_whose_gateway_learns_all_of_it(world: 
     assert sorted(opening) == [("A1", 10), ("A2", 10)]
 
 
-async def _pulled(world: World, gateway_id: str) -> list[Any]:
+async def pulled(world: World, gateway_id: str) -> list[Any]:
     """What the new gateway hears first."""
-    from uuid import UUID
-
-    from cloud.callers import system
-    from cloud.clock import Clock
-    from cloud.onboarding.service import issue_claim_code
 
     async def work(transaction: Any) -> str:
         return await issue_claim_code(transaction, system("test"), world.tenant_id, UUID(gateway_id), Clock().now())

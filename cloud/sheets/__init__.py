@@ -1,0 +1,1 @@
+"""Sheets: what a person takes to a site, so that gateway and devices come in there."""
