@@ -14,6 +14,8 @@ from cloud.auth.service import AuthService
 from cloud.auth.user_routes import UserRoutes
 from cloud.catalog.routes import CatalogRoutes
 from cloud.clock import Clock
+from cloud.commissioning import routes as commissioning_routes
+from cloud.commissioning.service import CommissioningService
 from cloud.configuration.routes import ConfigurationRoutes
 from cloud.configuration.service import SettingsSigner
 from cloud.contacts.routes import ContactRoutes
@@ -97,6 +99,8 @@ def blueprint(
     api.register_blueprint(SetupRoutes(database, setups, once).blueprint())
     sheets = SheetService(setups, signer, keyring, clock, public_url)
     api.register_blueprint(sheets_routes.blueprint(sheets, once))
+    commissioning = CommissioningService(setups, signer, clock)
+    api.register_blueprint(commissioning_routes.blueprint(database, commissioning, once))
     api.register_blueprint(TemplateRoutes(database, keyring, clock, once).blueprint())
     api.register_blueprint(audit_routes.blueprint(database))
     api.register_blueprint(search_routes.blueprint(database))

@@ -7,7 +7,7 @@ The text is signed as it stands, so that nobody has to agree on how JSON is writ
 import base64
 import zlib
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 from pydantic import StringConstraints
 
@@ -20,6 +20,9 @@ class Purpose(StrEnum):
     SETTINGS = "settings"
     RELEASE = "release"
 
+
+REPORT: Final = "report"
+"""What the cloud signs for people: no device knows it, so none can be given it for something else."""
 
 KeyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 """The first 8 bytes of the SHA-256 of the public key's 32 bytes."""
@@ -44,6 +47,6 @@ def setup_address(file: bytes, page: str = SETUP_PAGE) -> str:
     return page + "#" + base64.urlsafe_b64encode(zlib.compress(file, 9)).decode().rstrip("=")
 
 
-def signed_bytes(purpose: Purpose, text: str) -> bytes:
+def signed_bytes(purpose: Purpose | Literal["report"], text: str) -> bytes:
     """What is signed: "larder-" and the purpose, a line break, the text in UTF-8."""
     return f"larder-{purpose}\n{text}".encode()

@@ -60,6 +60,7 @@ class AuditAction(StrEnum):
     SETUP_BEGUN = "setup_begun"
     SETUP_DELETED = "setup_deleted"
     SETUP_FINISHED = "setup_finished"
+    COMMISSIONING_REPORTED = "commissioning_reported"
     TEMPLATE_CREATED = "template_created"
     TEMPLATE_CHANGED = "template_changed"
     TEMPLATE_DELETED = "template_deleted"

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import structlog
@@ -23,7 +23,7 @@ from cloud.errors import FactRefused, NotFound, Refused, SettingsError, Undeciph
 from cloud.onboarding.service import append_changes
 from shared.contract import Digest, Instant, Message, Name
 from shared.errors import Code
-from shared.signed import Purpose, SignedText, signed_bytes
+from shared.signed import REPORT, Purpose, SignedText, signed_bytes
 from shared.sync import ChangeBody, Fact
 from shared.upkeep import SettingsAssigned, SettingsReported, SettingsState
 
@@ -71,7 +71,14 @@ class SettingsSigner:
 
     def sign(self, text: str) -> SignedText:
         """Always the same for the same text."""
-        signature = self._key.sign(signed_bytes(Purpose.SETTINGS, text))
+        return self._signed(Purpose.SETTINGS, text)
+
+    def sign_report(self, text: str) -> SignedText:
+        """Of a machine that goes into service. No device takes it for settings: what it is, is signed with it."""
+        return self._signed(REPORT, text)
+
+    def _signed(self, purpose: Purpose | Literal["report"], text: str) -> SignedText:
+        signature = self._key.sign(signed_bytes(purpose, text))
         return SignedText(text=text, key=self._key_id, signature=signature.hex())
 
 

@@ -39,6 +39,23 @@ CREATE INDEX setups_gateway_idx ON setups (tenant_id, gateway_id);
 CREATE INDEX setups_maker_idx ON setups (tenant_id, made_by);
 CALL tenant_wall('setups', 'SELECT, INSERT, UPDATE, DELETE');
 
+CREATE TABLE commissioning_reports ( -- what was seen when a machine went into service
+    tenant_id uuid NOT NULL,
+    machine_id uuid NOT NULL,
+    setup_id uuid NOT NULL,
+    signed text NOT NULL, -- JSON (shared/signed.py)
+    made_by uuid NOT NULL,
+    made_at timestamptz NOT NULL,
+    CONSTRAINT commissioning_reports_pkey PRIMARY KEY (tenant_id, machine_id),
+    CONSTRAINT commissioning_reports_machine_fkey FOREIGN KEY (tenant_id, machine_id) REFERENCES machines,
+    CONSTRAINT commissioning_reports_setup_fkey FOREIGN KEY (tenant_id, setup_id) REFERENCES setups,
+    CONSTRAINT commissioning_reports_maker_fkey FOREIGN KEY (tenant_id, made_by) REFERENCES actors
+);
+CREATE INDEX commissioning_reports_setup_idx ON commissioning_reports (tenant_id, setup_id);
+CREATE INDEX commissioning_reports_maker_idx ON commissioning_reports (tenant_id, made_by);
+CALL tenant_wall('commissioning_reports', 'SELECT, INSERT');
+CALL scope_wall('commissioning_reports', 'EXISTS (SELECT 1 FROM machines m WHERE m.tenant_id = commissioning_reports.tenant_id AND m.id = commissioning_reports.machine_id)');
+
 CREATE TABLE machine_templates (
     tenant_id uuid NOT NULL CONSTRAINT machine_templates_tenant_fkey REFERENCES tenants,
     id uuid NOT NULL,

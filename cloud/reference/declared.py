@@ -19,6 +19,7 @@ TAGS = {
     "inventory": ("Inventory", "What lies in the slots."),
     "catalog": ("Machines and catalogue", "What is sold where, at which price."),
     "setups": ("Setups", "Machines on their way into service, step by step, then at once."),
+    "commissioning": ("Commissioning", "What new machines must have shown, and the report that says they have."),
     "sheets": ("Sheets", "What a person takes to a site."),
     "templates": ("Templates", "What machines may be made like."),
     "pictures": ("Pictures", "What products look like."),

@@ -181,6 +181,8 @@ RARE = """
         SELECT tenant_id, uuidv7(), 'Two slots', '{}', now() FROM tenants;
     INSERT INTO setups (tenant_id, id, name, state, draft, made_by, created_at, changed_at)
         SELECT tenant_id, uuidv7(), 'Pune', 'open', 'test.gAAAA', id, now(), now() FROM actors LIMIT 1;
+    INSERT INTO commissioning_reports (tenant_id, machine_id, setup_id, signed, made_by, made_at)
+        SELECT s.tenant_id, m.id, s.id, '{}', s.made_by, now() FROM setups s, machines m;
     INSERT INTO customer_settings (tenant_id, country, keep_days) SELECT tenant_id, 'IN', 30 FROM tenants;
     INSERT INTO customers (tenant_id, id, phone, phone_index, created_at, last_contact_at)
         SELECT tenant_id, tenant_id, 'test.gAAAA', 'test.' || repeat('0', 64), now(), now() FROM tenants;

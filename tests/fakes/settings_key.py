@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from cloud.configuration.service import SettingsSigner
 from firmware.workbench.signing import key_id, public_bytes, sign
@@ -21,6 +21,11 @@ class OperatorKey:
         """trust.json of a board that believes this key, for settings alone."""
         public = public_bytes(self._private)
         return json.dumps({"settings": {key_id(public): public.hex()}, "release": {}}).encode()
+
+    @property
+    def public_key(self) -> Ed25519PublicKey:
+        """By which its signatures are checked."""
+        return self._private.public_key()
 
     @property
     def signer(self) -> SettingsSigner:
