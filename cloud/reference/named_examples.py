@@ -81,6 +81,7 @@ NAMED: dict[str, Any] = {
     "SheetGateway.name": "Pune Station gateway",
     "gateway_name": "Pune Station gateway",
     "wifi_ssid": "station-shop",
+    "host": "192.168.1.10",
     "ssid": "station-shop",
     "Wifi.password": "a long password of the shop",
     "time_zone": "Asia/Kolkata",

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from cloud.lists import Listing, PageQuery, Sort
-from cloud.setups.rules import MOST_MACHINES, DraftMachine, SetupSite, Wifi
+from cloud.setups.rules import MOST_MACHINES, DraftMachine, GatewayAddress, SetupSite, Wifi
 from cloud.templates.rules import MachineOutline
 from shared.contract import Instant, Message, Name
 from shared.errors import FieldError
@@ -40,6 +40,7 @@ class SetupEdit(Message):
     name: Name | None = None
     site: SetupSite | None = None
     gateway_name: Name | None = None
+    gateway_address: GatewayAddress | None = None
     wifi: Wifi | None = None
     machines: Annotated[tuple[MachineWish, ...], Field(max_length=MOST_MACHINES)] | None = None
 
@@ -73,6 +74,7 @@ class SetupRow(SetupLine):
 
     site: SetupSite | None
     gateway_name: Name | None
+    gateway_address: GatewayAddress | None
     gateway_id: UUID | None
     wifi_ssid: str | None
     machines: tuple[DraftMachine, ...]

@@ -45,6 +45,13 @@ class Wifi(Message):
     password: Annotated[str, StringConstraints(min_length=8, max_length=63)]
 
 
+class GatewayAddress(Message):
+    """Where devices reach the gateway if they do not find it by mDNS: a name or an IP address of the site's network."""
+
+    host: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.:-]{1,253}$")]
+    port: Annotated[int, Field(ge=1, le=65535)] = 8883
+
+
 class DraftMachine(Message):
     """A machine whose id, and those of its devices, by name, are settled: what is printed for them stays true."""
 
@@ -59,6 +66,7 @@ class Draft(Message):
 
     site: SetupSite | None = None
     gateway_name: Name | None = None
+    gateway_address: GatewayAddress | None = None
     wifi: Wifi | None = None
     machines: tuple[DraftMachine, ...] = ()
 
@@ -100,7 +108,7 @@ def site_currency(site: SetupSite | None, known: Known) -> Currency | None:
 
 
 def device_settings(
-    machine: DraftMachine, device: OutlineDevice, currency: Currency, ca_pem: str, wifi: Wifi | None, claim_code: str
+    draft: Draft, machine: DraftMachine, device: OutlineDevice, currency: Currency, ca_pem: str, claim_code: str
 ) -> dict[str, JsonValue]:
     """What settings.json of a wired device says (firmware/vending/settings.py)."""
     told: dict[str, JsonValue] = {
@@ -110,8 +118,10 @@ def device_settings(
         "ca_pem": ca_pem,
         "claim_code": claim_code,
     }
-    if wifi is not None:
-        told["wifi"] = {"ssid": wifi.ssid, "password": wifi.password}
+    if draft.wifi is not None:
+        told["wifi"] = {"ssid": draft.wifi.ssid, "password": draft.wifi.password}
+    if draft.gateway_address is not None:
+        told["gateway_host"], told["gateway_port"] = draft.gateway_address.host, draft.gateway_address.port
     return told | ({} if device.wiring is None else device.wiring.model_dump(mode="json"))
 
 
@@ -139,11 +149,11 @@ def _of_machines(draft: Draft, known: Known) -> Iterator[FieldError]:
         yield FieldError(path="machines", message=f"Two machines are called {name}.")
     currency = site_currency(draft.site, known) or _SOME_CURRENCY
     for place, machine in enumerate(draft.machines):
-        for error in _of_machine(machine, known, currency):
+        for error in _of_machine(draft, machine, known, currency):
             yield FieldError(path=f"machines.{place}.outline.{error.path}", message=error.message)
 
 
-def _of_machine(machine: DraftMachine, known: Known, currency: Currency) -> Iterator[FieldError]:
+def _of_machine(draft: Draft, machine: DraftMachine, known: Known, currency: Currency) -> Iterator[FieldError]:
     outline = machine.outline
     if not outline.devices:
         yield FieldError(path="devices", message="A machine needs a device that turns its motors.")
@@ -158,7 +168,7 @@ def _of_machine(machine: DraftMachine, known: Known, currency: Currency) -> Iter
         for error in _of_slot(slot, devices, known):
             yield FieldError(path=f"slots.{place}.{error.path}", message=error.message)
     for place, device in enumerate(outline.devices):
-        wrong = _wrong_wiring(machine, device, currency)
+        wrong = _wrong_wiring(draft, machine, device, currency)
         if wrong is not None:
             path = wrong.path.removeprefix("settings").strip(".")
             where = f"wiring.{path}" if path else "wiring"
@@ -180,9 +190,9 @@ def _of_slot(slot: OutlineSlot, devices: Mapping[str, OutlineDevice], known: Kno
         yield FieldError(path="slot", message=f"The wiring of {slot.device} knows no slot {slot.slot}.")
 
 
-def _wrong_wiring(machine: DraftMachine, device: OutlineDevice, currency: Currency) -> FieldError | None:
+def _wrong_wiring(draft: Draft, machine: DraftMachine, device: OutlineDevice, currency: Currency) -> FieldError | None:
     """What the board itself would refuse, had it these settings now."""
     if device.wiring is None or device.name not in machine.device_ids:
         return None
-    told = device_settings(machine, device, currency, _SOME_CA, None, claim_code="of-later")
+    told = device_settings(draft, machine, device, currency, _SOME_CA, "of-later")
     return wrong_setting(settings_text(told), machine.machine_id, machine.device_ids[device.name])

@@ -40,6 +40,7 @@ from shared.errors import Code
 from shared.inventory import Reason
 
 MOST_OPEN = 200
+_STEPS = ("site", "gateway_name", "gateway_address", "wifi")
 
 _ONE = """
     SELECT s.tenant_id, s.id AS setup_id, s.name, s.state, s.draft, s.site_id, s.gateway_id, k.name AS created_by,
@@ -96,7 +97,7 @@ class SetupService:
     ) -> SetupRow:
         """Steps as they shall be. Raises NotFound, Refused (409 once it is finished, 412, 422)."""
         row, draft = await self._open(transaction, setup_id, expected)
-        given = {name: getattr(edit, name) for name in ("site", "gateway_name", "wifi") if getattr(edit, name)}
+        given = {name: getattr(edit, name) for name in _STEPS if getattr(edit, name)}
         if edit.machines is not None:
             given["machines"] = _settled(edit.machines, draft.machines)
         return await self._keep(transaction, row, draft.model_copy(update=given), edit.name or row["name"])
@@ -185,6 +186,7 @@ class SetupService:
             finished_at=row["finished_at"],
             site=draft.site,
             gateway_name=draft.gateway_name,
+            gateway_address=draft.gateway_address,
             wifi_ssid=draft.wifi.ssid if draft.wifi else None,
             machines=draft.machines,
             problems=tuple(problems),

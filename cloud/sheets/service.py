@@ -123,7 +123,7 @@ class SheetService:
         if device.wiring is None or place.gateway.ca_pem is None or self._signer is None:
             why = _NO_WIRING if device.wiring is None else _NO_CA if place.gateway.ca_pem is None else _NO_SIGNER
             return sheet.model_copy(update={"missing": why})
-        text = settings_text(device_settings(machine, device, place.currency, place.gateway.ca_pem, draft.wifi, code))
+        text = settings_text(device_settings(draft, machine, device, place.currency, place.gateway.ca_pem, code))
         await assign_settings(transaction, operator, device_id, text, self._signer, self._keyring, now)
         signed = self._signer.sign(text)
         return sheet.model_copy(update={"settings": signed, "setup_address": setup_address(signed.to_line())})

@@ -93,7 +93,7 @@ def test_wiring_is_judged_by_the_boards_own_code() -> None:
 
 def test_a_device_is_told_its_place_and_its_wiring() -> None:
     one = machine(slot())
-    told = device_settings(one, one.outline.devices[0], "INR", "PEM", None, "code")
+    told = device_settings(draft(), one, one.outline.devices[0], "INR", "PEM", "code")
     assert told["device_id"] == str(one.device_ids["board"])
     assert told["slots"] == {"A1": {"motor": {"kind": "dc", "output": 25}, "home": 26}}
     assert told["claim_code"] == "code"
