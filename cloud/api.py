@@ -12,6 +12,7 @@ from cloud.auth.identity import Identity
 from cloud.auth.key_routes import KeyRoutes
 from cloud.auth.service import AuthService
 from cloud.auth.user_routes import UserRoutes
+from cloud.cache import Caches
 from cloud.catalog.routes import CatalogRoutes
 from cloud.clock import Clock
 from cloud.commissioning import routes as commissioning_routes
@@ -69,6 +70,7 @@ def blueprint(
     identity: Identity,
     pictures: Pictures,
     public_url: str,
+    caches: Caches,
     webhooks: WebhookService,
 ) -> Blueprint:
     """The API."""
@@ -84,7 +86,7 @@ def blueprint(
     api.register_blueprint(orders_routes.blueprint(database, reports))
     api.register_blueprint(sales_routes.blueprint(reports))
     api.register_blueprint(InventoryRoutes(database, reports, once).blueprint())
-    api.register_blueprint(CatalogRoutes(database, once).blueprint())
+    api.register_blueprint(CatalogRoutes(database, once, caches).blueprint())
     api.register_blueprint(PictureRoutes(pictures).blueprint())
     api.register_blueprint(devices_routes.blueprint(database))
     api.register_blueprint(health_routes.blueprint(database))

@@ -153,7 +153,9 @@ def create_app(
     app.before_request(identity.gate.admit)
     app.after_request(tag)
     keys = keys_by_id(release_keys)
-    app.register_blueprint(api.blueprint(*parts, keyring, keys, signer, identity, pictures, public_url, webhooks))
+    app.register_blueprint(
+        api.blueprint(*parts, keyring, keys, signer, identity, pictures, public_url, caches, webhooks)
+    )
     shell = Shell(Assets(), search=True)
     pages = (identity, throttle, watch, draining, keyring, webhooks)
     app.register_blueprint(dashboard.blueprint(shell, *pages, mail_folder))

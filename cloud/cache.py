@@ -125,9 +125,9 @@ class Caches:
         self._all: list[Cache[Any, Any]] = []
         self._is_heard = False
 
-    def make(self, kind: str) -> Cache[K, V]:
+    def make(self, kind: str, *, most: int = MOST, most_of_tenant: int = MOST_OF_TENANT) -> Cache[K, V]:
         """A new one, of what is rung as this kind with a tenant's id."""
-        made: Cache[K, V] = Cache(kind, self._now)
+        made: Cache[K, V] = Cache(kind, self._now, most=most, most_of_tenant=most_of_tenant)
         made.hear(is_heard=self._is_heard)
         self._all.append(made)
         return made

@@ -1,10 +1,13 @@
 """/v1/catalog/products and /v1/machines, with their planograms."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from quart import Blueprint, Response
 
+from cloud.cache import Cache, Caches, Owned
 from cloud.catalog import service
 from cloud.catalog.models import (
     MachineEdit,
@@ -21,21 +24,34 @@ from cloud.catalog.models import (
     ProductWish,
 )
 from cloud.conditional import precondition
-from cloud.database import Database, Transaction
+from cloud.database import Database, Transaction, Work
 from cloud.idempotency import Once
 from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
 from cloud.web import answer
 from shared.catalog import PlanogramVersion
+from shared.contract import Message
+
+M = TypeVar("M", bound=Message)
+
+MOST, MOST_OF_TENANT = 500, 50
+"""Answers that are kept, of up to 200 rows each: 20 MB at worst."""
 
 
 class CatalogRoutes:
-    """What is sold where, at which price."""
+    """What is sold where, at which price.
 
-    def __init__(self, database: Database, once: Once) -> None:
+    Answers about products and machines are kept until one of the tenant changes. Planograms depend on the time and
+    are read each time.
+    """
+
+    def __init__(self, database: Database, once: Once, caches: Caches) -> None:
         self._database = database
         self._once = once
+        self._kept: Cache[tuple[UUID, str, str, str], bytes] = caches.make(
+            service.CATALOGUE, most=MOST, most_of_tenant=MOST_OF_TENANT
+        )
 
     def blueprint(self) -> Blueprint:
         """All routes."""
@@ -57,7 +73,7 @@ class CatalogRoutes:
     async def list_products(self, query: ProductQuery) -> Response:
         """What the tenant sells, by name."""
         work = partial(service.product_page, query=query)
-        return answer_page(await self._database.unit("catalog.products", work, caller=current_operator()), query)
+        return await self._read("catalog.products", work, query.model_dump_json(), partial(answer_page, query=query))
 
     @operation(Permission.CATALOG_WRITE, summary="Create a product", answers={201: ProductRow}, idempotent=True)
     async def create_product(self, body: ProductWish) -> Response:
@@ -72,7 +88,7 @@ class CatalogRoutes:
         async def work(_: Transaction) -> ProductRow:
             return await service.product(product_id)
 
-        return answer(await self._database.unit("catalog.product", work, caller=current_operator()))
+        return await self._read("catalog.product", work, str(product_id), answer)
 
     @operation(Permission.CATALOG_WRITE, summary="Edit a product", answers={200: ProductRow}, guarded=True)
     async def edit_product(self, product_id: UUID, body: ProductEdit) -> Response:
@@ -85,7 +101,7 @@ class CatalogRoutes:
     async def list_machines(self, query: MachineQuery) -> Response:
         """Vending cabinets, by name."""
         work = partial(service.machine_page, query=query)
-        return answer_page(await self._database.unit("catalog.machines", work, caller=current_operator()), query)
+        return await self._read("catalog.machines", work, query.model_dump_json(), partial(answer_page, query=query))
 
     @operation(Permission.MACHINES_READ, summary="Show a machine", answers={200: MachineRow}, conditional=True)
     async def show_machine(self, machine_id: UUID) -> Response:
@@ -94,7 +110,7 @@ class CatalogRoutes:
         async def work(_: Transaction) -> MachineRow:
             return await service.machine(machine_id)
 
-        return answer(await self._database.unit("catalog.machine", work, caller=current_operator()))
+        return await self._read("catalog.machine", work, str(machine_id), answer)
 
     @operation(Permission.MACHINES_WRITE, summary="Edit a machine", answers={200: MachineRow}, guarded=True)
     async def edit_machine(self, machine_id: UUID, body: MachineEdit) -> Response:
@@ -119,3 +135,14 @@ class CatalogRoutes:
         """The machine's next planogram, with all its slots, told to its gateway now and in force from its time on."""
         work = partial(service.plan, operator=current_operator(), machine_id=machine_id, wish=body)
         return await self._once("catalog.publish_planogram", work, body)
+
+    async def _read(self, name: str, work: Work[M], asked: str, write: Callable[[M], Response]) -> Response:
+        """The answer that is kept for whoever sees this part of the tenant and asks this, or else a new one."""
+        operator = current_operator()
+
+        async def load() -> Owned[bytes]:
+            answered = write(await self._database.unit(name, work, caller=operator))
+            return Owned(operator.tenant_id, await answered.get_data(as_text=False))
+
+        text = await self._kept.get((operator.tenant_id, operator.scope.setting(), name, asked), load)
+        return Response(text, mimetype="application/json")

@@ -57,6 +57,9 @@ _PLACES = """
     ORDER BY s.name, s.id, m.name, m.id LIMIT $1
 """
 MOST_PLACES = 500
+CATALOGUE = "catalogue"
+"""Rung with the tenant when one of its products or machines has changed (cache.py); those who write past us ring by
+trigger."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ async def create_machine(
     """Inside a unit of the tenant: a new machine at a site, told to its gateway. Returns its id."""
     machine = Machine(id=machine_id or new_id(), tenant_id=tenant_id, site_id=site_id, name=name, rail=rail.value)
     await machine.save()
+    await transaction.ring(CATALOGUE, tenant_id)
     await append_changes(transaction, site_id, [_machine_version(machine, await currency_of(site_id))])
     return machine.id
 
@@ -87,6 +91,7 @@ async def create_product(tenant_id: UUID, name: str) -> UUID:
 async def add_product(transaction: Transaction, operator: Operator, name: str) -> ProductRow:
     """As `create_product`; returns it as operators see it."""
     added = await _add_product(operator.tenant_id, name)
+    await transaction.ring(CATALOGUE, operator.tenant_id)
     about = Subject(SubjectKind.PRODUCT, added.product_id)
     await _audit(transaction, operator, AuditAction.PRODUCT_CREATED, about, None, added)
     return added
@@ -113,6 +118,7 @@ async def edit_product(
     expected.require(was)
     found.name, found.version = edit.name, found.version + 1
     await found.save(update_fields=["name", "version"])
+    await transaction.ring(CATALOGUE, operator.tenant_id)
     for row in await transaction.fetch(_SITES_OF_PRODUCTS, product_id):
         await append_changes(transaction, row["site_id"], [_product_version(found)])
     now, about = _product_row(found), Subject(SubjectKind.PRODUCT, product_id)
@@ -137,6 +143,7 @@ async def edit_machine(
     found.in_service = found.in_service if edit.in_service is None else edit.in_service
     found.version += 1
     await found.save(update_fields=["name", "in_service", "version"])
+    await transaction.ring(CATALOGUE, operator.tenant_id)
     await append_changes(transaction, found.site_id, [_machine_version(found, await currency_of(found.site_id))])
     now, about = _machine_row(found), Subject(SubjectKind.MACHINE, machine_id)
     await _audit(transaction, operator, AuditAction.MACHINE_CHANGED, about, was, now)
