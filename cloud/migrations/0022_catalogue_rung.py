@@ -9,5 +9,5 @@ from cloud.migrations import sql
 class Migration(TortoiseMigration):
     """Forward only."""
 
-    dependencies = [("cloud", "0020_webhook_work")]
+    dependencies = [("cloud", "0021_webhook_makers")]
     operations = [RunSQL(sql("0022_catalogue_rung.sql"))]
