@@ -30,6 +30,8 @@ PERMISSIONS: tuple[tuple[str, tuple[tuple[Permission, str], ...]], ...] = (
             (Permission.SITES_WRITE, "Change sites: name, address, place"),
             (Permission.MACHINES_READ, "Read machines"),
             (Permission.MACHINES_WRITE, "Rename machines, take them out of service"),
+            (Permission.SETUPS_READ, "Read how new machines go into service"),
+            (Permission.SETUPS_WRITE, "Put new machines into service, and make templates of them"),
             (Permission.GATEWAYS_READ, "Read gateways, and how far they were heard"),
             (Permission.DEVICES_READ, "Read devices and their health"),
             (Permission.DEVICES_INSTRUCT, "Instruct devices, such as to turn a coil"),
