@@ -65,6 +65,10 @@ NAVIGATION = Navigation(
             ),
         ),
         Group(
+            "Fleet",
+            (Link("Setups", "/setups", "machine", Permission.SETUPS_READ, key="m"),),
+        ),
+        Group(
             "Business",
             (
                 Link("Users and roles", "/users", "users", Permission.USERS_READ, key="u"),

@@ -23,6 +23,9 @@ from cloud.dashboard.orders import EVENTS, OrderPages
 from cloud.dashboard.platform import PlatformPages
 from cloud.dashboard.search import SearchPages
 from cloud.dashboard.second_factor import SecondFactorPages
+from cloud.dashboard.setup_desk import SetupDesk
+from cloud.dashboard.setup_site import SetupSitePages
+from cloud.dashboard.setups import SetupPages
 from cloud.dashboard.shell import Shell
 from cloud.dashboard.sign_in import SECOND_FACTOR, SignInPages
 from cloud.dashboard.signed_in import SignedInPages, rights_of
@@ -31,6 +34,7 @@ from cloud.dashboard.webhooks import WebhookPages
 from cloud.encryption.keyring import Keyring
 from cloud.errors import Unauthenticated
 from cloud.operations import Access, operation
+from cloud.setups.service import SetupService
 from cloud.throttle import Throttle
 from cloud.watch import Watch
 from cloud.webhooks.service import WebhookService
@@ -63,6 +67,9 @@ def blueprint(
     UserPages(signed_in, identity, webhooks).register(pages)
     KeyPages(signed_in, identity).register(pages)
     WebhookPages(signed_in, identity, webhooks).register(pages)
+    desk = SetupDesk(signed_in, identity.database, SetupService(keyring, identity.clock), keyring)
+    for steps in (SetupPages, SetupSitePages):
+        steps(desk).register(pages)
     AuditPages(signed_in, identity.database).register(pages)
     PlatformPages(signed_in, identity).register(pages)
     SearchPages(signed_in, identity.database).register(pages)

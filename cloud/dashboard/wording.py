@@ -41,9 +41,14 @@ _TONES = {
 """Of the outcomes of vends and the states of orders. What is not among them is under way."""
 
 
+def digits_of(currency: str) -> int:
+    """How many digits after the point its amounts have."""
+    return _EXPONENTS.get(currency, 2)
+
+
 def money(minor: int, currency: str) -> str:
     """3050, "INR" → "INR 30.50"."""
-    digits = _EXPONENTS.get(currency, 2)
+    digits = digits_of(currency)
     whole, rest = divmod(minor, 10**digits)
     return f"{currency} {whole:,}.{rest:0{digits}}" if digits else f"{currency} {whole:,}"
 

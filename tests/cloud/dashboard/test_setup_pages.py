@@ -1,0 +1,126 @@
+"""The pages of setups over HTTP: each step kept, what is wrong said at its field, nobody let in who may not."""
+
+import re
+from typing import Any
+
+import pytest
+from quart import Response
+
+from cloud.dashboard.setup_steps import HERE
+from tests.cloud.conftest import World
+from tests.cloud.dashboard.test_people_pages import PAGE, text, where
+from tests.fakes.cloud_people import Office, PersonAtCloud
+
+SITE = {
+    "site": "new",
+    "name": "Pune Station",
+    "address": "Platform 1",
+    "latitude": "18.5289",
+    "longitude": "73.8744",
+    "currency": "inr",
+    "time_zone": "Asia/Kolkata",
+    "tax": "12.5",
+}
+
+
+async def begun(person: PersonAtCloud) -> str:
+    """Where a new setup is."""
+    return (await where(person, "POST", f"{HERE}/new", name="Pune")).removesuffix("/site")
+
+
+async def send(person: PersonAtCloud, path: str, **form: Any) -> Response:
+    """A step's form as its page had it."""
+    page = await text(person, path)
+    found = re.search(r'name="seen" value="([0-9a-f]+)"', page)
+    assert found is not None
+    return await person.ask("POST", path, headers=PAGE, form={"seen": found[1], "go": "on"} | form)
+
+
+async def led(person: PersonAtCloud, path: str, **form: Any) -> str:
+    """Where the form of a step leads on to."""
+    answer = await send(person, path, **form)
+    assert answer.status_code == 303, await answer.get_data(as_text=True)
+    return str(answer.headers["Location"])
+
+
+async def wrong(person: PersonAtCloud, path: str, **form: Any) -> str:
+    """The page of a step whose form was not taken."""
+    answer = await send(person, path, **form)
+    assert answer.status_code == 422
+    return str(await answer.get_data(as_text=True))
+
+
+async def test_a_setup_is_begun_found_again_and_thrown_away(world: World, admin: PersonAtCloud) -> None:
+    assert "No setup is under way." in await text(admin, HERE)
+    refused = await admin.ask("POST", f"{HERE}/new", headers=PAGE, form={"name": " "})
+    assert refused.status_code == 422
+    assert "Give it a name" in await refused.get_data(as_text=True)
+    here = await begun(admin)
+    assert 'href="' + here in await text(admin, HERE)
+    assert "Nothing like this." in await text(admin, f"{HERE}?state=finished")
+    await text(admin, f"{HERE}?state=nonsense", 422)
+    assert await where(admin, "GET", here) == f"{here}/site"
+    assert await where(admin, "POST", f"{here}/deletion") == HERE
+    await text(admin, f"{here}/site", 404)
+
+
+@pytest.mark.criterion("9.2")
+async def test_the_site_is_kept_as_it_was_typed(world: World, admin: PersonAtCloud) -> None:
+    here = await begun(admin)
+    assert "Say where" not in await text(admin, f"{here}/site"), "nothing is wrong with what is not begun"
+    assert "Say where" in await text(admin, f"{here}/site?look=1")
+    page = await wrong(admin, f"{here}/site", **SITE | {"latitude": "91", "tax": "1.555", "time_zone": "Pune"})
+    for told in ("Latitude is a number from", "Tax is a number from", "Choose the time zone", 'value="Pune Station"'):
+        assert told in page
+    assert await led(admin, f"{here}/site", **SITE) == f"{here}/gateway"
+    (row,) = (await (await world.client.get("/v1/setups", headers=world.operator)).get_json())["setups"]
+    kept = await (await world.client.get(f"/v1/setups/{row['setup_id']}", headers=world.operator)).get_json()
+    assert kept["site"]["new"] == {
+        "name": "Pune Station", "address": "Platform 1", "latitude": 18.5289, "longitude": 73.8744,
+        "currency": "INR", "time_zone": "Asia/Kolkata", "tax_basis_points": 1250,
+    }  # fmt: skip
+    page = await text(admin, f"{here}/site")
+    assert ('value="12.50"' in page, 'value="18.5289"' in page) == (True, True)
+    assert await led(admin, f"{here}/site", go="back", site=world.seeded.site_id) == HERE
+    assert "has a gateway already" in await text(admin, f"{here}/gateway")
+    assert "Choose one of your sites" in await wrong(admin, f"{here}/site", site="x")
+    assert await where(admin, "GET", here) == f"{here}/machines"
+
+
+async def test_a_wifi_password_is_kept_and_shown_to_nobody(world: World, admin: PersonAtCloud) -> None:
+    here = await begun(admin)
+    await led(admin, f"{here}/site", **SITE)
+    page = await wrong(admin, f"{here}/gateway", gateway_name="Pi", ssid="shop", password="short", port="0", host="a b")
+    assert "8 to 63 characters" in page
+    form = {"gateway_name": "Pi", "ssid": "shop", "password": "long enough", "host": "10.0.0.2", "port": "8884"}
+    assert "A name or an IP" in await text(admin, f"{here}/gateway")
+    assert await led(admin, f"{here}/gateway", **form) == f"{here}/machines"
+    page = await text(admin, f"{here}/gateway")
+    assert ("long enough" in page, "leave empty to keep it" in page, 'value="8884"' in page) == (False, True, True)
+    assert await led(admin, f"{here}/gateway", **form | {"password": "", "go": "back"}) == f"{here}/site"
+    assert "8 to 63" in await wrong(admin, f"{here}/gateway", **form | {"ssid": "other", "password": ""})
+
+
+async def test_two_who_change_a_setup_do_not_overwrite_each_other(world: World, admin: PersonAtCloud) -> None:
+    here = await begun(admin)
+    old = re.search(r'name="seen" value="([0-9a-f]+)"', await text(admin, f"{here}/gateway"))
+    await led(admin, f"{here}/site", **SITE)
+    assert old is not None
+    mine = {"seen": old[1], "gateway_name": "Mine"}
+    late = await admin.ask("POST", f"{here}/gateway", headers=PAGE, form=mine)
+    page = str(await late.get_data(as_text=True))
+    assert (late.status_code, "Somebody changed this setup" in page, 'value="Mine"' in page) == (412, True, True)
+    now = re.search(r'name="seen" value="([0-9a-f]+)"', page)
+    assert now is not None
+    assert await where(admin, "POST", f"{here}/gateway", **mine | {"seen": now[1]}) == f"{here}/machines"
+
+
+async def test_who_sets_nothing_up_is_not_let_in(world: World, office: Office, admin: PersonAtCloud) -> None:
+    here = await begun(admin)
+    viewer = await office.invited(admin, "vera@larder.example", "viewer")
+    await viewer.sign_in()
+    assert 'href="/setups"' not in await text(viewer, "/orders")
+    for path in (HERE, f"{HERE}/new", here, f"{here}/site", f"{here}/gateway"):
+        await text(viewer, path, 403)
+    for path in (f"{here}/deletion", f"{here}/site", f"{here}/gateway"):
+        assert (await viewer.ask("POST", path, headers=PAGE, form=SITE)).status_code == 403
