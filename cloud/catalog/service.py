@@ -1,6 +1,6 @@
 """Machines, products and planograms: written by people, versioned, and sent down to gateways."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -42,6 +42,10 @@ _SITES_OF_PRODUCTS = """
     JOIN planograms p ON p.tenant_id = s.tenant_id AND p.id = s.planogram_id
     JOIN machines m ON m.tenant_id = p.tenant_id AND m.id = p.machine_id
     WHERE s.product_id = $1
+"""
+_NAMED = """
+    SELECT id, name FROM products WHERE id = ANY($1::uuid[])
+    UNION SELECT id, name FROM products WHERE name = ANY($2::text[]) ORDER BY name, id
 """
 _KNOWN = "SELECT id FROM products WHERE id = ANY($1)"
 _DEVICES = "SELECT id FROM devices WHERE machine_id = $1"
@@ -203,6 +207,11 @@ async def in_force(transaction: Transaction, site_id: UUID, machine_id: UUID) ->
 async def product_page(transaction: Transaction, query: ProductQuery) -> ProductPage:
     """The products that are asked for. Raises Refused for a cursor that is not theirs."""
     return await read_page(transaction, models.PRODUCTS, query)
+
+
+async def product_names(transaction: Transaction, ids: Collection[UUID], names: Collection[str]) -> dict[UUID, str]:
+    """Of the products with these ids or exactly these names: what each is called."""
+    return {row["id"]: row["name"] for row in await transaction.fetch(_NAMED, list(ids), list(names))}
 
 
 async def machine_page(transaction: Transaction, query: MachineQuery) -> MachinePage:

@@ -59,10 +59,10 @@ class Form:
         return form
 
 
-async def read_form(prefix: str = "") -> Form:
+async def read_form(prefix: str = "", most_fields: int = web.MAX_FORM_FIELDS) -> Form:
     """What was posted. Raises Refused."""
     values: dict[str, list[str]] = {}
-    for name, value in await web.read_form():
+    for name, value in await web.read_form(most_fields):
         values.setdefault(name, []).append(value)
     return Form(values, prefix=prefix)
 

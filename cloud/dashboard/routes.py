@@ -24,6 +24,7 @@ from cloud.dashboard.platform import PlatformPages
 from cloud.dashboard.search import SearchPages
 from cloud.dashboard.second_factor import SecondFactorPages
 from cloud.dashboard.setup_desk import SetupDesk
+from cloud.dashboard.setup_machines import SetupMachinePages
 from cloud.dashboard.setup_site import SetupSitePages
 from cloud.dashboard.setups import SetupPages
 from cloud.dashboard.shell import Shell
@@ -68,7 +69,7 @@ def blueprint(
     KeyPages(signed_in, identity).register(pages)
     WebhookPages(signed_in, identity, webhooks).register(pages)
     desk = SetupDesk(signed_in, identity.database, SetupService(keyring, identity.clock), keyring)
-    for steps in (SetupPages, SetupSitePages):
+    for steps in (SetupPages, SetupSitePages, SetupMachinePages):
         steps(desk).register(pages)
     AuditPages(signed_in, identity.database).register(pages)
     PlatformPages(signed_in, identity).register(pages)

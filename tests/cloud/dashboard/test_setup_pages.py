@@ -115,6 +115,77 @@ async def test_two_who_change_a_setup_do_not_overwrite_each_other(world: World, 
     assert await where(admin, "POST", f"{here}/gateway", **mine | {"seen": now[1]}) == f"{here}/machines"
 
 
+async def machine_of(person: PersonAtCloud, here: str, name: str = "Snacks 2", like: str = "") -> str:
+    """Where a machine is that was added."""
+    return await led(person, f"{here}/machines", name=name, like=like)
+
+
+NUTS = {
+    "name": "Snacks 2",
+    "rail": "cash",
+    "slot-new": "A1-B2",
+    "product-new": "Salted nuts",
+    "price-new": "25.5",
+    "capacity-new": "10",
+    "par-new": "3",
+    "opening-new": "7",
+}
+
+
+@pytest.mark.criterion("9.1")
+async def test_slots_are_added_by_trays_and_changed_one_by_one(world: World, admin: PersonAtCloud) -> None:
+    here = await begun(admin)
+    unpaid = await machine_of(admin, here)
+    assert "Prices need a currency" in await text(admin, unpaid)
+    await led(admin, f"{here}/site", site=world.seeded.site_id)
+    assert "Give the machine a name" in await wrong(admin, f"{here}/machines", name=" ")
+    assert "A machine needs a slot" in await text(admin, unpaid)
+    assert await led(admin, unpaid, **NUTS, go="stay") == f"{unpaid}#slots"
+    page = await text(admin, unpaid)
+    for number, code in enumerate(("A1", "A2", "B1", "B2")):
+        assert f'name="slot-{number}" value="{code}"' in page
+    assert ('value="25.50"' in page, 'value="Salted nuts"' in page) == (True, True)
+    rows = {
+        "name": "Snacks 2", "rail": "free", "slot-0": "c9", "product-0": "", "price-0": "3", "capacity-0": "5",
+        "slot-1": "A2", "remove-1": "yes", "slot-2": "B1", "product-2": "Tea", "price-2": "x", "capacity-2": "y",
+    }  # fmt: skip
+    page = await wrong(admin, unpaid, **rows)
+    assert ("Write the price such as 25.00." in page, "from 0 to 1000" in page, 'value="Tea"' in page) == (True,) * 3
+    assert await led(admin, unpaid, **rows | {"price-2": "20", "capacity-2": "4", "par-2": "9"}) == f"{here}/devices"
+    page = await text(admin, unpaid)
+    assert ("Choose a product" in page, "Only 4 fit into the slot." in page) == (True, True)
+    assert 'name="slot-2"' not in page
+    assert await led(admin, unpaid, **rows | {"price-2": "20", "capacity-2": "4"}, go="back") == f"{here}/machines"
+    assert "has problems" in await text(admin, f"{here}/machines")
+    assert await where(admin, "POST", f"{unpaid}/removal", seen="old") == f"{here}/machines"
+    assert await led_from(admin, f"{here}/machines", f"{unpaid}/removal") == f"{here}/machines"
+    await text(admin, unpaid, 404)
+
+
+async def led_from(person: PersonAtCloud, page: str, path: str, **form: str) -> str:
+    """Where a form of `page` that is sent to `path` leads on to."""
+    found = re.search(r'name="seen" value="([0-9a-f]+)"', await text(person, page))
+    assert found is not None
+    return await where(person, "POST", path, seen=found[1], **form)
+
+
+@pytest.mark.criterion("9.6")
+async def test_a_machine_is_made_like_one_that_works(world: World, admin: PersonAtCloud) -> None:
+    here = await begun(admin)
+    await led(admin, f"{here}/site", site=world.seeded.site_id)
+    like = f"machine:{world.seeded.machines[1].machine_id}"
+    first = await machine_of(admin, here, "Drinks 2", like)
+    page = await text(admin, first)
+    assert page.count('name="slot-') == 7, "six rows and those to be added"
+    for nonsense in ("machine:x", "what", f"template:{world.seeded.site_id}"):
+        await wrong(admin, f"{here}/machines", name="x", like=nonsense)
+    second = await machine_of(admin, here, "Drinks 3", like)
+    assert await led(admin, first, name="Drinks 2", rail="cash") == second
+    assert await led(admin, second, name="Drinks 3", rail="cash") == f"{here}/devices"
+    await wrong(admin, second, name="", rail="cash")
+    await wrong(admin, second, name="x", rail="gold")
+
+
 async def test_who_sets_nothing_up_is_not_let_in(world: World, office: Office, admin: PersonAtCloud) -> None:
     here = await begun(admin)
     viewer = await office.invited(admin, "vera@larder.example", "viewer")
