@@ -66,7 +66,10 @@ NAVIGATION = Navigation(
         ),
         Group(
             "Fleet",
-            (Link("Setups", "/setups", "machine", Permission.SETUPS_READ, key="m"),),
+            (
+                Link("Setups", "/setups", "machine", Permission.SETUPS_READ, key="m"),
+                Link("Templates", "/templates", "copy", Permission.SETUPS_READ, key="t"),
+            ),
         ),
         Group(
             "Business",

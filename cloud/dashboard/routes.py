@@ -16,6 +16,7 @@ from cloud.dashboard.customer import OneCustomerPages
 from cloud.dashboard.customers import CustomerPages
 from cloud.dashboard.keys import KeyPages
 from cloud.dashboard.links import present_page, with_next
+from cloud.dashboard.machine_templates import TemplatePages
 from cloud.dashboard.mailed_links import MailedLinkPages
 from cloud.dashboard.mails import MailPages
 from cloud.dashboard.navigation import NAVIGATION
@@ -24,7 +25,9 @@ from cloud.dashboard.platform import PlatformPages
 from cloud.dashboard.search import SearchPages
 from cloud.dashboard.second_factor import SecondFactorPages
 from cloud.dashboard.setup_desk import SetupDesk
+from cloud.dashboard.setup_devices import SetupDevicePages
 from cloud.dashboard.setup_machines import SetupMachinePages
+from cloud.dashboard.setup_review import SetupReviewPages
 from cloud.dashboard.setup_site import SetupSitePages
 from cloud.dashboard.setups import SetupPages
 from cloud.dashboard.shell import Shell
@@ -68,9 +71,10 @@ def blueprint(
     UserPages(signed_in, identity, webhooks).register(pages)
     KeyPages(signed_in, identity).register(pages)
     WebhookPages(signed_in, identity, webhooks).register(pages)
-    desk = SetupDesk(signed_in, identity.database, SetupService(keyring, identity.clock), keyring)
-    for steps in (SetupPages, SetupSitePages, SetupMachinePages):
-        steps(desk).register(pages)
+    setups = SetupService(keyring, identity.clock)
+    desk = SetupDesk(signed_in, identity.database, setups, keyring, identity.clock)
+    for group in (SetupPages, SetupSitePages, SetupMachinePages, SetupDevicePages, SetupReviewPages, TemplatePages):
+        group(desk).register(pages)
     AuditPages(signed_in, identity.database).register(pages)
     PlatformPages(signed_in, identity).register(pages)
     SearchPages(signed_in, identity.database).register(pages)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,6 +11,7 @@ from quart import Response, redirect, request
 from werkzeug.datastructures import ETags
 from werkzeug.wrappers import Response as PlainResponse
 
+from cloud.clock import Clock
 from cloud.conditional import Precondition, tag_of
 from cloud.dashboard.forms import Form
 from cloud.dashboard.setup_steps import LABELS, Step, bar, has_begun, path_of, problems_of
@@ -38,6 +40,11 @@ class SetupDesk:
     database: Database
     setups: SetupService
     keyring: Keyring
+    clock: Clock
+
+    def now(self) -> datetime:
+        """The time."""
+        return self.clock.now()
 
     async def unit(self, work: Work[T]) -> T:
         """Work for who has signed in."""

@@ -89,7 +89,7 @@ class SetupSitePages:
         )
 
     async def _ask_gateway(self, setup: SetupRow, form: Form, error: Refused | None = None) -> Answer:
-        site = await _site_of(self._desk, setup)
+        site = await site_of(self._desk, setup)
         has_gateway = site is not None and setup.gateway_name is None and not _wants_gateway(setup)
         return await self._desk.show(
             "setup_gateway.html", setup, Step.GATEWAY, form, error, site=site, has_gateway=has_gateway
@@ -108,13 +108,13 @@ async def currency_of(desk: SetupDesk, setup: SetupRow) -> str | None:
     """Of the money where the machines will stand, once that is said."""
     if setup.site is not None and setup.site.new is not None:
         return setup.site.new.currency
-    site = await _site_of(desk, setup)
+    site = await site_of(desk, setup)
     return site.currency if site else None
 
 
-async def _site_of(desk: SetupDesk, setup: SetupRow) -> SiteRow | None:
-    """The site there is that was chosen."""
-    site_id = setup.site.site_id if setup.site else None
+async def site_of(desk: SetupDesk, setup: SetupRow) -> SiteRow | None:
+    """The site there is that was chosen, or was made."""
+    site_id = setup.site_id or (setup.site.site_id if setup.site else None)
     if site_id is None:
         return None
     try:

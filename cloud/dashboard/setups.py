@@ -10,7 +10,7 @@ from cloud.dashboard.flash import lead
 from cloud.dashboard.forms import Form, parsed, read_form
 from cloud.dashboard.page import PAGE_ROWS, add_page, page_query
 from cloud.dashboard.setup_desk import SetupDesk, may_write
-from cloud.dashboard.setup_steps import HERE, Step, next_step, path_of
+from cloud.dashboard.setup_steps import HERE, Step, path_of
 from cloud.errors import Refused
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
@@ -33,7 +33,6 @@ class SetupPages:
         add_page(pages, HERE, self.show)
         add_page(pages, f"{HERE}/new", self.show_new)
         add_page(pages, f"{HERE}/new", self.begin, "POST")
-        add_page(pages, ONE, self.show_one)
         add_page(pages, f"{ONE}/deletion", self.delete, "POST")
 
     @operation(READ)
@@ -65,12 +64,6 @@ class SetupPages:
         except Refused as error:
             return await self._desk.pages.show("setup_new.html", form=form.answered(error), status=error.status)
         return redirect(path_of(made.setup_id, Step.SITE), 303)
-
-    @operation(READ)
-    async def show_one(self, setup_id: UUID) -> Response | PlainResponse:
-        """GET /setups/…: an open one goes on where it was left."""
-        setup = await self._desk.one(setup_id)
-        return redirect(path_of(setup_id, next_step(setup)))
 
     @operation(WRITE)
     async def delete(self, setup_id: UUID) -> PlainResponse:

@@ -59,6 +59,7 @@ class DraftMachine(Message):
     name: Name
     outline: MachineOutline
     device_ids: dict[Name, UUID]
+    template_id: Annotated[UUID | None, Field(description="Of the template it was made by.")] = None
 
 
 class Draft(Message):

@@ -117,6 +117,7 @@ class SetupService:
         elif wish.machine_id is not None:
             outline = await outline_of(transaction, self._keyring, wish.machine_id)
         (added,) = _settled([MachineWish(name=wish.name, outline=outline)], ())
+        added = added.model_copy(update={"template_id": wish.template_id})
         draft = draft.model_copy(update={"machines": (*draft.machines, added)})
         return await self._keep(transaction, row, draft, row["name"])
 
@@ -241,6 +242,7 @@ def _settled(wishes: Sequence[MachineWish], before: Sequence[DraftMachine]) -> t
                 name=wish.name,
                 outline=wish.outline,
                 device_ids={device.name: ids.get(device.name) or new_id() for device in wish.outline.devices},
+                template_id=was.template_id if was is not None else None,
             )
         )
     return tuple(settled)

@@ -1,5 +1,6 @@
 """The pages of setups over HTTP: each step kept, what is wrong said at its field, nobody let in who may not."""
 
+import json
 import re
 from typing import Any
 
@@ -169,6 +170,34 @@ async def led_from(person: PersonAtCloud, page: str, path: str, **form: str) -> 
     return await where(person, "POST", path, seen=found[1], **form)
 
 
+@pytest.mark.criterion("9.5")
+async def test_the_board_itself_says_what_is_wrong_with_a_pin_map(world: World, admin: PersonAtCloud) -> None:
+    here = await begun(admin)
+    await text(admin, f"{here}/devices", 303)
+    await led(admin, f"{here}/site", site=world.seeded.site_id)
+    machine = await machine_of(admin, here)
+    await led(admin, machine, **NUTS)
+    devices = machine.replace("/machines/", "/devices/")
+    assert await where(admin, "GET", f"{here}/devices") == devices
+    form = {"device-0": "Board of the door"}
+    assert "This is no JSON: " in await wrong(admin, devices, **form, **{"wiring-0": "{"})
+    assert "slots" in await wrong(admin, devices, **form, **{"wiring-0": "{}"})
+    assert await led(admin, devices, **form, **{"example-0": "pins"}) == devices, "to be looked at"
+    page = await text(admin, devices)
+    assert ("&#34;A1&#34;: {&#34;motor&#34;" in page, 'class="wrong"' in page) == (True, False)
+    unwired = json.dumps({"slots": {"A1": {"motor": {"kind": "dc", "output": 6}}}})
+    assert await led(admin, devices, **form, **{"wiring-0": unwired}, go="stay") == devices
+    page = await text(admin, devices)
+    assert re.search(r'id="wiring-0-wrong">slots.A1.motor.output[^<]+flash', page)
+    assert "knows no slot A2" in await text(admin, machine)
+    assert await led(admin, devices, **form, **{"example-0": "matrix", "device-new": "Second"}) == devices
+    assert await led(admin, devices, **form, **{"device-1": "Second", "remove-0": "yes"}) == f"{here}/review"
+    page = await text(admin, devices)
+    assert ("Board of the door" in page, 'value="Second"' in page) == (False, True)
+    assert "The machine has no device" not in await text(admin, machine)
+    assert "1 to 7 slots" not in page
+
+
 @pytest.mark.criterion("9.6")
 async def test_a_machine_is_made_like_one_that_works(world: World, admin: PersonAtCloud) -> None:
     here = await begun(admin)
@@ -186,12 +215,66 @@ async def test_a_machine_is_made_like_one_that_works(world: World, admin: Person
     await wrong(admin, second, name="x", rail="gold")
 
 
+async def ready(world: World, admin: PersonAtCloud, like: str = "") -> tuple[str, str]:
+    """A setup with nothing missing, and its machine."""
+    here = await begun(admin)
+    await led(admin, f"{here}/site", **SITE)
+    await led(admin, f"{here}/gateway", gateway_name="Pi")
+    machine = await machine_of(admin, here, like=like)
+    if not like:
+        await led(admin, machine, **NUTS)
+        await led(admin, machine.replace("/machines/", "/devices/"), **{"device-0": "Board 1", "example-0": "pins"})
+    return here, machine
+
+
+@pytest.mark.criterion("9.1")
+@pytest.mark.criterion("9.2")
+async def test_all_is_looked_at_made_and_made_again_by_a_template(world: World, admin: PersonAtCloud) -> None:
+    here = await begun(admin)
+    page = await text(admin, f"{here}/review")
+    assert "2 things are still missing" in page
+    assert f'href="{here}/site?look=1#site"' in page
+    assert await led_from(admin, f"{here}/review", f"{here}/deletion") == HERE
+    here, machine = await ready(world, admin)
+    page = await text(admin, f"{here}/review")
+    for told in ("Pune Station (new)", "12.50 %", "INR 25.50", "A new product is made: Salted nuts", "4 slots wired"):
+        assert told in page, told
+    late = await admin.ask("POST", f"{here}/finish", headers=PAGE, form={"seen": "old"})
+    assert late.status_code == 412
+    assert await led_from(admin, f"{here}/review", f"{here}/finish") == here
+    page = await text(admin, here)
+    assert ("What was made" in page, "Pune Station" in page, f"{here}/sheet" in page) == (True, True, False)
+    assert await where(admin, "GET", f"{here}/site") == here
+    machine_id = machine.rpartition("/")[2]
+    assert "No templates yet." in await text(admin, "/templates")
+    made = {"name": "Four of nuts", "machine_id": machine_id}
+    template = await where(admin, "POST", "/templates/new", **made)
+    assert await where(admin, "POST", "/templates/new", **made) == "/templates", "its name is taken"
+    assert await where(admin, "POST", "/templates/new", name="x", machine_id="x") == "/templates"
+    assert f'href="{template}"' in await text(admin, "/templates")
+    here, machine = await ready(world, admin, like=template.replace("/templates/", "template:"))
+    assert "Just as the template Four of nuts" in await text(admin, f"{here}/review")
+    await led(
+        admin, machine, name="x", rail="cash", **{"slot-0": "A1", "product-0": "Tea", "price-0": "3", "capacity-0": "9"}
+    )
+    page = await text(admin, f"{here}/review")
+    for told in ("A1 has Tea, not Salted nuts.", "A1 costs INR 3.00, not INR 25.50.", "Slot B2 is left out."):
+        assert told in page, told
+    assert await led_from(admin, template, template, name="Nuts") == template
+    refused = await admin.ask("POST", template, headers=PAGE, form={"seen": "old", "name": "Other"})
+    assert refused.status_code == 412
+    assert (await admin.ask("POST", template, headers=PAGE, form={"name": ""})).status_code == 422
+    assert await where(admin, "POST", f"{template}/deletion") == "/templates"
+    await text(admin, template, 404)
+    assert "Nuts" not in await text(admin, f"{here}/review?")
+
+
 async def test_who_sets_nothing_up_is_not_let_in(world: World, office: Office, admin: PersonAtCloud) -> None:
     here = await begun(admin)
     viewer = await office.invited(admin, "vera@larder.example", "viewer")
     await viewer.sign_in()
     assert 'href="/setups"' not in await text(viewer, "/orders")
-    for path in (HERE, f"{HERE}/new", here, f"{here}/site", f"{here}/gateway"):
+    for path in (HERE, f"{HERE}/new", here, f"{here}/site", f"{here}/machines", f"{here}/review", "/templates"):
         await text(viewer, path, 403)
-    for path in (f"{here}/deletion", f"{here}/site", f"{here}/gateway"):
+    for path in (f"{here}/deletion", f"{here}/site", f"{here}/gateway", f"{here}/machines", f"{here}/finish"):
         assert (await viewer.ask("POST", path, headers=PAGE, form=SITE)).status_code == 403
