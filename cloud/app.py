@@ -157,7 +157,7 @@ def create_app(
         api.blueprint(*parts, keyring, keys, signer, identity, pictures, public_url, caches, webhooks)
     )
     shell = Shell(Assets(), search=True)
-    pages = (identity, throttle, watch, draining, keyring, webhooks)
+    pages = (identity, throttle, watch, draining, keyring, webhooks, signer, public_url)
     app.register_blueprint(dashboard.blueprint(shell, *pages, mail_folder))
     app.register_blueprint(Reference(public_url).blueprint())
     _serve_health(app, database, leaving or draining)

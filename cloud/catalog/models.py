@@ -1,7 +1,7 @@
 """Machines, products and planograms: as they are kept, and as operators see them."""
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
@@ -94,14 +94,6 @@ class ProductEdit(Message):
     name: Name
 
 
-class ProductQuery(PageQuery):
-    """Products by name."""
-
-    row = ProductRow
-
-    sort: Literal["name", "-name"] = "name"
-
-
 class ProductPage(Message):
     """A page of products by name."""
 
@@ -125,17 +117,6 @@ class MachineEdit(Message):
 
     name: Name | None = None
     in_service: Annotated[bool | None, Field(description="Out of service it sells nothing and takes no money.")] = None
-
-
-class MachineQuery(PageQuery):
-    """Machines by name."""
-
-    row = MachineRow
-
-    site_id: UUID | None = None
-    rail: Rail | None = None
-    in_service: bool | None = None
-    sort: Literal["name", "-name"] = "name"
 
 
 class MachinePage(Message):

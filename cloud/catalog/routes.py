@@ -12,17 +12,16 @@ from cloud.catalog import service
 from cloud.catalog.models import (
     MachineEdit,
     MachinePage,
-    MachineQuery,
     MachineRow,
     PlanogramPage,
     PlanogramQuery,
     PlanogramWish,
     ProductEdit,
     ProductPage,
-    ProductQuery,
     ProductRow,
     ProductWish,
 )
+from cloud.catalog.service import MachineQuery, ProductQuery
 from cloud.conditional import precondition
 from cloud.database import Database, Transaction, Work
 from cloud.idempotency import Once

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from cloud.audit import service as audit
@@ -13,7 +14,6 @@ from cloud.catalog.models import (
     Machine,
     MachineEdit,
     MachinePage,
-    MachineQuery,
     MachineRow,
     Planogram,
     PlanogramPage,
@@ -23,14 +23,13 @@ from cloud.catalog.models import (
     Product,
     ProductEdit,
     ProductPage,
-    ProductQuery,
     ProductRow,
 )
 from cloud.clock import new_id
 from cloud.conditional import ANY, Precondition
 from cloud.database import Transaction
 from cloud.errors import NotFound, Refused, there
-from cloud.lists import read_page
+from cloud.lists import PageQuery, read_page
 from cloud.onboarding.service import append_changes, currency_of
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
 from shared.catalog import PlanogramSlot as SlotContent
@@ -64,6 +63,25 @@ MOST_PLACES = 500
 CATALOGUE = "catalogue"
 """Rung with the tenant when one of its products or machines has changed (cache.py); those who write past us ring by
 trigger."""
+
+
+class ProductQuery(PageQuery):
+    """Products by name."""
+
+    row = ProductRow
+
+    sort: Literal["name", "-name"] = "name"
+
+
+class MachineQuery(PageQuery):
+    """Machines by name."""
+
+    row = MachineRow
+
+    site_id: UUID | None = None
+    rail: Rail | None = None
+    in_service: bool | None = None
+    sort: Literal["name", "-name"] = "name"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from cloud.commissioning.models import (
     Reports,
     ReportText,
     ReportWish,
+    Skipped,
 )
 from cloud.commissioning.rules import (
     CheckState,
@@ -33,6 +34,7 @@ from cloud.database import Row, Transaction
 from cloud.errors import NotFound, Refused
 from cloud.setups.rules import DraftMachine
 from cloud.setups.service import SetupService
+from cloud.web import invalid
 from shared.contract import ClockQuality
 from shared.devices import Evidence
 from shared.errors import Code, FieldError
@@ -114,6 +116,16 @@ class CommissioningService:
         deed = AuditAction.COMMISSIONING_REPORTED
         await audit.record(transaction, operator.actor, operator.tenant_id, deed, about, after=skipped)
         return Reports(reports=tuple(_report(row) for row in await transaction.fetch(_OF_SETUP, setup_id)))
+
+    async def report_anyway(self, transaction: Transaction, operator: Operator, setup_id: UUID, reason: str) -> Reports:
+        """As `report`; what has not passed is skipped for this one reason. Raises Refused (422) without a good one."""
+        found, _ = await self._findings(transaction, setup_id)
+        left = [one.name for one in found if one.state is not CheckState.PASSED]
+        try:
+            wish = ReportWish(skipped=tuple(Skipped(name=name, reason=reason) for name in left))
+        except ValidationError:
+            raise invalid("reason", "Say why, in 300 characters at most.") from None
+        return await self.report(transaction, operator, setup_id, wish)
 
     async def report_of(self, transaction: Transaction, machine_id: UUID) -> Report:
         """Inside a unit of the tenant: that of a machine. Raises NotFound."""

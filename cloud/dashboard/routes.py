@@ -8,6 +8,8 @@ from werkzeug.wrappers import Response as PlainResponse
 
 from cloud.auth.gate import current_person
 from cloud.auth.identity import Identity
+from cloud.commissioning.service import CommissioningService
+from cloud.configuration.service import SettingsSigner
 from cloud.contacts.service import ContactService
 from cloud.customers.service import CustomerService
 from cloud.dashboard.account import AccountPages
@@ -24,10 +26,12 @@ from cloud.dashboard.orders import EVENTS, OrderPages
 from cloud.dashboard.platform import PlatformPages
 from cloud.dashboard.search import SearchPages
 from cloud.dashboard.second_factor import SecondFactorPages
+from cloud.dashboard.setup_checks import SetupCheckPages
 from cloud.dashboard.setup_desk import SetupDesk
 from cloud.dashboard.setup_devices import SetupDevicePages
 from cloud.dashboard.setup_machines import SetupMachinePages
 from cloud.dashboard.setup_review import SetupReviewPages
+from cloud.dashboard.setup_sheet import SetupSheetPages
 from cloud.dashboard.setup_site import SetupSitePages
 from cloud.dashboard.setups import SetupPages
 from cloud.dashboard.shell import Shell
@@ -39,6 +43,7 @@ from cloud.encryption.keyring import Keyring
 from cloud.errors import Unauthenticated
 from cloud.operations import Access, operation
 from cloud.setups.service import SetupService
+from cloud.sheets.service import SheetService
 from cloud.throttle import Throttle
 from cloud.watch import Watch
 from cloud.webhooks.service import WebhookService
@@ -52,6 +57,8 @@ def blueprint(
     draining: asyncio.Event,
     keyring: Keyring,
     webhooks: WebhookService,
+    signer: SettingsSigner | None,
+    public_url: str,
     mail_folder: Path | None = None,
 ) -> Blueprint:
     """All pages. With `mail_folder` anybody may read the mail in it: in development only."""
@@ -75,6 +82,8 @@ def blueprint(
     desk = SetupDesk(signed_in, identity.database, setups, keyring, identity.clock)
     for group in (SetupPages, SetupSitePages, SetupMachinePages, SetupDevicePages, SetupReviewPages, TemplatePages):
         group(desk).register(pages)
+    SetupSheetPages(desk, SheetService(setups, signer, keyring, identity.clock, public_url)).register(pages)
+    SetupCheckPages(desk, CommissioningService(setups, signer, identity.clock)).register(pages)
     AuditPages(signed_in, identity.database).register(pages)
     PlatformPages(signed_in, identity).register(pages)
     SearchPages(signed_in, identity.database).register(pages)

@@ -11,6 +11,7 @@ from quart import Response, redirect, request
 from werkzeug.datastructures import ETags
 from werkzeug.wrappers import Response as PlainResponse
 
+from cloud import web
 from cloud.clock import Clock
 from cloud.conditional import Precondition, tag_of
 from cloud.dashboard.forms import Form
@@ -21,7 +22,7 @@ from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused
 from cloud.operations import current_operator
 from cloud.permissions import Permission
-from cloud.setups.models import SetupEdit, SetupRow, SetupState
+from cloud.setups.rules import SetupEdit, SetupRow, SetupState
 from cloud.setups.service import SetupService
 from shared.errors import Code
 
@@ -56,6 +57,7 @@ class SetupDesk:
 
     async def keep(self, setup: SetupRow, form: Form, edit: SetupEdit) -> SetupRow:
         """A step as it shall be. Raises Refused, with 412 if the setup is no more what the form's page had shown."""
+        edit = web.parse(SetupEdit, edit.model_dump_json(exclude_none=True).encode())  # as if it had come by the API
         work = partial(
             self.setups.edit, operator=current_operator(), setup_id=setup.setup_id, edit=edit, expected=seen(form)
         )
@@ -80,6 +82,7 @@ class SetupDesk:
             here=request.path,
             seen=tag_of(setup.model_dump_json()) if is_conflict else form.get(SEEN) or tag_of(setup.model_dump_json()),
             is_conflict=is_conflict,
+            is_refused=error is not None and not is_conflict,
             may_write=may_write(),
             is_last=step is Step.REVIEW,
             is_first=step is Step.SITE,

@@ -17,7 +17,7 @@ from cloud.dashboard.setup_steps import Step, path_of
 from cloud.dashboard.setups import ONE, READ, WRITE
 from cloud.errors import Refused
 from cloud.operations import operation
-from cloud.setups.models import SetupEdit, SetupRow
+from cloud.setups.rules import SetupEdit, SetupRow
 
 MACHINE = f"{ONE}/devices/<uuid:machine_id>"
 

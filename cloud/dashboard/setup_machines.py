@@ -10,7 +10,7 @@ from quart import Blueprint, redirect
 from werkzeug.wrappers import Response as PlainResponse
 
 from cloud.catalog import service as catalog
-from cloud.catalog.models import MachineQuery, ProductQuery
+from cloud.catalog.service import MachineQuery, ProductQuery
 from cloud.dashboard.flash import lead
 from cloud.dashboard.forms import Form, read_form
 from cloud.dashboard.page import add_page
@@ -32,11 +32,10 @@ from cloud.dashboard.wording import digits_of
 from cloud.database import Transaction
 from cloud.errors import NotFound, Refused
 from cloud.operations import operation
-from cloud.setups.models import AddMachine, MachineWish, SetupEdit, SetupRow
-from cloud.setups.rules import DraftMachine
+from cloud.setups.rules import AddMachine, DraftMachine, MachineWish, SetupEdit, SetupRow
 from cloud.templates import service as templates
-from cloud.templates.models import TemplateQuery
 from cloud.templates.rules import MachineOutline, OutlineDevice
+from cloud.templates.service import TemplateQuery
 from cloud.web import invalid
 from shared.contract import Rail
 

@@ -3,14 +3,14 @@
 from functools import partial
 from uuid import UUID
 
-from quart import Blueprint, current_app, redirect
+from quart import Blueprint, redirect
 
 from cloud.catalog import service as catalog
 from cloud.dashboard.flash import lead
 from cloud.dashboard.forms import Form, read_form
 from cloud.dashboard.page import add_page
 from cloud.dashboard.setup_desk import Answer, SetupDesk, may_write, seen
-from cloud.dashboard.setup_site import currency_of, site_of
+from cloud.dashboard.setup_site import currency_of, gateway_at, site_of
 from cloud.dashboard.setup_slots import Products
 from cloud.dashboard.setup_steps import Step, next_step, path_of, troubles
 from cloud.dashboard.setup_words import MachineWords, told_beside
@@ -18,12 +18,10 @@ from cloud.dashboard.setups import ONE, READ, WRITE
 from cloud.database import Transaction
 from cloud.errors import NotFound, Refused
 from cloud.operations import current_operator, operation
-from cloud.setups.models import SetupRow, SetupState
+from cloud.setups.rules import SetupRow, SetupState
 from cloud.templates import service as templates
 from cloud.templates.rules import MachineOutline
 from shared.errors import Code
-
-SHEET = f"{ONE}/sheet"
 
 
 class SetupReviewPages:
@@ -48,10 +46,10 @@ class SetupReviewPages:
             "setup_finished.html",
             setup=setup,
             site=await site_of(self._desk, setup),
+            gateway=await gateway_at(self._desk, setup),
             machines=await self._words(setup),
             currency=await currency_of(self._desk, setup),
             may_write=may_write(),
-            sheet=f"{path_of(setup_id)}/sheet" if _has_sheets() else "",
         )
 
     @operation(READ)
@@ -80,6 +78,7 @@ class SetupReviewPages:
             form,
             error,
             troubles=troubles(setup),
+            there=await gateway_at(self._desk, setup),
             site=await site_of(self._desk, setup),
             machines=await self._words(setup),
             currency=await currency_of(self._desk, setup),
@@ -113,7 +112,3 @@ async def _template(transaction: Transaction, template_id: UUID | None) -> tuple
     except NotFound:  # deleted since
         return None
     return found.name, found.outline
-
-
-def _has_sheets() -> bool:
-    return any(rule.rule == SHEET and "GET" in (rule.methods or ()) for rule in current_app.url_map.iter_rules())

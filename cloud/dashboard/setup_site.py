@@ -3,7 +3,7 @@
 from functools import partial
 from uuid import UUID
 
-from quart import Blueprint
+from quart import Blueprint, redirect
 
 from cloud.dashboard.flash import lead
 from cloud.dashboard.forms import Form, read_form
@@ -14,9 +14,10 @@ from cloud.dashboard.setup_steps import HERE, Step, path_of
 from cloud.dashboard.setups import ONE, READ, WRITE
 from cloud.errors import NotFound, Refused
 from cloud.onboarding import service as onboarding
-from cloud.onboarding.models import SitePage, SiteQuery, SiteRow
+from cloud.onboarding.rules import SiteRow
+from cloud.onboarding.service import SiteQuery
 from cloud.operations import operation
-from cloud.setups.models import SetupRow
+from cloud.setups.rules import SetupRow
 
 MOST_SITES = 200
 """That are offered, by name."""
@@ -38,9 +39,9 @@ class SetupSitePages:
     @operation(READ)
     async def show_site(self, setup_id: UUID) -> Answer:
         """GET /setups/…/site."""
-        setup, page = await self._desk.one(setup_id), await self._sites()
-        form = site_form(setup, page.sites[0] if page.sites else None)
-        return await self._ask_site(setup, with_problems(form, setup, Step.SITE), page=page)
+        setup, known = await self._desk.one(setup_id), await self._sites()
+        form = site_form(setup, known[0] if known else None)
+        return await self._ask_site(setup, with_problems(form, setup, Step.SITE), known=known)
 
     @operation(WRITE)
     async def keep_site(self, setup_id: UUID) -> Answer:
@@ -55,7 +56,7 @@ class SetupSitePages:
                     return lead(path_of(setup_id, Step.MACHINES), told, "plain")
         except Refused as error:
             return await self._ask_site(await self._desk.one(setup_id), form, error)
-        return lead(HERE if form.get(GO) == BACK else path_of(setup_id, Step.GATEWAY), "Saved.")
+        return redirect(HERE if form.get(GO) == BACK else path_of(setup_id, Step.GATEWAY), 303)
 
     @operation(READ)
     async def show_gateway(self, setup_id: UUID) -> Answer:
@@ -72,10 +73,10 @@ class SetupSitePages:
         return await self._desk.kept(setup, form, edit, path_of(setup_id, step), self._ask_gateway)
 
     async def _ask_site(
-        self, setup: SetupRow, form: Form, error: Refused | None = None, page: SitePage | None = None
+        self, setup: SetupRow, form: Form, error: Refused | None = None, known: tuple[SiteRow, ...] | None = None
     ) -> Answer:
-        page = page or await self._sites()
-        sites = [(str(site.site_id), f"{site.name} ({site.currency})") for site in page.sites]
+        known = await self._sites() if known is None else known
+        sites = [(str(site.site_id), f"{site.name} ({site.currency})") for site in known]
         options = [("", "Choose a site"), *sites] if sites else []
         return await self._desk.show(
             "setup_site.html",
@@ -89,14 +90,11 @@ class SetupSitePages:
         )
 
     async def _ask_gateway(self, setup: SetupRow, form: Form, error: Refused | None = None) -> Answer:
-        site = await site_of(self._desk, setup)
-        has_gateway = site is not None and setup.gateway_name is None and not _wants_gateway(setup)
-        return await self._desk.show(
-            "setup_gateway.html", setup, Step.GATEWAY, form, error, site=site, has_gateway=has_gateway
-        )
+        there = await gateway_at(self._desk, setup)
+        return await self._desk.show("setup_gateway.html", setup, Step.GATEWAY, form, error, there=there)
 
-    async def _sites(self) -> SitePage:
-        return await self._desk.unit(partial(onboarding.site_page, query=SiteQuery(limit=MOST_SITES)))
+    async def _sites(self) -> tuple[SiteRow, ...]:
+        return (await self._desk.unit(partial(onboarding.site_page, query=SiteQuery(limit=MOST_SITES)))).sites
 
     async def _pays_otherwise(self, before: SetupRow, after: SetupRow) -> bool:
         has_prices = any(machine.outline.slots for machine in after.machines)
@@ -123,5 +121,9 @@ async def site_of(desk: SetupDesk, setup: SetupRow) -> SiteRow | None:
         return None
 
 
-def _wants_gateway(setup: SetupRow) -> bool:
-    return any(problem.path == "gateway_name" for problem in setup.problems)
+async def gateway_at(desk: SetupDesk, setup: SetupRow) -> str | None:
+    """What the gateway is called that the machines will join; None if it is a new one."""
+    site = await site_of(desk, setup)
+    if site is None:
+        return None
+    return await desk.unit(partial(onboarding.gateway_name_of, site_id=site.site_id))

@@ -11,9 +11,8 @@ from cloud import web
 from cloud.dashboard.amounts import TAX_DIGITS, count, degrees, typed, whole
 from cloud.dashboard.forms import Form
 from cloud.errors import Refused
-from cloud.onboarding.models import SiteRow
-from cloud.setups.models import SetupEdit, SetupRow
-from cloud.setups.rules import GatewayAddress, NewSite, SetupSite, Wifi
+from cloud.onboarding.rules import SiteRow
+from cloud.setups.rules import GatewayAddress, NewSite, SetupEdit, SetupRow, SetupSite, Wifi
 from shared.contract import Message
 from shared.errors import Code, FieldError
 
@@ -56,10 +55,10 @@ _ADDRESS_WRONG = {
 
 
 def site_form(setup: SetupRow, last: SiteRow | None) -> Form:
-    """What is kept of the site. Without any: money, time and tax as at `last`, a site of the same business."""
+    """What is kept of the site. Without any: money and tax as at `last`, a site of the same business."""
     site = setup.site
     if site is None:
-        given = {} if last is None else _place(last.currency, last.time_zone, last.tax_basis_points)
+        given = {} if last is None else _place(last.currency, "", last.tax_basis_points)
         return _filled({"site": NEW if last is None else ""} | given)
     if site.new is None:
         return _filled({"site": str(site.site_id or "")})

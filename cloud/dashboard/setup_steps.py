@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from cloud.setups.models import SetupRow
+from cloud.setups.rules import SetupRow
 
 HERE = "/setups"
 Standing = Literal["open", "bad", "done"]
@@ -118,8 +118,10 @@ def has_begun(setup: SetupRow, step: Step) -> bool:
             is_there = setup.site is not None and setup.site.site_id is not None
             is_wanting = any(step_of(problem.path) is step for problem in setup.problems)
             return setup.gateway_name is not None or (is_there and not is_wanting)
-        case Step.MACHINES | Step.DEVICES:
+        case Step.MACHINES:
             return bool(setup.machines)
+        case Step.DEVICES:
+            return any(device.wiring for machine in setup.machines for device in machine.outline.devices)
         case Step.REVIEW:
             return False
 

@@ -14,7 +14,8 @@ from cloud.dashboard.setup_steps import HERE, Step, path_of
 from cloud.errors import Refused
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
-from cloud.setups.models import SetupQuery, SetupState, SetupWish
+from cloud.setups.rules import SetupState, SetupWish
+from cloud.setups.service import SetupQuery
 from cloud.web import invalid
 
 ONE = f"{HERE}/<uuid:setup_id>"

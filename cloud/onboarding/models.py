@@ -1,20 +1,16 @@
 """Tenants, sites and one-time codes."""
 
-from typing import Annotated, Literal
-from uuid import UUID
+from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import StringConstraints
 from tortoise import fields
 from tortoise.models import Model
 
-from cloud.lists import Listing, PageQuery, Sort
-from cloud.onboarding.rules import TaxBasisPoints, TimeZone
-from shared.contract import Currency, Message, Name
+from cloud.lists import Listing, Sort
+from cloud.onboarding.rules import Latitude, Longitude, SiteRow, TaxBasisPoints, TimeZone
+from shared.contract import Message, Name
 
 Address = Annotated[str, StringConstraints(max_length=300)]
-Latitude = Annotated[float, Field(ge=-90, le=90)]
-Longitude = Annotated[float, Field(ge=-180, le=180)]
-"""Degrees of WGS 84."""
 
 
 class Tenant(Model):
@@ -64,19 +60,6 @@ class ClaimCode(Model):
         table = "claim_codes"
 
 
-class SiteRow(Message):
-    """A place as operators see it. Coordinates in degrees of WGS 84."""
-
-    site_id: UUID
-    name: Name
-    address: str
-    latitude: Latitude | None
-    longitude: Longitude | None
-    currency: Currency
-    time_zone: str
-    tax_basis_points: TaxBasisPoints
-
-
 class SiteEdit(Message):
     """What shall be different; what is left out or null stays as it is. Coordinates in degrees of WGS 84."""
 
@@ -86,14 +69,6 @@ class SiteEdit(Message):
     longitude: Longitude | None = None
     time_zone: TimeZone | None = None
     tax_basis_points: TaxBasisPoints | None = None
-
-
-class SiteQuery(PageQuery):
-    """Sites by name."""
-
-    row = SiteRow
-
-    sort: Literal["name", "-name"] = "name"
 
 
 class SitePage(Message):

@@ -12,8 +12,9 @@ from cloud.failpoints import Failpoints
 from cloud.lists import answer_page
 from cloud.live import LiveSettings
 from cloud.onboarding import service
-from cloud.onboarding.models import SiteEdit, SitePage, SiteQuery, SiteRow
-from cloud.onboarding.service import OnboardingService
+from cloud.onboarding.models import SiteEdit, SitePage
+from cloud.onboarding.rules import SiteRow
+from cloud.onboarding.service import OnboardingService, SiteQuery
 from cloud.operations import Access, current_operator, operation
 from cloud.permissions import Permission
 from cloud.settings import Feature

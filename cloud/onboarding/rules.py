@@ -3,10 +3,12 @@
 import secrets
 from datetime import datetime, timedelta
 from typing import Annotated
+from uuid import UUID
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from shared.contract import Currency, Message, Name
 from shared.errors import Code
 
 CLAIM_LIFE = timedelta(hours=24)
@@ -20,6 +22,24 @@ def _time_zone(name: str) -> str:
 
 TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_zone)]
 TaxBasisPoints = Annotated[int, Field(ge=0, le=10_000, description="Tax contained in prices; 1800 is 18 %.")]
+
+
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+"""Degrees of WGS 84."""
+
+
+class SiteRow(Message):
+    """A place as operators see it. Coordinates in degrees of WGS 84."""
+
+    site_id: UUID
+    name: Name
+    address: str
+    latitude: Latitude | None
+    longitude: Longitude | None
+    currency: Currency
+    time_zone: str
+    tax_basis_points: TaxBasisPoints
 
 
 def new_claim_code() -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -16,9 +17,9 @@ from cloud.clock import Clock, new_id
 from cloud.conditional import Precondition
 from cloud.database import Database, Transaction
 from cloud.errors import NotFound, Refused, there
-from cloud.lists import read_page
-from cloud.onboarding.models import SITES, ClaimCode, Site, SiteEdit, SitePage, SiteQuery, SiteRow, Tenant
-from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code, why_refused
+from cloud.lists import PageQuery, read_page
+from cloud.onboarding.models import SITES, ClaimCode, Site, SiteEdit, SitePage, Tenant
+from cloud.onboarding.rules import CLAIM_LIFE, SiteRow, new_claim_code, why_refused
 from shared.errors import Code
 from shared.onboarding import ClaimGateway, GatewayClaimed
 from shared.sync import ChangeBody
@@ -34,6 +35,14 @@ _BOUNDS = "SELECT last_change, pruned_change FROM sites WHERE id = $1"
 _MARK_PRUNED = "UPDATE sites SET pruned_change = greatest(pruned_change, $2) WHERE id = $1"
 _SINCE = "SELECT number, body FROM changes WHERE site_id = $1 AND number > $2 ORDER BY number LIMIT $3"
 _REFUSAL = "This claim code cannot be used. Ask an operator for a new one."
+
+
+class SiteQuery(PageQuery):
+    """Sites by name."""
+
+    row = SiteRow
+
+    sort: Literal["name", "-name"] = "name"
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,12 @@ async def gateway_of(transaction: Transaction, operator: Operator, site_id: UUID
     deed = AuditAction.GATEWAY_CREATED
     await audit.record(transaction, operator.actor, operator.tenant_id, deed, about, after=told)
     return gateway_id
+
+
+async def gateway_name_of(transaction: Transaction, site_id: UUID) -> str | None:
+    """Inside a unit of the tenant: what the site's gateway is called; None if it has none."""
+    found = await transaction.fetch_one("SELECT name FROM gateways WHERE site_id = $1", site_id)
+    return None if found is None else str(found["name"])
 
 
 async def site_page(transaction: Transaction, query: SiteQuery) -> SitePage:

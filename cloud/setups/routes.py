@@ -11,15 +11,9 @@ from cloud.idempotency import Once
 from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
-from cloud.setups.models import (
-    AddMachine,
-    SetupEdit,
-    SetupPage,
-    SetupQuery,
-    SetupRow,
-    SetupWish,
-)
-from cloud.setups.service import SetupService
+from cloud.setups.models import SetupPage
+from cloud.setups.rules import AddMachine, SetupEdit, SetupRow, SetupWish
+from cloud.setups.service import SetupQuery, SetupService
 from cloud.web import answer
 from shared.errors import Code
 

@@ -5,6 +5,7 @@ Pure.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from pydantic import Field, JsonValue, StringConstraints
 from cloud.configuration.rules import settings_text, wrong_setting
 from cloud.onboarding.rules import TaxBasisPoints, TimeZone
 from cloud.templates.rules import MachineOutline, OutlineDevice, OutlineSlot, repeated
-from shared.contract import Currency, Message, Name
+from shared.contract import Currency, Instant, Message, Name
 from shared.errors import FieldError
 
 MOST_MACHINES = 12
@@ -75,6 +76,74 @@ class Draft(Message):
 _SOME_CA = "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n"
 """In place of the site's own, which its gateway has not made yet: wiring is checked before."""
 _SOME_CURRENCY = "XXX"
+
+
+class SetupState(StrEnum):
+    """open → finished."""
+
+    OPEN = "open"
+    FINISHED = "finished"
+
+
+class SetupWish(Message):
+    """A setup to be begun."""
+
+    name: Annotated[Name, Field(description="By which you find it again.")]
+
+
+class MachineWish(Message):
+    """A machine of a setup. With the id of one that is in it, it is that one; without, it is a new one."""
+
+    machine_id: UUID | None = None
+    name: Name
+    outline: MachineOutline
+
+
+class SetupEdit(Message):
+    """Steps as they shall be; what is left out or null stays as it is. Nothing need be complete yet."""
+
+    name: Name | None = None
+    site: SetupSite | None = None
+    gateway_name: Name | None = None
+    gateway_address: GatewayAddress | None = None
+    wifi: Wifi | None = None
+    machines: Annotated[tuple[MachineWish, ...], Field(max_length=MOST_MACHINES)] | None = None
+
+
+class AddMachine(Message):
+    """One machine more: like a template, like a machine that works, or with nothing in it yet."""
+
+    name: Name
+    template_id: UUID | None = None
+    machine_id: Annotated[UUID | None, Field(description="Of the machine to be like.")] = None
+
+
+class SetupLine(Message):
+    """A setup in one line."""
+
+    setup_id: UUID
+    name: Name
+    state: SetupState
+    site_id: UUID | None
+    created_by: Name
+    created_at: Instant
+    changed_at: Instant
+    finished_at: Instant | None
+
+
+class SetupRow(SetupLine):
+    """A setup with all it has gathered. Of the Wi-Fi's password only that there is one is shown.
+
+    `problems`: what keeps it from being finished; paths are those of its fields.
+    """
+
+    site: SetupSite | None
+    gateway_name: Name | None
+    gateway_address: GatewayAddress | None
+    gateway_id: UUID | None
+    wifi_ssid: str | None
+    machines: tuple[DraftMachine, ...]
+    problems: tuple[FieldError, ...]
 
 
 @dataclass(frozen=True)

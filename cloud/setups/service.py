@@ -17,21 +17,26 @@ from cloud.encryption.columns import SETUP_DRAFT
 from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused, there
 from cloud.inventory import service as inventory
-from cloud.lists import read_page
+from cloud.lists import PageQuery, read_page
 from cloud.onboarding import service as onboarding
 from cloud.onboarding.service import NewSite as SiteToBe
-from cloud.setups.models import (
-    SETUPS,
+from cloud.setups.models import SETUPS, SetupPage
+from cloud.setups.rules import (
+    MOST_MACHINES,
     AddMachine,
+    Draft,
+    DraftMachine,
+    Known,
+    KnownSite,
     MachineWish,
+    NewSite,
     SetupEdit,
-    SetupPage,
-    SetupQuery,
+    SetupLine,
     SetupRow,
     SetupState,
     SetupWish,
+    review,
 )
-from cloud.setups.rules import MOST_MACHINES, Draft, DraftMachine, Known, KnownSite, NewSite, review
 from cloud.templates.rules import MachineOutline
 from cloud.templates.service import outline_of, template
 from cloud.web import invalid
@@ -63,6 +68,14 @@ _SITES = """
     LEFT JOIN gateways g ON g.tenant_id = s.tenant_id AND g.site_id = s.id WHERE s.id = ANY($1::uuid[])
 """
 _PRODUCTS = "SELECT id FROM products WHERE id = ANY($1::uuid[])"
+
+
+class SetupQuery(PageQuery):
+    """Setups, the newest first."""
+
+    row = SetupLine
+
+    state: SetupState | None = None
 
 
 class SetupService:

@@ -14,8 +14,9 @@ from cloud.lists import answer_page
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
 from cloud.templates import service
-from cloud.templates.models import TemplateEdit, TemplatePage, TemplateQuery, TemplateRow, TemplateWish
-from cloud.templates.rules import MachineOutline
+from cloud.templates.models import TemplatePage
+from cloud.templates.rules import MachineOutline, TemplateEdit, TemplateRow, TemplateWish
+from cloud.templates.service import TemplateQuery
 from cloud.web import answer
 from shared.errors import Code
 

@@ -56,6 +56,38 @@ class MachineOutline(Message):
     slots: Annotated[tuple[OutlineSlot, ...], Field(max_length=MOST_SLOTS)] = ()
 
 
+class TemplateWish(Message):
+    """A template to be: of an outline, or of a machine that works."""
+
+    name: Name
+    outline: MachineOutline | None = None
+    machine_id: UUID | None = None
+
+
+class TemplateEdit(Message):
+    """What shall be different; what is left out or null stays as it is. Machines made by it stay as they are."""
+
+    name: Name | None = None
+    outline: MachineOutline | None = None
+
+
+class TemplateRow(Message):
+    """What machines may be made like. `version` rises with each edit."""
+
+    template_id: UUID
+    name: Name
+    version: int
+    outline: MachineOutline
+
+
+class TemplateLine(Message):
+    """A template in one line."""
+
+    template_id: UUID
+    name: Name
+    version: int
+
+
 def repeated(names: Iterable[str]) -> list[str]:
     """Those that are there more than once."""
     return sorted(name for name, count in Counter(names).items() if count > 1)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from cloud.audit import service as audit
@@ -15,9 +16,19 @@ from cloud.database import Row, Transaction
 from cloud.devices.service import DeviceQuery, DeviceRow, device_page
 from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused, there
-from cloud.lists import read_page
-from cloud.templates.models import TEMPLATES, TemplateEdit, TemplatePage, TemplateQuery, TemplateRow, TemplateWish
-from cloud.templates.rules import MOST_DEVICES, MachineOutline, OutlineDevice, OutlineSlot, Wiring
+from cloud.lists import PageQuery, read_page
+from cloud.templates.models import TEMPLATES, TemplatePage
+from cloud.templates.rules import (
+    MOST_DEVICES,
+    MachineOutline,
+    OutlineDevice,
+    OutlineSlot,
+    TemplateEdit,
+    TemplateLine,
+    TemplateRow,
+    TemplateWish,
+    Wiring,
+)
 from cloud.web import invalid
 from shared.errors import Code
 
@@ -27,6 +38,14 @@ _LOCK_NAMES = "SELECT pg_advisory_xact_lock(hashtextextended('templates ' || cur
 _ADD = "INSERT INTO machine_templates (tenant_id, id, name, outline, created_at) VALUES ($1, $2, $3, $4, $5)"
 _EDIT = "UPDATE machine_templates SET name = $2, outline = $3, version = version + 1 WHERE id = $1"
 _DELETE = "DELETE FROM machine_templates WHERE id = $1"
+
+
+class TemplateQuery(PageQuery):
+    """Templates by name."""
+
+    row = TemplateLine
+
+    sort: Literal["name", "-name"] = "name"
 
 
 async def outline_of(transaction: Transaction, keyring: Keyring, machine_id: UUID) -> MachineOutline:

@@ -27,6 +27,10 @@ class Story:
         """Anybody can use the page as it stands, and the browser complains of nothing."""
         await self.browser.call("setViewportSize", {"width": width, "height": 800})
         await self.browser.call("emulateMedia", {"colorScheme": theme})
+        # Colours that are on their way from one theme to the other have the contrast of neither.
+        await self.browser.evaluate(
+            "Promise.allSettled(document.getAnimations().map((one) => one.finished)).then(() => 0)"
+        )
         assert await self.browser.barriers() == [], name
         assert await self.browser.evaluate("document.documentElement.scrollWidth") == width, name
         refused = "status of 422"  # a form that is shown once more; the browser tells of that, too

@@ -243,14 +243,16 @@ async def test_all_is_looked_at_made_and_made_again_by_a_template(world: World, 
     assert late.status_code == 412
     assert await led_from(admin, f"{here}/review", f"{here}/finish") == here
     page = await text(admin, here)
-    assert ("What was made" in page, "Pune Station" in page, f"{here}/sheet" in page) == (True, True, False)
+    assert ("What was made" in page, "Pune Station" in page, f"{here}/sheet" in page) == (True, True, True)
     assert await where(admin, "GET", f"{here}/site") == here
     machine_id = machine.rpartition("/")[2]
     assert "No templates yet." in await text(admin, "/templates")
-    made = {"name": "Four of nuts", "machine_id": machine_id}
+    made = {"name": "Four of nuts", "machine_id": machine_id, "setup_id": here.rpartition("/")[2]}
     template = await where(admin, "POST", "/templates/new", **made)
     assert await where(admin, "POST", "/templates/new", **made) == "/templates", "its name is taken"
     assert await where(admin, "POST", "/templates/new", name="x", machine_id="x") == "/templates"
+    assert await where(admin, "POST", "/templates/new", **made | {"machine_id": made["setup_id"]}) == "/templates"
+    assert "4 slots wired" in await text(admin, template)
     assert f'href="{template}"' in await text(admin, "/templates")
     here, machine = await ready(world, admin, like=template.replace("/templates/", "template:"))
     assert "Just as the template Four of nuts" in await text(admin, f"{here}/review")

@@ -9,11 +9,13 @@ import "./styles/parts.css";
 import "./styles/people.css";
 import "./styles/search.css";
 import "./styles/setup.css";
+import "./styles/sheet.css";
 import "./styles/media.css";
 import "./icon.svg?url";
 import { openDialogs } from "./dialog";
 import { enhance } from "./enhance";
 import { watchForms } from "./form";
+import { keepForms } from "./keep";
 import { watchPlaces } from "./locate";
 import { watchShortcuts } from "./shortcuts";
 import { watchTheme } from "./theme";
@@ -24,6 +26,7 @@ document.documentElement.dataset["scripted"] = "";
 openDialogs();
 watchTheme(); // before forms: it keeps its own from being sent
 watchForms();
+keepForms(); // before places: what was typed comes before what is guessed
 watchPlaces();
 watchShortcuts();
 tellFlash();

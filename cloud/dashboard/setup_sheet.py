@@ -1,0 +1,68 @@
+"""The sheet of a finished setup: made by a button, shown once, printed, and taken to the site."""
+
+from functools import partial
+from urllib.parse import quote
+from uuid import UUID
+
+import segno
+from markupsafe import Markup
+from quart import Blueprint, Response
+from werkzeug.wrappers import Response as PlainResponse
+
+from cloud.dashboard.flash import lead
+from cloud.dashboard.page import add_page
+from cloud.dashboard.setup_desk import SetupDesk
+from cloud.dashboard.setup_steps import HERE, path_of
+from cloud.errors import Refused
+from cloud.operations import current_operator, operation
+from cloud.permissions import Permission
+from cloud.sheets.service import SheetService
+from shared.signed import SignedText
+
+SHEET = f"{HERE}/<uuid:setup_id>/sheet"
+
+
+class SetupSheetPages:
+    """What is done with sheets."""
+
+    def __init__(self, desk: SetupDesk, sheets: SheetService) -> None:
+        self._desk = desk
+        self._sheets = sheets
+
+    def register(self, pages: Blueprint) -> None:
+        """All of them."""
+        add_page(pages, SHEET, self.ask)
+        add_page(pages, SHEET, self.make, "POST")
+
+    @operation(Permission.SETUPS_WRITE)
+    async def ask(self, setup_id: UUID) -> Response | PlainResponse:
+        """GET /setups/…/sheet: what a new one does to those before it."""
+        setup = await self._desk.one(setup_id)
+        if setup.finished_at is None:
+            return lead(path_of(setup_id), "Finish the setup first: there is nothing to let in yet.", "bad")
+        return await self._desk.pages.show("setup_sheet_new.html", setup=setup)
+
+    @operation(Permission.SETUPS_WRITE)
+    async def make(self, setup_id: UUID) -> Response | PlainResponse:
+        """POST /setups/…/sheet."""
+        work = partial(self._sheets.make, operator=current_operator(), setup_id=setup_id)
+        try:
+            sheet = await self._desk.unit(work)
+        except Refused as error:
+            return lead(path_of(setup_id), error.detail, "bad")
+        drawings = {device.device_id: drawn(device.setup_address) for device in sheet.devices if device.setup_address}
+        return await self._desk.pages.show("setup_sheet.html", sheet=sheet, drawings=drawings, file_of=file_of)
+
+
+def drawn(address: str) -> Markup | None:
+    """The code that a phone opens the address by; None if it is too long for one."""
+    try:
+        code = segno.make_qr(address, error="l", boost_error=False)
+    except segno.DataOverflowError:
+        return None
+    return Markup(code.svg_inline(omitsize=True, border=4, dark="#000", light="#fff", svgclass=None, lineclass=None))  # noqa: S704  drawn by us
+
+
+def file_of(settings: SignedText) -> str:
+    """A settings.json as a link that saves it."""
+    return f"data:application/json;charset=utf-8,{quote(settings.to_line())}"
