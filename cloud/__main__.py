@@ -8,13 +8,13 @@ import asyncpg
 import uvloop
 
 from cloud import logs, sources
-from cloud.commands import check_config, client, databases, erasures, gateways, people, serving, tenants, vault
+from cloud.commands import check_config, client, databases, erasures, gateways, lowdb, people, serving, tenants, vault
 from cloud.errors import NotFound, PostgresFailed, Refused, SchemaError, SettingsError, Unavailable, Unproven
 
 CONFIGURATION_STATUS = 78
 """EX_CONFIG of sysexits.h."""
 
-_TOPICS = (databases, serving, check_config, people, tenants, gateways, vault, erasures, client)
+_TOPICS = (databases, serving, check_config, people, tenants, gateways, vault, erasures, lowdb, client)
 _COMMANDS = {command.name: command for topic in _TOPICS for command in topic.COMMANDS}
 
 

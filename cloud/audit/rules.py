@@ -91,6 +91,8 @@ class AuditAction(StrEnum):
     WEBHOOK_DISABLED = "webhook_disabled"
     WEBHOOK_REPLAYED = "webhook_replayed"
     WEBHOOK_SECRET_ROTATED = "webhook_secret_rotated"  # noqa: S105
+    LEGACY_IMPORTED = "legacy_imported"
+    LEGACY_EXPORTED = "legacy_exported"
     LIST_EXPORTED = "list_exported"
     CONFIGURATION_RELOADED = "configuration_reloaded"
 

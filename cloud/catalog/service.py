@@ -95,10 +95,18 @@ class Place:
 
 
 async def create_machine(
-    transaction: Transaction, tenant_id: UUID, site_id: UUID, name: str, rail: Rail, machine_id: UUID | None = None
+    transaction: Transaction,
+    tenant_id: UUID,
+    site_id: UUID,
+    name: str,
+    rail: Rail,
+    machine_id: UUID | None = None,
+    *,
+    in_service: bool = True,
 ) -> UUID:
     """Inside a unit of the tenant: a new machine at a site, told to its gateway. Returns its id."""
     machine = Machine(id=machine_id or new_id(), tenant_id=tenant_id, site_id=site_id, name=name, rail=rail.value)
+    machine.in_service = in_service
     await machine.save()
     await transaction.ring(CATALOGUE, tenant_id)
     await append_changes(transaction, site_id, [_machine_version(machine, await currency_of(site_id))])
@@ -123,6 +131,17 @@ async def _add_product(tenant_id: UUID, name: str) -> ProductRow:
     product = Product(id=new_id(), tenant_id=tenant_id, name=name)
     await product.save()
     return _product_row(product)
+
+
+async def products_called(names: Sequence[str]) -> dict[str, UUID]:
+    """Inside a unit of the tenant: products by name; of two that are called the same, the older one."""
+    found = await Product.filter(name__in=list(names)).order_by("-id")
+    return {product.name: product.id for product in found}
+
+
+async def is_planned(machine_id: UUID) -> bool:
+    """Inside a unit of the tenant: whether the machine has a planogram."""
+    return await Planogram.filter(machine_id=machine_id).exists()
 
 
 async def product(product_id: UUID) -> ProductRow:

@@ -9,7 +9,7 @@ import structlog
 
 from cloud import schema
 from cloud.commands import Command
-from cloud.database import Database
+from cloud.database import UNIT_SECONDS, Database
 from cloud.errors import SchemaError, SettingsError
 from cloud.failpoints import Failpoints
 from cloud.postgres import EmbeddedPostgres
@@ -31,9 +31,9 @@ async def database_url(configured: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def fit_database(url: str, failpoint: str = "") -> AsyncIterator[Database]:
+async def fit_database(url: str, failpoint: str = "", *, unit_seconds: float = UNIT_SECONDS) -> AsyncIterator[Database]:
     """A database that is fit for us. Raises SchemaError."""
-    database = Database(url, Failpoints(failpoint), pool_size=1)
+    database = Database(url, Failpoints(failpoint), pool_size=1, unit_seconds=unit_seconds)
     await database.open()
     try:
         await _require_fit(database)
@@ -43,9 +43,12 @@ async def fit_database(url: str, failpoint: str = "") -> AsyncIterator[Database]
 
 
 @asynccontextmanager
-async def our_database(configured: Settings) -> AsyncIterator[Database]:
+async def our_database(configured: Settings, *, unit_seconds: float = UNIT_SECONDS) -> AsyncIterator[Database]:
     """Both: the database that is set or embedded, fit for us. Raises SettingsError, SchemaError."""
-    async with database_url(configured) as url, fit_database(url, configured.failpoint) as database:
+    async with (
+        database_url(configured) as url,
+        fit_database(url, configured.failpoint, unit_seconds=unit_seconds) as database,
+    ):
         yield database
 
 

@@ -1,5 +1,7 @@
 """What happened to a customer: notes, and the orders it was about. Work inside a unit of the operator."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -9,7 +11,7 @@ from cloud.audit.rules import AuditAction
 from cloud.callers import Operator
 from cloud.clock import Clock, new_id
 from cloud.customers.service import CustomerRow, CustomerService
-from cloud.database import Row, Transaction
+from cloud.database import Row, Transaction, columns
 from cloud.encryption.columns import NOTE_TEXT
 from cloud.encryption.keyring import Keyring
 from cloud.errors import NotFound, Refused
@@ -53,6 +55,15 @@ _IS_NOTED = "SELECT 1 FROM customer_notes WHERE customer_id = $1 AND order_id = 
 _FORGET_NOTES = "DELETE FROM customer_notes WHERE customer_id = $1"
 _FORGET_ORDERS = "DELETE FROM customer_orders WHERE customer_id = $1"
 _UNLINK = "DELETE FROM customer_orders WHERE customer_id = $1 AND order_id = $2"
+_LINK_MANY = """
+    INSERT INTO customer_orders (tenant_id, customer_id, order_id, linked_at)
+    SELECT $1, customer_id, order_id, $4 FROM (
+        SELECT u.customer_id, u.order_id, row_number() OVER (PARTITION BY u.customer_id ORDER BY u.order_id DESC)
+            + (SELECT count(*) FROM customer_orders o WHERE o.customer_id = u.customer_id) AS place
+        FROM unnest($2::uuid[], $3::uuid[]) AS u (customer_id, order_id)
+    ) AS told WHERE place <= $5
+    ON CONFLICT ON CONSTRAINT customer_orders_pkey DO NOTHING
+"""
 
 
 NoteText = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
@@ -250,3 +261,11 @@ async def forget(transaction: Transaction, customer_id: UUID) -> None:
     """Inside a unit of the tenant: nothing is noted of them any more, and no order is theirs."""
     await transaction.execute(_FORGET_NOTES, customer_id)
     await transaction.execute(_FORGET_ORDERS, customer_id)
+
+
+async def link_many(
+    transaction: Transaction, tenant_id: UUID, pairs: Sequence[tuple[UUID, UUID]], now: datetime
+) -> None:
+    """Inside a unit of the tenant: orders that are customers', (customer, order); each has MAX_ORDERS at most."""
+    if pairs:
+        await transaction.execute(_LINK_MANY, tenant_id, *columns(list(pairs)), now, MAX_ORDERS)

@@ -1,11 +1,21 @@
 """Telephone numbers in one form, and when what is known of somebody has to go. Pure."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat
 
 _SIGNS = frozenset("+-()./ \u00a0\u2010\u2011\u2013")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody's number in E.164, and what else was told with it."""
+
+    phone: str
+    name: str | None
+    upi_address: str | None
 
 
 class WrongPhone(ValueError):

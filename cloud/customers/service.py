@@ -3,6 +3,7 @@
 All methods but those of settings work inside a unit of the operator.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -17,7 +18,8 @@ from cloud.callers import Operator
 from cloud.clock import Clock, new_id
 from cloud.conditional import Precondition
 from cloud.customers import rules
-from cloud.database import Row, Transaction
+from cloud.customers.rules import Person
+from cloud.database import Row, Transaction, columns
 from cloud.encryption.columns import CUSTOMER_NAME, CUSTOMER_PHONE, CUSTOMER_UPI, PHONE_INDEX, EncryptedColumn
 from cloud.encryption.keyring import Keyring
 from cloud.errors import NotFound, Refused, Undecipherable
@@ -28,13 +30,15 @@ from shared.errors import Code
 
 log = structlog.get_logger()
 
-_COLUMNS = "tenant_id, id, name, phone, upi_address, created_at, last_contact_at, erased_at, erased_because"
+_COLUMNS = (
+    "tenant_id, id, name, phone, phone_index, upi_address, created_at, last_contact_at, erased_at, erased_because"
+)
 _ONE = f"SELECT {_COLUMNS} FROM customers WHERE id = $1"  # noqa: S608  our own columns
 _FOUND = f"SELECT {_COLUMNS} FROM customers WHERE phone_index = ANY($1::text[])"  # noqa: S608  as above
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('customers ' || current_setting('app.tenant'), 0))"
 _ADD = """
     INSERT INTO customers (tenant_id, id, name, phone, phone_index, upi_address, created_at, last_contact_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+    SELECT $1, *, $7, $7 FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
 """
 _CHANGE = """
     UPDATE customers SET name = $2, phone = $3, phone_index = coalesce($4, phone_index), upi_address = $5,
@@ -212,16 +216,33 @@ class CustomerService:
         """Somebody new. Raises Refused (409: the number is somebody's; 422)."""
         phone = await self._phone(transaction, wish.phone)
         await self._require_free(transaction, operator.tenant_id, phone)
-        row = (operator.tenant_id, new_id())
-        kept = (
-            self._sealed(CUSTOMER_NAME, row, wish.name),
-            CUSTOMER_PHONE.seal(self._keyring, row, phone),
-            PHONE_INDEX.all_of(self._keyring, operator.tenant_id, phone)[0],
-            self._sealed(CUSTOMER_UPI, row, wish.upi_address),
-        )
-        await transaction.execute(_ADD, *row, *kept, self._clock.now())
-        await self.record(transaction, operator, row[1], AuditAction.CUSTOMER_CREATED)
-        return CustomerMade(customer_id=row[1])
+        made = await self._add(transaction, operator.tenant_id, [Person(phone, wish.name, wish.upi_address)])
+        await self.record(transaction, operator, made[phone], AuditAction.CUSTOMER_CREATED)
+        return CustomerMade(customer_id=made[phone])
+
+    async def take_over(self, transaction: Transaction, tenant_id: UUID, people: Sequence[Person]) -> dict[str, UUID]:
+        """Inside a unit of the tenant: by number who has it, made if nobody does. Who is known stays as they are."""
+        if not people:
+            return {}
+        await transaction.execute(_LOCK)
+        wanted = {person.phone: person for person in people}
+        phones = {index: phone for phone in wanted for index in PHONE_INDEX.all_of(self._keyring, tenant_id, phone)}
+        found = {phones[row["phone_index"]]: row["id"] for row in await transaction.fetch(_FOUND, list(phones))}
+        return found | await self._add(transaction, tenant_id, [wanted[new] for new in wanted.keys() - found])
+
+    async def _add(self, transaction: Transaction, tenant_id: UUID, people: Sequence[Person]) -> dict[str, UUID]:
+        made, rows = {person.phone: new_id() for person in people}, []
+        for person in people:
+            row = (tenant_id, made[person.phone])
+            name, upi = (
+                self._sealed(CUSTOMER_NAME, row, person.name),
+                self._sealed(CUSTOMER_UPI, row, person.upi_address),
+            )
+            phone = CUSTOMER_PHONE.seal(self._keyring, row, person.phone)
+            rows.append((row[1], name, phone, PHONE_INDEX.all_of(self._keyring, tenant_id, person.phone)[0], upi))
+        if rows:
+            await transaction.execute(_ADD, tenant_id, *columns(rows), self._clock.now())
+        return made
 
     async def show(self, transaction: Transaction, operator: Operator, customer_id: UUID) -> CustomerRow:
         """One customer. Raises NotFound."""

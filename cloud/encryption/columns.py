@@ -124,6 +124,8 @@ SETUP_DRAFT = EncryptedColumn("setups", "draft")
 
 WEBHOOK_SECRET = EncryptedColumn("webhook_endpoints", "secret")
 WEBHOOK_OLD_SECRET = EncryptedColumn("webhook_endpoints", "old_secret")
+LEGACY_ORIGINAL = EncryptedColumn("legacy_records", "original")
+LEGACY_ARCHIVE_KEY = EncryptedColumn("legacy_files", "archive_key")
 
 ENCRYPTED = (
     INSTRUCTION_PIN,
@@ -138,8 +140,12 @@ ENCRYPTED = (
     SETUP_DRAFT,
     WEBHOOK_SECRET,
     WEBHOOK_OLD_SECRET,
+    LEGACY_ORIGINAL,
+    LEGACY_ARCHIVE_KEY,
 )
 
 PHONE_INDEX = BlindIndex(CUSTOMER_PHONE, "phone_index")
+LEGACY_FINGERPRINT = BlindIndex(LEGACY_ORIGINAL, "fingerprint")
+"""By which it is known whether a record that comes again is the same: a plain hash would tell who can guess it."""
 
-INDEXED = (PHONE_INDEX,)
+INDEXED = (PHONE_INDEX, LEGACY_FINGERPRINT)

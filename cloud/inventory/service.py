@@ -1,6 +1,7 @@
 """Stock: taken from facts in whole batches, asked for by people, shown to both."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from cloud.audit import service as audit
@@ -21,22 +22,30 @@ from cloud.inventory.models import (
 )
 from cloud.inventory.rules import SlotStep, slot_steps, wrong_moves
 from cloud.lists import read_page
-from cloud.onboarding.service import append_changes
+from cloud.onboarding.service import append_changes, lock_gateways
 from shared.errors import Code
 from shared.inventory import Reason, StockInstruction
 from shared.sync import Fact
 
 _MOVEMENTS = """
-    WITH moved AS (
-        INSERT INTO stock_movements (tenant_id, id, machine_id, slot, delta, reason, vend_id, at)
-        SELECT $1, * FROM unnest(
+    WITH told AS (
+        SELECT * FROM unnest(
             $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::uuid[], $8::timestamptz[])
-        ON CONFLICT ON CONSTRAINT stock_movements_pkey DO NOTHING RETURNING id, reason, at
+            AS u (id, machine_id, slot, delta, reason, vend_id, at)
+    ), moved AS (
+        INSERT INTO stock_movements (tenant_id, id, machine_id, slot, delta, reason, vend_id, at)
+        SELECT $1, * FROM told
+        ON CONFLICT ON CONSTRAINT stock_movements_pkey DO NOTHING RETURNING id
     ), answered AS (
-        UPDATE stock_instructions SET applied_at = moved.at FROM moved
-        WHERE stock_instructions.id = moved.id AND moved.reason <> 'vend' AND applied_at IS NULL
+        UPDATE stock_instructions SET applied_at = told.at FROM told
+        WHERE stock_instructions.id = told.id AND told.reason <> 'vend' AND applied_at IS NULL
     )
     SELECT id FROM moved
+"""
+_OPEN = """
+    INSERT INTO stock_movements (tenant_id, id, machine_id, slot, delta, reason, vend_id, at)
+    SELECT $1, * FROM unnest(
+        $2::uuid[], $3::uuid[], $4::text[], $5::integer[], $6::text[], $7::uuid[], $8::timestamptz[])
 """
 _STOCK = """
     MERGE INTO stock USING unnest($2::uuid[], $3::text[], $4::integer[], $5::boolean[], $6::boolean[])
@@ -120,6 +129,31 @@ async def instruct(
     await transaction.execute(_INSTRUCT, tenant_id, machine_id, *columns(rows))
     await append_changes(transaction, site_id, wishes)
     return [wish.movement_id for wish in wishes]
+
+
+async def open_stock(
+    transaction: Transaction,
+    tenant_id: UUID,
+    site_id: UUID,
+    machine_id: UUID,
+    quantities: Sequence[tuple[str, int]],
+    now: datetime,
+) -> None:
+    """Inside a unit of the tenant: what is in the slots of a machine that no gateway has told of yet: (slot, units).
+
+    It counts here at once. The gateway that comes is asked to open its own books with the same movements, and tells of
+    them under the same ids, which move nothing again.
+    """
+    await lock_gateways(transaction, [site_id])
+    moves = [(slot, delta, Reason.OPENING) for slot, delta in quantities]
+    ids = await instruct(transaction, tenant_id, site_id, machine_id, moves)
+    rows = [
+        (key, machine_id, slot, delta, Reason.OPENING, None, now)
+        for key, (slot, delta) in zip(ids, quantities, strict=True)
+    ]
+    await transaction.execute(_OPEN, tenant_id, *columns(rows))
+    steps = {(machine_id, slot): SlotStep(delta) for slot, delta in quantities}
+    await _take_steps(transaction, tenant_id, steps)
 
 
 async def ask(transaction: Transaction, operator: Operator, machine_id: UUID, wish: StockWish) -> StockAsked:

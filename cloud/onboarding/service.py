@@ -34,6 +34,7 @@ _INSERT = """
 _BOUNDS = "SELECT last_change, pruned_change FROM sites WHERE id = $1"
 _MARK_PRUNED = "UPDATE sites SET pruned_change = greatest(pruned_change, $2) WHERE id = $1"
 _SINCE = "SELECT number, body FROM changes WHERE site_id = $1 AND number > $2 ORDER BY number LIMIT $3"
+_LOCK_GATEWAYS = "SELECT FROM gateways WHERE site_id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
 _REFUSAL = "This claim code cannot be used. Ask an operator for a new one."
 
 
@@ -159,6 +160,12 @@ async def gateway_name_of(transaction: Transaction, site_id: UUID) -> str | None
     return None if found is None else str(found["name"])
 
 
+async def site_called(name: str) -> UUID | None:
+    """Inside a unit of the tenant: the oldest site of this name."""
+    found = await Site.filter(name=name).order_by("id").first()
+    return None if found is None else found.id
+
+
 async def site_page(transaction: Transaction, query: SiteQuery) -> SitePage:
     """The sites that are asked for. Raises Refused for a cursor that is not theirs."""
     return await read_page(transaction, SITES, query)
@@ -243,6 +250,11 @@ async def revoke_gateway(
     await auth.revoke_gateway(transaction, gateway_id, now)
     about = Subject(SubjectKind.GATEWAY, gateway_id)
     await audit.record(transaction, actor, tenant_id, AuditAction.GATEWAY_REVOKED, about)
+
+
+async def lock_gateways(transaction: Transaction, site_ids: Sequence[UUID]) -> None:
+    """Inside a unit of the tenant: until its end nobody takes facts of these sites, which add to stock and sums."""
+    await transaction.fetch(_LOCK_GATEWAYS, list(site_ids))
 
 
 async def currency_of(site_id: UUID) -> str:

@@ -9,13 +9,14 @@ from pydantic import Field, TypeAdapter
 from cloud.database import Transaction
 from cloud.errors import there
 from cloud.lists import Condition, Listing, Sort, Through
-from shared.contract import Currency, Instant, Message, Minor, Name, Rail, SlotCode
+from cloud.orders.rules import Fulfilment, OrderRail
+from shared.contract import Currency, Instant, Message, Minor, Name, SlotCode
 from shared.orders import OrderState, VendOutcome
 
 _ROWS = """
     WITH page AS MATERIALIZED (
         SELECT o.id, o.tenant_id, o.machine_id, o.state, o.rail, o.currency, o.total_minor, o.captured_minor,
-               o.given_back_minor, o.planogram_version, o.placed_at, o.ended_at, o.received_at
+               o.given_back_minor, o.planogram_version, o.fulfilment, o.placed_at, o.ended_at, o.received_at
         FROM {picked}
     ), lines AS (
         SELECT v.order_id, v.slot, v.product_id, v.product_name, v.price_minor, count(*) AS quantity,
@@ -29,11 +30,18 @@ _ROWS = """
                    'slot', slot, 'product_id', product_id, 'product_name', product_name,
                    'price_minor', price_minor, 'quantity', quantity, 'vends', vends) ORDER BY position) AS lines
         FROM lines GROUP BY order_id
+    ), taken_over AS (
+        SELECT l.order_id, json_agg(json_build_object(
+                   'slot', NULL, 'product_id', l.product_id, 'product_name', l.product_name,
+                   'price_minor', l.price_minor, 'quantity', l.quantity, 'vends', '[]'::json) ORDER BY l.line) AS lines
+        FROM order_lines l WHERE l.order_id = ANY (ARRAY(SELECT id FROM page WHERE fulfilment <> 'vends'))
+        GROUP BY l.order_id
     )
     SELECT o.id, o.machine_id, o.state, o.rail, o.currency, o.total_minor, o.captured_minor, o.given_back_minor,
-           o.planogram_version, o.placed_at, o.ended_at, o.received_at, coalesce(g.lines, '[]') AS lines,
+           o.planogram_version, o.fulfilment, o.placed_at, o.ended_at, o.received_at,
+           coalesce(g.lines, t.lines, '[]') AS lines,
            (SELECT m.name FROM machines m WHERE m.tenant_id = o.tenant_id AND m.id = o.machine_id) AS machine_name
-    FROM page o LEFT JOIN gathered g ON g.order_id = o.id
+    FROM page o LEFT JOIN gathered g ON g.order_id = o.id LEFT JOIN taken_over t ON t.order_id = o.id
 """
 """The vends of a page are asked for together, not once an order: each month of them is looked into once."""
 ONE = _ROWS.format(picked="orders o WHERE o.id = $1")
@@ -50,10 +58,13 @@ class VendRow(Message):
 
 
 class LineRow(Message):
-    """Units of one product from one slot at one price."""
+    """Units of one product from one slot at one price.
 
-    slot: SlotCode
-    product_id: UUID
+    Of an order that was taken over nobody knows the slot, nor the product if it was deleted before; it has no vends.
+    """
+
+    slot: SlotCode | None
+    product_id: UUID | None
     product_name: Name
     price_minor: Minor
     quantity: int
@@ -70,12 +81,13 @@ class OrderRow(Message):
     machine_id: UUID
     machine_name: Name
     state: OrderState
-    rail: Rail
+    rail: OrderRail
     currency: Currency
     total_minor: Minor
     captured_minor: Minor
     given_back_minor: Minor
     planogram_version: int
+    fulfilment: Fulfilment
     placed_at: Instant
     ended_at: Instant | None
     received_at: Instant
@@ -88,7 +100,7 @@ class OrderFilters(Message):
     machine_id: UUID | None = None
     site_id: UUID | None = None
     state: OrderState | None = None
-    rail: Rail | None = None
+    rail: OrderRail | None = None
     placed_from: Annotated[Instant | None, Field(description="Placed then or later.")] = None
     placed_to: Annotated[Instant | None, Field(description="Placed before then.")] = None
     sort: Literal["-placed_at", "placed_at"] = "-placed_at"
@@ -104,12 +116,13 @@ class OrderLine(Message):
     machine_id: UUID
     machine_name: Name
     state: OrderState
-    rail: Rail
+    rail: OrderRail
     currency: Currency
     total_minor: Minor
     captured_minor: Minor
     given_back_minor: Minor
     planogram_version: int
+    fulfilment: Fulfilment
     ended_at: Instant | None
     received_at: Instant
 
@@ -170,10 +183,10 @@ ORDER_LINES = Listing(
     show="""
         SELECT o.id AS order_id, o.placed_at, m.site_id, s.name AS site_name, o.machine_id, m.name AS machine_name,
                o.state, o.rail, o.currency, o.total_minor, o.captured_minor, o.given_back_minor, o.planogram_version,
-               o.ended_at, o.received_at
+               o.fulfilment, o.ended_at, o.received_at
         FROM {picked} JOIN machines m ON m.tenant_id = o.tenant_id AND m.id = o.machine_id
         JOIN sites s ON s.tenant_id = m.tenant_id AND s.id = m.site_id""",
-    read=lambda row: OrderLine(**row),
+    read=lambda row: OrderLine.model_validate(dict(row), strict=False),
     sorts=_SORTS,
     filters=_FILTERS,
     through=_THROUGH,

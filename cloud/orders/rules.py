@@ -6,6 +6,7 @@ Facts are told apart by `event`: it costs a tenth of isinstance on a pydantic mo
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from cloud.errors import FactRefused
@@ -14,6 +15,21 @@ from shared.sync import Fact
 
 STATES = ("placed", "authorised", "dispensing", "settled", "cancelled", "expired")
 """In the order in which they can follow one another; the last three are terminal."""
+
+
+class OrderRail(StrEnum):
+    """How an order was paid. `upi_qr` is of orders that were taken over: no machine of ours has it yet."""
+
+    FREE = "free"
+    CASH = "cash"
+    UPI_QR = "upi_qr"
+
+
+class Fulfilment(StrEnum):
+    """How it is known what fell: by the order's vends, or not at all (`unknown_legacy`, of orders taken over)."""
+
+    VENDS = "vends"
+    UNKNOWN_LEGACY = "unknown_legacy"
 
 
 @dataclass

@@ -1,6 +1,11 @@
-"""Orders: taken from facts in whole batches, and shown to people."""
+"""Orders: taken from facts in whole batches, or over from before Larder, and shown to people.
+
+Those of before count in the sums of sales as orders and as money, never as units: nobody knows what fell.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from cloud.database import Row, Transaction, columns, values
@@ -9,10 +14,10 @@ from cloud.exports import ExportFormat
 from cloud.lists import PageQuery, read_page
 from cloud.orders import models
 from cloud.orders.models import OrderFilters, OrderPage, OrderRow
-from cloud.orders.rules import STATES, OrderStep, VendStep, order_steps, vend_steps
+from cloud.orders.rules import STATES, OrderRail, OrderStep, VendStep, order_steps, vend_steps
 from cloud.sales import service as sales
 from cloud.sales.rules import Placed, Tally, placed_at
-from shared.orders import OrderPlaced
+from shared.orders import OrderPlaced, OrderState
 from shared.sync import Fact
 
 _ORDERS = """
@@ -78,6 +83,35 @@ _STRANGERS = """
 """
 """Joined, so that only the months of these ids are looked into."""
 
+_TAKEN_OVER = """
+    INSERT INTO orders (tenant_id, id, machine_id, rail, currency, total_minor, planogram_version, placed_at,
+                        state, captured_minor, given_back_minor, ended_at, fulfilment)
+    SELECT $1, id, machine_id, rail, currency, total, 0, placed_at, state, captured, given_back, ended_at,
+           'unknown_legacy'
+    FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::text[],
+                $9::bigint[], $10::bigint[], $11::timestamptz[])
+        AS u (id, machine_id, rail, currency, total, placed_at, state, captured, given_back, ended_at)
+"""
+_TAKEN_LINES = """
+    INSERT INTO order_lines (tenant_id, order_id, line, product_id, product_name, price_minor, quantity)
+    SELECT $1, * FROM unnest($2::uuid[], $3::smallint[], $4::uuid[], $5::text[], $6::bigint[], $7::integer[])
+"""
+_TAKEN_ENDED = """
+    UPDATE orders SET state = u.state, captured_minor = u.captured, given_back_minor = u.given_back,
+        ended_at = u.ended_at
+    FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::timestamptz[])
+        AS u (id, state, captured, given_back, ended_at)
+    WHERE orders.id = u.id AND orders.fulfilment = 'unknown_legacy' AND orders.state IN ('placed', 'expired')
+    RETURNING orders.id, orders.machine_id, orders.placed_at, orders.currency, u.captured, u.given_back
+"""
+_TAKEN_DAYS = """
+    SELECT (placed_at AT TIME ZONE 'UTC')::date AS day, currency, count(*) AS orders,
+           sum(total_minor)::bigint AS total_minor, sum(captured_minor)::bigint AS captured_minor,
+           sum(given_back_minor)::bigint AS given_back_minor
+    FROM orders WHERE machine_id = $1 AND fulfilment = 'unknown_legacy' GROUP BY 1, 2 ORDER BY 1, 2
+"""
+DAYS_COLUMNS = ("orders", "total_minor", "captured_minor", "given_back_minor")
+
 
 class OrderQuery(OrderFilters, PageQuery):
     """Orders, the newest first unless sorted otherwise."""
@@ -89,6 +123,33 @@ class OrderExport(OrderFilters):
     """Orders as a file."""
 
     format: ExportFormat
+
+
+@dataclass(frozen=True)
+class LineTakenOver:
+    """One product as it was called and cost then; `product_id` is None if it is not known any more."""
+
+    product_id: UUID | None
+    name: str
+    price_minor: int
+    quantity: int
+
+
+@dataclass(frozen=True)
+class OrderTakenOver:
+    """An order of before, as far as it got. Money in minor units."""
+
+    order_id: UUID
+    machine_id: UUID
+    rail: OrderRail
+    currency: str
+    total_minor: int
+    placed_at: datetime
+    state: OrderState
+    captured_minor: int
+    given_back_minor: int
+    ended_at: datetime | None
+    lines: tuple[LineTakenOver, ...]
 
 
 async def order_page(transaction: Transaction, query: OrderQuery) -> OrderPage:
@@ -194,3 +255,42 @@ async def refuse_strangers(transaction: Transaction, machines: Sequence[UUID], o
     row = await transaction.fetch_one(_STRANGERS, list(orders), list(machines))
     if row is None or row["strangers"]:
         raise FactRefused("the order belongs to another site")
+
+
+async def take_over(transaction: Transaction, tenant_id: UUID, taken: Sequence[OrderTakenOver], tally: Tally) -> None:
+    """Inside a unit of the tenant: orders that are not here yet. What they add to the sums goes into `tally`."""
+    if not taken:
+        return
+    rows = [
+        (o.order_id, o.machine_id, o.rail, o.currency, o.total_minor, o.placed_at, o.state, o.captured_minor,
+         o.given_back_minor, o.ended_at)
+        for o in taken
+    ]  # fmt: skip
+    await transaction.send(_TAKEN_OVER, tenant_id, *columns(rows))
+    lines = [
+        (order.order_id, place, line.product_id, line.name, line.price_minor, line.quantity)
+        for order in taken
+        for place, line in enumerate(order.lines, 1)
+    ]
+    for order in taken:
+        at = placed_at(order.machine_id, order.placed_at, order.currency)
+        tally.placed(at)
+        tally.ended(at, order.captured_minor, order.given_back_minor)
+    if lines:
+        await transaction.send(_TAKEN_LINES, tenant_id, *columns(lines))
+
+
+async def end_taken_over(transaction: Transaction, ended: Sequence[OrderTakenOver], tally: Tally) -> None:
+    """Inside a unit of the tenant: orders that were open, or had expired, when they were taken over have gone on."""
+    if not ended:
+        return
+    rows = [(o.order_id, o.state, o.captured_minor, o.given_back_minor, o.ended_at) for o in ended]
+    for row in await transaction.fetch(_TAKEN_ENDED, *columns(rows)):
+        at = placed_at(row["machine_id"], row["placed_at"], row["currency"])
+        tally.ended(at, row["captured"], row["given_back"])
+
+
+async def taken_over_days(transaction: Transaction, machine_id: UUID) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Inside a unit of the tenant: by day (UTC) and currency, the sums of DAYS_COLUMNS of what was taken over."""
+    rows = await transaction.fetch(_TAKEN_DAYS, machine_id)
+    return {(str(row["day"]), row["currency"]): tuple(row[name] for name in DAYS_COLUMNS) for row in rows}

@@ -1,6 +1,8 @@
 """Payments: taken from facts in whole batches."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from cloud.database import Transaction, columns, values
@@ -40,6 +42,37 @@ _CREDITS = """
     SELECT $1, * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::timestamptz[])
     ON CONFLICT ON CONSTRAINT credits_pkey DO NOTHING
 """
+_TAKEN_OVER = """
+    INSERT INTO payments (tenant_id, id, order_id, rail, currency, amount_minor, captured_minor, given_back_minor,
+                          state, attempted_at, synthetic, provider_reference)
+    SELECT $1, id, order_id, rail, currency, amount, captured, given_back,
+           CASE WHEN synthetic THEN 'voided' ELSE 'settled' END, attempted_at, synthetic, nullif(reference, '')
+    FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+                $9::timestamptz[], $10::boolean[], $11::text[])
+        AS u (id, order_id, rail, currency, amount, captured, given_back, attempted_at, synthetic, reference)
+"""
+
+
+@dataclass(frozen=True)
+class PaymentTakenOver:
+    """A payment of before, which has ended. Money in minor units; of a synthetic one none has moved."""
+
+    payment_id: UUID
+    order_id: UUID
+    rail: str
+    currency: str
+    amount_minor: int
+    captured_minor: int
+    given_back_minor: int
+    attempted_at: datetime
+    synthetic: bool
+    provider_reference: str
+
+
+async def take_over(transaction: Transaction, tenant_id: UUID, taken: Sequence[PaymentTakenOver]) -> None:
+    """Inside a unit of the tenant: payments that were made before Larder."""
+    if taken:
+        await transaction.execute(_TAKEN_OVER, tenant_id, *columns([tuple(values(payment)) for payment in taken]))
 
 
 async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:

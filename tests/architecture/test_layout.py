@@ -21,6 +21,7 @@ CLOUD_FOLDERS_WITH_LAYOUT_OF_THEIR_OWN = {
     "commands",
     "encryption",
     "webhooks",
+    "lowdb",
 }
 
 

@@ -14,8 +14,8 @@ from cloud import cursors
 from cloud.database import credentials
 from cloud.inventory.models import MOVEMENTS, MovementQuery
 from cloud.orders.models import ORDERS
+from cloud.orders.rules import OrderRail
 from cloud.orders.service import OrderQuery
-from shared.contract import Rail
 from shared.inventory import Reason
 from shared.orders import OrderState
 from tests.cloud.conftest import World
@@ -148,9 +148,9 @@ def test_of_an_older_version_a_cursor_is_refused() -> None:
 
 def test_of_a_request_only_values_reach_the_database() -> None:
     machine = UUID(int=5)
-    query = OrderQuery(machine_id=machine, state=OrderState.CANCELLED, rail=Rail.CASH, placed_to=START)
+    query = OrderQuery(machine_id=machine, state=OrderState.CANCELLED, rail=OrderRail.CASH, placed_to=START)
     sql, values = ORDERS.statement(query, 51, (START, machine))
-    assert values == [machine, OrderState.CANCELLED, Rail.CASH, START, START, machine, 51]
+    assert values == [machine, OrderState.CANCELLED, OrderRail.CASH, START, START, machine, 51]
     assert str(machine) not in sql
     assert "state <> 'settled'" in sql, "so that the small index is found"
     assert "LATERAL" in ORDERS.statement(OrderQuery(site_id=machine), 51)[0], "each machine by its own index"
@@ -193,7 +193,7 @@ async def test_each_filter_and_order_is_borne_by_an_index(world: World, owner_ur
         (OrderQuery(machine_id=machine_id), "orders_machine_idx"),
         (OrderQuery(site_id=site_id), "orders_machine_idx"),
         (OrderQuery(state=OrderState.CANCELLED), "orders_unsettled_idx"),
-        (OrderQuery(rail=Rail.CASH), "orders_rail_idx"),
+        (OrderQuery(rail=OrderRail.CASH), "orders_rail_idx"),
     ]
     for query, index in cases:
         sql, values = ORDERS.statement(query, 51, after)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -186,11 +187,19 @@ IDS = [
 ]
 """Made in 1970, February and March 2026, and 2098."""
 BOOKS = ("orders", "vends", "payments", "credits", "stock_movements", "facts")
+LATER = {"fulfilment": "vends", "synthetic": False, "provider_reference": None}
+"""Columns that came later, and what they say of rows that were there."""
 
 
 async def books(connection: asyncpg.Connection) -> dict[str, list[asyncpg.Record]]:
     """Every row of the current tenant."""
     return {table: await connection.fetch(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4") for table in BOOKS}  # noqa: S608
+
+
+def without_later(told: dict[str, list[asyncpg.Record]]) -> dict[str, list[dict[str, Any]]]:
+    """The rows without LATER, of which each must say what it should."""
+    assert all(row[name] == LATER[name] for rows in told.values() for row in rows for name in LATER.keys() & row.keys())
+    return {table: [{k: v for k, v in row.items() if k not in LATER} for row in rows] for table, rows in told.items()}
 
 
 @pytest.mark.criterion("2.5")
@@ -206,7 +215,7 @@ async def test_all_that_was_sold_lies_in_months_and_is_summed_up(empty_url: str)
     await schema.migrate(empty_url)
     for tenant_id in TENANTS:
         await become(connection, tenant_id)
-        assert await books(connection) == before[tenant_id]
+        assert without_later(await books(connection)) == without_later(before[tenant_id])
         lie = await connection.fetch("SELECT tableoid::regclass::text FROM orders ORDER BY id")
         assert [row[0] for row in lie] == ["orders_other", "orders_2026_02", "orders_2026_03", "orders_other"]
         assert not await connection.fetch("SELECT FROM facts WHERE tableoid = 'facts_other'::regclass")
