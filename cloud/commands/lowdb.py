@@ -13,6 +13,7 @@ from cloud.commands.databases import our_database
 from cloud.encryption import keys_file
 from cloud.encryption.rotation import ENCRYPTION, INDEXING, Rotation
 from cloud.errors import Unproven
+from cloud.lowdb.export import Export, compare, manifest
 from cloud.lowdb.mapping import Mapping, MappingRefused, built_in, read_mapping
 from cloud.lowdb.originals import Originals
 from cloud.lowdb.pictures import PicturesTaking
@@ -43,6 +44,34 @@ async def _import(configured: Settings, arguments: argparse.Namespace) -> None:
     _show(report, arguments.report)
     if not report.is_whole:
         raise Unproven("not everything could be taken over as it is: see above")
+
+
+async def _export(configured: Settings, arguments: argparse.Namespace) -> None:
+    mapping, root = _mapping(arguments.map), arguments.folder
+    if root.exists() and any(root.iterdir()):
+        raise Unproven(f"{root} is not empty")
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keyring, store = keys_file.open_keyring(configured), open_store(configured)
+    async with our_database(configured) as database:
+        originals = Originals(database, store, keyring, configured.tenant_bytes)
+        done = await Export(database, originals, keyring).write(root, arguments.tenant)
+    for path, count in sorted(done.records.items()):
+        erased = f", {done.erased[path]} of them without their person" if done.erased[path] else ""
+        sys.stdout.write(f"{path}: {count} records{erased}\n")
+    sys.stdout.write(f"{done.pictures} pictures\n")
+    if arguments.manifest is not None:
+        arguments.manifest.write_text("".join(f"{digest}  {place}\n" for digest, place in manifest(root, mapping)))
+    if arguments.compare is not None:
+        _compare(_folder(arguments.compare), root, mapping)
+
+
+def _compare(first: Path, second: Path, mapping: Mapping) -> None:
+    """Raises Unproven unless every record of the first folder is in the second, as it was written."""
+    compared = compare(first, second, mapping)
+    for one in compared:
+        sys.stdout.write(f"{one.path}: {one.equal} equal, {one.missing} missing, {one.more} more\n")
+    if any(one.missing or one.more for one in compared):
+        raise Unproven("not every record is equal: see above")
 
 
 def _show(report: Report, file: Path | None) -> None:
@@ -87,4 +116,15 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, help="where the report is written, as JSON")
 
 
-COMMANDS = (Command("import-lowdb", "take over the files of LowDB; as often as you like", _import, _import_arguments),)
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="a new folder, or an empty one")
+    parser.add_argument("--tenant", type=UUID, required=True, help="whose it is")
+    parser.add_argument("--map", type=Path, help="the mapping it was taken over with")
+    parser.add_argument("--compare", type=Path, help="a folder of LowDB files to compare it with, record by record")
+    parser.add_argument("--manifest", type=Path, help="where the SHA-256 of each record is written")
+
+
+COMMANDS = (
+    Command("import-lowdb", "take over the files of LowDB; as often as you like", _import, _import_arguments),
+    Command("export-lowdb", "give back what was taken over, as LowDB files", _export, _export_arguments),
+)

@@ -1,7 +1,7 @@
 """Erasing people: on their request, when a tenant's time for them is over, and once more in a restored backup.
 
-What is personal goes, with all notes and links to orders; the orders stay, of nobody. A row without anything in it
-stays, too: its id, when it was erased, and why.
+What is personal goes, with all notes, links to orders and originals from LowDB; the orders stay, of nobody. A row
+without anything in it stays, too: its id, when it was erased, and why.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -15,9 +15,11 @@ from cloud.callers import Actor, system
 from cloud.clock import Clock
 from cloud.contacts import service as contacts
 from cloud.customers import service as customers
+from cloud.customers.rules import outlived
 from cloud.customers.service import Because
 from cloud.database import Database, Transaction
 from cloud.errors import NotFound
+from cloud.lowdb import forgetting as originals
 from shared.contract import Instant, Message
 
 AT_ONCE = 100
@@ -42,6 +44,7 @@ async def erase(
     if not await customers.empty(transaction, customer_id, because, at):
         return False
     await contacts.forget(transaction, customer_id)
+    await originals.forget(transaction, customer_id, because, at)
     subject, told = Subject(SubjectKind.CUSTOMER, customer_id), {"because": because.value}
     await audit.record(transaction, actor, tenant_id, AuditAction.CUSTOMER_ERASED, subject, after=told)
     return True
@@ -82,6 +85,8 @@ class Eraser:
         found = await customers.outlived(transaction, now, AT_ONCE)
         for customer_id in found:
             await erase(transaction, system("retention"), tenant_id, customer_id, Because.RETENTION, now)
+        keep_days = (await customers.settings_of(transaction)).keep_days
+        await originals.forget_nobodys(transaction, outlived(now, keep_days), now)
         return len(found)
 
     async def _tenants(self) -> list[UUID]:

@@ -16,6 +16,7 @@ MACHINE = "{machine}"
 """In the pattern of a file: the folder that is called like its machine."""
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """What a folder or a record may call a machine."""
+_WHOLE_FOLDER = f"^{FOLDER.pattern}$"
 
 
 class MappingRefused(Exception):
@@ -77,7 +78,7 @@ class OrderFields(_Part):
         "tenantId", "machine_id", "qr_code_id", "items", "paymentInfo.paymentMethod", "paymentInfo.paymentStatus",
         "paymentInfo.bankCode", "paymentInfo.bankName", "payment_details.paymentMethod",
     )  # fmt: skip
-    """What else of a record says nothing of a person, and stays when that person is erased."""
+    """What else of a record says nothing of a person."""
 
 
 class StockFields(_Part):
@@ -96,7 +97,7 @@ class _Collection(_Part):
     file: Annotated[str, AfterValidator(_safe_pattern)]
     collection: str
     """Its key in the file; "" when the file itself is the list."""
-    machine: Annotated[str, Field(pattern=FOLDER.pattern)] | None = None
+    machine: Annotated[str, Field(pattern=_WHOLE_FOLDER)] | None = None
     """All its records are of this one; else of the folder {machine}, or of what `machine_field` says."""
     machine_field: Paths = ()
 
@@ -159,7 +160,7 @@ class Mapping(_Part):
     statuses: Statuses = Statuses()
     pictures: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ("{machine}/Inventory/product_images",)
     collections: Annotated[tuple[Collection, ...], Field(min_length=1)]
-    machines: dict[Annotated[str, Field(pattern=FOLDER.pattern)], MachinePart] = {}
+    machines: dict[Annotated[str, Field(pattern=_WHOLE_FOLDER)], MachinePart] = {}
 
     def minor(self, major: Decimal) -> Decimal:
         """Rupees in paise."""

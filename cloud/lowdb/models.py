@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from cloud.database import Transaction, columns, values
+from cloud.database import Row, Transaction, columns, values
+from cloud.lowdb.mapping import Collection
 from shared.orders import OrderState
 
 _FILE = "SELECT id FROM legacy_files WHERE path = $1 AND sha256 = $2"
@@ -21,12 +22,12 @@ _KNOWN = """
     WHERE r.source = $1 AND r.kind = $2 AND r.legacy_id = ANY($3::text[])
 """
 _ADD = """
-    INSERT INTO legacy_records (tenant_id, source, kind, file_id, imported_at, id, legacy_id, occurrence, position,
-                                product_id, customer_id, personal, odd, original, fingerprint)
-    SELECT $1, $2, $3, $4, $5, id, legacy_id, occurrence, position, product_id, customer_id, personal,
+    INSERT INTO legacy_records (tenant_id, source, kind, collection, file_id, imported_at, id, legacy_id, occurrence,
+                                position, product_id, customer_id, personal, odd, original, fingerprint)
+    SELECT $1, $2, $3, $4, $5, $6, id, legacy_id, occurrence, position, product_id, customer_id, personal,
            coalesce(string_to_array(nullif(odd, ''), ','), '{}'), original, fingerprint
-    FROM unnest($6::uuid[], $7::text[], $8::integer[], $9::integer[], $10::uuid[], $11::uuid[], $12::boolean[],
-                $13::text[], $14::text[], $15::text[])
+    FROM unnest($7::uuid[], $8::text[], $9::integer[], $10::integer[], $11::uuid[], $12::uuid[], $13::boolean[],
+                $14::text[], $15::text[], $16::text[])
         AS u (id, legacy_id, occurrence, position, product_id, customer_id, personal, odd, original, fingerprint)
 """
 _AGAIN = """
@@ -38,6 +39,40 @@ _AGAIN = """
                 $9::text[], $10::text[], $11::text[])
         AS u (id, legacy_id, occurrence, position, product_id, customer_id, personal, odd, original, fingerprint)
     WHERE r.id = u.id AND r.erased_at IS NULL
+"""
+_ERASE = """
+    UPDATE legacy_records SET original = NULL, fingerprint = NULL, customer_id = NULL, personal = false,
+                              erased_at = $2, erased_because = $3
+    WHERE customer_id = $1 RETURNING file_id
+"""
+_ERASE_NOBODYS = """
+    UPDATE legacy_records SET original = NULL, fingerprint = NULL, personal = false,
+                              erased_at = $2, erased_because = 'retention'
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM legacy_records
+        WHERE personal AND erased_at IS NULL AND customer_id IS NULL AND imported_at < $1 LIMIT $3))
+    RETURNING file_id
+"""
+_SHRED = """
+    UPDATE legacy_files f SET archive_key = NULL FROM legacy_files g
+    WHERE g.id = ANY($1::uuid[]) AND f.tenant_id = g.tenant_id AND legacy_folder(f.path) = legacy_folder(g.path)
+        AND f.kind = 'records' AND f.archive_key IS NOT NULL
+"""
+_UNREADABLE = "SELECT id, object FROM legacy_files WHERE archive_key IS NULL AND object IS NOT NULL"
+_NO_OBJECT = "UPDATE legacy_files SET object = NULL WHERE id = ANY($1::uuid[])"
+_PATHS = """
+    SELECT DISTINCT f.path, r.collection, r.kind FROM legacy_records r
+    JOIN legacy_files f ON f.tenant_id = r.tenant_id AND f.id = r.file_id ORDER BY 1, 2
+"""
+_EXPORT = """
+    SELECT r.tenant_id, r.id, r.original, r.legacy_id, r.imported_at, r.position, r.erased_because, r.kind
+    FROM legacy_records r JOIN legacy_files f ON f.tenant_id = r.tenant_id AND f.id = r.file_id
+    WHERE f.path = ANY($1::text[]) AND r.collection = $2 AND (r.imported_at, r.position, r.id) > ($3, $4, $5)
+    ORDER BY r.imported_at, r.position, r.id LIMIT $6
+"""
+_PICTURES = """
+    SELECT DISTINCT ON (path) id, path, object, archive_key FROM legacy_files
+    WHERE kind = 'picture' ORDER BY path, imported_at DESC
 """
 _PRODUCTS = """
     SELECT legacy_id, product_id FROM legacy_records
@@ -133,7 +168,7 @@ async def add(
     transaction: Transaction,
     tenant_id: UUID,
     source: str,
-    kind: str,
+    collection: Collection,
     file_id: UUID,
     now: datetime,
     records: Sequence[Kept],
@@ -141,7 +176,7 @@ async def add(
     """Records that are new. Sent: the caller goes on."""
     if records:
         rows = columns([tuple(values(record)) for record in records])
-        await transaction.send(_ADD, tenant_id, source, kind, file_id, now, *rows)
+        await transaction.send(_ADD, tenant_id, source, collection.kind, collection.collection, file_id, now, *rows)
 
 
 async def change(transaction: Transaction, file_id: UUID, records: Sequence[Kept]) -> None:
@@ -153,3 +188,44 @@ async def change(transaction: Transaction, file_id: UUID, records: Sequence[Kept
 async def products(transaction: Transaction, source: str) -> dict[str, UUID]:
     """The products of a machine's items, by what the items called themselves."""
     return {row["legacy_id"]: row["product_id"] for row in await transaction.fetch(_PRODUCTS, source)}
+
+
+async def erase(transaction: Transaction, customer_id: UUID, at: datetime, because: str) -> list[UUID]:
+    """What a person left in originals is not there any more. The files they stood in."""
+    return [row["file_id"] for row in await transaction.fetch(_ERASE, customer_id, at, because)]
+
+
+async def erase_nobodys(transaction: Transaction, before: datetime, at: datetime, at_most: int) -> list[UUID]:
+    """As `erase`, of originals that came before then, say something of a person, and are of no customer."""
+    return [row["file_id"] for row in await transaction.fetch(_ERASE_NOBODYS, before, at, at_most)]
+
+
+async def shred(transaction: Transaction, file_ids: Sequence[UUID]) -> None:
+    """Nobody reads these archived files any more, nor others that may hold the same."""
+    if file_ids:
+        await transaction.execute(_SHRED, list(set(file_ids)))
+
+
+async def unreadable(transaction: Transaction) -> list[str]:
+    """The objects of archived files that nobody can read any more: from now on no file refers to them."""
+    rows = await transaction.fetch(_UNREADABLE)
+    if rows:
+        await transaction.execute(_NO_OBJECT, [row["id"] for row in rows])
+    return [row["object"] for row in rows]
+
+
+async def paths(transaction: Transaction) -> list[tuple[str, str, str]]:
+    """Path, collection and kind of all that was taken over."""
+    return [(row["path"], row["collection"], row["kind"]) for row in await transaction.fetch(_PATHS)]
+
+
+async def exported(
+    transaction: Transaction, of_paths: Sequence[str], collection: str, after: tuple[datetime, int, UUID], limit: int
+) -> Sequence[Row]:
+    """Records of these files after one, in the order in which they came."""
+    return await transaction.fetch(_EXPORT, list(of_paths), collection, *after, limit)
+
+
+async def pictures(transaction: Transaction) -> Sequence[Row]:
+    """The pictures, each as it came last."""
+    return await transaction.fetch(_PICTURES)

@@ -1,21 +1,11 @@
-"""What of an order's record says something of a person, and what is left without it. Pure."""
+"""What of an order's record may say something of a person. Pure."""
 
 from collections.abc import Set
-from enum import StrEnum
 
 from cloud.lowdb.mapping import OrderFields
 
 _PERSONAL = {"name", "phone", "upi"}
 _OF_ITEMS = ("item_id", "item_name", "item_price_major", "item_price_minor", "item_quantity")
-MARK = "larderErased"
-"""The key in a record that was emptied: why it was."""
-
-
-class Because(StrEnum):
-    """Why a record was emptied."""
-
-    REQUEST = "request"
-    RETENTION = "retention"
 
 
 class Impersonal:
@@ -42,11 +32,6 @@ class Impersonal:
     def is_all(self, record: object) -> bool:
         """Whether nothing in it may say something of a person: there is nothing else, or it holds nothing."""
         return _told(self.alone(record)) == _told(record)
-
-    def emptied(self, record: object, because: str) -> object:
-        """What is given back of it once the person is erased."""
-        kept = self.alone(record)
-        return kept | {MARK: because} if isinstance(kept, dict) else {MARK: because}
 
     def _only(self, value: object, before: str) -> object:
         if not isinstance(value, dict):

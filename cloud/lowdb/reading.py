@@ -40,8 +40,15 @@ class Reading:
         return self._digest.hexdigest()
 
 
-def batches(reading: Reading, source: Source, told: FileReport) -> Iterator[tuple[Collection, list[tuple[int, Found]]]]:
-    """The records of each collection with their places, BATCH at a time; an inventory at once."""
+def kinds(source: Source) -> list[str]:
+    """The kinds of records in it, in the order in which they are read: orders refer to the inventory."""
+    return sorted({one.kind for one in source.collections})
+
+
+def batches(
+    reading: Reading, source: Source, told: FileReport, kind: str
+) -> Iterator[tuple[Collection, list[tuple[int, Found]]]]:
+    """The records of a kind with their places, by collection, BATCH at a time; an inventory at once."""
     collections = {one.collection: one for one in source.collections}
     held: list[tuple[int, Found]] = []
     places: dict[str, int] = {}
@@ -51,7 +58,7 @@ def batches(reading: Reading, source: Source, told: FileReport) -> Iterator[tupl
             told.unread_bytes = told.bytes - found.offset
         elif isinstance(found, Other):
             told.beside[found.key] = found.count
-        else:
+        elif collections[found.collection].kind == kind:
             if held and (_is_full(held, collections) or held[0][1].collection != found.collection):
                 yield collections[held[0][1].collection], held
                 held = []

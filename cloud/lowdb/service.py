@@ -24,7 +24,7 @@ from cloud.lowdb.folder import Changing, Folder, NotTaken, Source
 from cloud.lowdb.mapping import Mapping
 from cloud.lowdb.models import LegacyFile
 from cloud.lowdb.originals import Archived, Originals
-from cloud.lowdb.reading import Reading, Tell, batches, by_machine, in_order
+from cloud.lowdb.reading import Reading, Tell, batches, by_machine, in_order, kinds
 from cloud.lowdb.report import FileReport, Report
 from cloud.lowdb.taking import Counted, FileTaking, Run
 from cloud.lowdb.values import derived_id
@@ -64,6 +64,7 @@ class Import:
         listed = folder.listed()
         report.left += [{"path": path, "why": why} for path, why in listed.left]
         files = []
+        await self._run(tenant_id)
         for source in in_order(listed.sources, folder, report):
             run = await self._run(self._tenant(source, tenant_id))
             told = FileReport(source.path, is_leftover=source.is_leftover)
@@ -151,22 +152,27 @@ class Import:
             if archived.object is not None:
                 await objects.use(transaction, [archived.object])
         taking = FileTaking(transaction, run, file.file_id, told, self._counted.seen)
-        with file.folder.opened(path) as opened:
-            reading = Reading(opened, path, told.bytes, self._tell)
-            for collection, batch in batches(reading, file.source, told):
-                for machine, part in by_machine(batch, collection, file.source, told):
-                    if collection.kind == "orders":
-                        await taking.orders(machine, collection, part)
-                    else:
-                        await taking.items(machine, collection, part)
-            if reading.digest() != told.sha256:
-                raise Changing("is being written to: stop what writes there first")
+        for kind in kinds(file.source):
+            await self._read(file, taking, kind)
         counted = await taking.end()
         if is_new or told.new or told.advanced:
             about = {"path": path, "sha256": told.sha256, "records": told.records, "new": told.new}
             subject = Subject(SubjectKind.TENANT, run.tenant_id)
             await audit.record(transaction, ACTOR, run.tenant_id, AuditAction.LEGACY_IMPORTED, subject, after=about)
         return counted
+
+    async def _read(self, file: "_File", taking: FileTaking, kind: str) -> None:
+        """All records of this kind. Raises Changing."""
+        with file.folder.opened(file.source.path) as opened:
+            reading = Reading(opened, file.source.path, file.told.bytes, self._tell)
+            for collection, batch in batches(reading, file.source, file.told, kind):
+                for machine, part in by_machine(batch, collection, file.source, file.told):
+                    if collection.kind == "orders":
+                        await taking.orders(machine, collection, part)
+                    else:
+                        await taking.items(machine, collection, part)
+            if reading.digest() != file.told.sha256:
+                raise Changing("is being written to: stop what writes there first")
 
 
 def _tenant_of(file: "_File") -> UUID:

@@ -210,7 +210,7 @@ class FileTaking:
         impersonal = Impersonal(collection.fields)
         kept = [self._kept(one, None, is_personal=not impersonal.is_all(one.found.value)) for one in new]
         await self._link(new)
-        await models.add(transaction, run.tenant_id, source, "orders", self._file_id, run.now, kept)
+        await models.add(transaction, run.tenant_id, source, collection, self._file_id, run.now, kept)
 
     async def _advance(
         self, source: str, place: Place, collection: OrdersCollection, told: Sequence[tuple[_Told, Known]]
@@ -304,7 +304,8 @@ class FileTaking:
         wanted = [(one.record_id, item) for one, item in new if item is not None and not one.is_copy]
         made = await stock(self._transaction, run.tenant_id, run.mapping, source, place, wanted, run.now)
         kept = [self._kept(one, made.get(one.record_id), is_personal=False) for one, _ in new]
-        await models.add(self._transaction, run.tenant_id, source, "inventory", self._file_id, run.now, kept)
+        await models.add(self._transaction, run.tenant_id, source, collection, self._file_id, run.now, kept)
+        self._products[source] = await models.products(self._transaction, source)
         for one, item in told:
             self._report.tell(one.legacy_id, one.position, one.odd)
             was = known.get((one.legacy_id, one.occurrence))

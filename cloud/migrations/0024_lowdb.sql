@@ -40,6 +40,7 @@ CREATE TABLE legacy_records (
     id uuid NOT NULL, -- of an order: the order's
     source text NOT NULL, -- what the machine was called
     kind text NOT NULL CONSTRAINT legacy_records_kind_known CHECK (kind IN ('orders', 'inventory')),
+    collection text NOT NULL, -- its key in the file; '' when the file was the list
     legacy_id text NOT NULL,
     occurrence integer NOT NULL, -- among the records of the file that call themselves so
     file_id uuid NOT NULL, -- where it was found last
@@ -48,7 +49,7 @@ CREATE TABLE legacy_records (
     customer_id uuid,
     personal boolean NOT NULL, -- something in it may say something of a person
     odd text[] NOT NULL,
-    original text NOT NULL, -- its text; of an erased one, without what was personal
+    original text, -- its text; NULL: erased
     fingerprint text, -- NAME.HEX: an index key's name, and the HMAC of the text; NULL: erased
     imported_at timestamptz NOT NULL,
     erased_at timestamptz,
@@ -59,11 +60,11 @@ CREATE TABLE legacy_records (
     CONSTRAINT legacy_records_file_fkey FOREIGN KEY (tenant_id, file_id) REFERENCES legacy_files,
     CONSTRAINT legacy_records_product_fkey FOREIGN KEY (tenant_id, product_id) REFERENCES products,
     CONSTRAINT legacy_records_customer_fkey FOREIGN KEY (tenant_id, customer_id) REFERENCES customers,
-    CONSTRAINT legacy_records_original_encrypted CHECK (encryption_key_of(original) <> ''),
+    CONSTRAINT legacy_records_original_encrypted CHECK (original IS NULL OR encryption_key_of(original) <> ''),
     CONSTRAINT legacy_records_fingerprint_form CHECK (fingerprint ~ '^[a-z0-9-]{1,16}\.[0-9a-f]{64}$'),
     CONSTRAINT legacy_records_erased_or_known CHECK (
-        CASE WHEN erased_at IS NULL THEN fingerprint IS NOT NULL AND erased_because IS NULL
-             ELSE fingerprint IS NULL AND customer_id IS NULL AND erased_because IS NOT NULL END)
+        CASE WHEN erased_at IS NULL THEN num_nulls(original, fingerprint) = 0 AND erased_because IS NULL
+             ELSE num_nonnulls(original, fingerprint, customer_id) = 0 AND erased_because IS NOT NULL END)
 );
 CREATE INDEX legacy_records_file_idx ON legacy_records (tenant_id, file_id, position);
 CREATE INDEX legacy_records_product_idx ON legacy_records (tenant_id, product_id);

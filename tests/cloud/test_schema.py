@@ -202,9 +202,9 @@ RARE = """
     INSERT INTO legacy_machines (tenant_id, source, machine_id) SELECT tenant_id, name, id FROM machines;
     INSERT INTO legacy_files (tenant_id, id, path, kind, sha256, bytes, imported_at)
         SELECT tenant_id, tenant_id, '', 'records', encode(sha256('x'), 'hex'), 1, now() FROM tenants;
-    INSERT INTO legacy_records (tenant_id, id, source, kind, legacy_id, occurrence, file_id, position, personal, odd,
-                                original, fingerprint, imported_at)
-        SELECT tenant_id, machine_id, source, 'orders', '', 1, tenant_id, 1, true, '{}', 'test.gAAAA',
+    INSERT INTO legacy_records (tenant_id, id, source, kind, collection, legacy_id, occurrence, file_id, position,
+                                personal, odd, original, fingerprint, imported_at)
+        SELECT tenant_id, machine_id, source, 'orders', '', '', 1, tenant_id, 1, true, '{}', 'test.gAAAA',
                'test.' || repeat('0', 64), now() FROM legacy_machines;
     INSERT INTO recovery_codes (user_id, code_sha256) SELECT current_person(), 'x';
     INSERT INTO password_resets (id, user_id, secret_sha256, created_at, expires_at)
