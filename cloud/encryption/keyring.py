@@ -9,6 +9,7 @@ import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -133,7 +134,8 @@ class Keyring:
         }
 
 
+@lru_cache(maxsize=256)
 def _derived(secret: bytes, purpose: str) -> bytes:
-    """A key for this purpose alone."""
+    """A key for this purpose alone; the last ones are remembered, for whoever indexes many values at once."""
     key = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=f"larder blind index {purpose}".encode())
     return key.derive(secret)

@@ -1,6 +1,7 @@
 """The tables of originals: what is known of a record that comes again, and how new ones are kept."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,8 +19,14 @@ _MACHINE = "SELECT machine_id FROM legacy_machines WHERE source = $1"
 _ADD_MACHINE = "INSERT INTO legacy_machines (tenant_id, source, machine_id) VALUES ($1, $2, $3)"
 _KNOWN = """
     SELECT r.id, r.legacy_id, r.occurrence, r.fingerprint, r.product_id, o.state, o.placed_at, o.total_minor, o.currency
-    FROM legacy_records r LEFT JOIN orders o ON o.tenant_id = r.tenant_id AND o.id = r.id
-    WHERE r.source = $1 AND r.kind = $2 AND r.legacy_id = ANY($3::text[])
+    FROM unnest($3::text[]) AS u (legacy_id)
+    CROSS JOIN LATERAL (
+        SELECT id, legacy_id, occurrence, fingerprint, product_id FROM legacy_records
+        WHERE source = $1 AND kind = $2 AND legacy_id = u.legacy_id OFFSET 0
+    ) AS r
+    LEFT JOIN LATERAL (
+        SELECT state, placed_at, total_minor, currency FROM orders WHERE id = r.id OFFSET 0
+    ) AS o ON true
 """
 _ADD = """
     INSERT INTO legacy_records (tenant_id, source, kind, collection, file_id, imported_at, id, legacy_id, occurrence,
@@ -78,6 +85,19 @@ _PRODUCTS = """
     SELECT legacy_id, product_id FROM legacy_records
     WHERE source = $1 AND kind = 'inventory' AND product_id IS NOT NULL ORDER BY occurrence DESC
 """
+_PLANS = "SELECT set_config('plan_cache_mode', $1, true)"
+
+
+@asynccontextmanager
+async def planned_anew(transaction: Transaction) -> AsyncIterator[None]:
+    """Statements in it are planned for the tables as large as they are now.
+
+    A plan that was made once, while they were empty, takes any index that begins with the tenant: it would read all
+    that this transaction has written so far, for each record. Not for what inserts: that looks up every foreign key.
+    """
+    await transaction.execute(_PLANS, "force_custom_plan")
+    yield
+    await transaction.execute(_PLANS, "force_generic_plan")
 
 
 @dataclass(frozen=True)

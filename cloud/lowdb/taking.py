@@ -137,7 +137,8 @@ class FileTaking:
             self._told(source, names, found, position, read(found.value, position=position))
             for position, found in batch
         ]
-        known = await models.known(self._transaction, source, "orders", [one.legacy_id for one in told])
+        async with models.planned_anew(self._transaction):
+            known = await models.known(self._transaction, source, "orders", [one.legacy_id for one in told])
         new, advanced = [], []
         for one in told:
             was = known.get((one.legacy_id, one.occurrence))
@@ -193,7 +194,8 @@ class FileTaking:
         """Whose orders these are."""
         run = self._run
         people = [Person(o.phone, o.name or None, o.upi) for one in told if (o := one.order) is not None and o.phone]
-        found = await run.customers.take_over(self._transaction, run.tenant_id, people)
+        async with models.planned_anew(self._transaction):
+            found = await run.customers.take_over(self._transaction, run.tenant_id, people)
         for one in told:
             if one.order is not None and one.order.phone:
                 one.customer_id = found[one.order.phone]
@@ -208,7 +210,7 @@ class FileTaking:
         await orders.take_over(transaction, run.tenant_id, taken, self._tally)
         await self._pay(new)
         impersonal = Impersonal(collection.fields)
-        kept = [self._kept(one, None, is_personal=not impersonal.is_all(one.found.value)) for one in new]
+        kept = [self._kept(one, None, is_personal=_is_personal(one, impersonal)) for one in new]
         await self._link(new)
         await models.add(transaction, run.tenant_id, source, collection, self._file_id, run.now, kept)
 
@@ -218,10 +220,11 @@ class FileTaking:
         """Orders that were open when they came first, and have gone on in the meantime."""
         gone_on = [(one, one.order) for one, was in told if one.order is not None and one.order.state is not was.state]
         ours = [self._ours(one, order, source, place) for one, order in gone_on]
-        await orders.end_taken_over(self._transaction, ours, self._tally)
+        async with models.planned_anew(self._transaction):
+            await orders.end_taken_over(self._transaction, ours, self._tally)
         await self._pay([one for one, _ in gone_on])
         impersonal = Impersonal(collection.fields)
-        kept = [self._kept(one, None, is_personal=not impersonal.is_all(one.found.value)) for one, _ in told]
+        kept = [self._kept(one, None, is_personal=_is_personal(one, impersonal)) for one, _ in told]
         await models.change(self._transaction, self._file_id, kept)
         await self._link([one for one, _ in told])
 
@@ -327,10 +330,15 @@ class FileTaking:
         """What the orders add to the sums; and the days of their machines as they are now."""
         await onboarding.lock_gateways(self._transaction, [place.site_id for place in self._places.values()])
         await sales.add(self._transaction, self._run.tenant_id, self._tally)
-        for source, place in self._places.items():
-            if source in self._counted.days:
-                self._counted.days[source].database = await orders.taken_over_days(self._transaction, place.machine_id)
+        async with models.planned_anew(self._transaction):
+            for source, days in self._counted.days.items():
+                days.database = await orders.taken_over_days(self._transaction, self._places[source].machine_id)
         return self._counted
+
+
+def _is_personal(one: _Told, impersonal: Impersonal) -> bool:
+    order = one.order
+    return bool(order and (order.name or order.phone or order.upi)) or not impersonal.is_all(one.found.value)
 
 
 def _is_same_sale(order: Order, was: Known) -> bool:
