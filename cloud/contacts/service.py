@@ -266,6 +266,9 @@ async def forget(transaction: Transaction, customer_id: UUID) -> None:
 async def link_many(
     transaction: Transaction, tenant_id: UUID, pairs: Sequence[tuple[UUID, UUID]], now: datetime
 ) -> None:
-    """Inside a unit of the tenant: orders that are customers', (customer, order); each has MAX_ORDERS at most."""
+    """Inside a unit of the tenant: orders that are customers', (customer, order); each has MAX_ORDERS at most.
+
+    Sent: the caller goes on.
+    """
     if pairs:
-        await transaction.execute(_LINK_MANY, tenant_id, *columns(list(pairs)), now, MAX_ORDERS)
+        await transaction.send(_LINK_MANY, tenant_id, *columns(list(pairs)), now, MAX_ORDERS)

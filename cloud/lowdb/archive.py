@@ -32,7 +32,7 @@ def packed(key: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _frame(cipher: AESGCM, number: int, piece: bytes, *, last: bool) -> bytes:
-    sealed = cipher.encrypt(_nonce(number), zlib.compress(piece), _about(last=last))
+    sealed = cipher.encrypt(_nonce(number), zlib.compress(piece, level=1), _about(last=last))
     return len(sealed).to_bytes(_LENGTH_BYTES) + sealed
 
 

@@ -209,7 +209,7 @@ class FileTaking:
         taken = [self._ours(one, one.order, source, place) for one in new if one.order is not None]
         await orders.take_over(transaction, run.tenant_id, taken, self._tally)
         await self._pay(new)
-        impersonal = Impersonal(collection.fields)
+        impersonal = Impersonal(collection.fields)  # Postgres works meanwhile on what was sent
         kept = [self._kept(one, None, is_personal=_is_personal(one, impersonal)) for one in new]
         await self._link(new)
         await models.add(transaction, run.tenant_id, source, collection, self._file_id, run.now, kept)

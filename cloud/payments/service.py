@@ -70,9 +70,9 @@ class PaymentTakenOver:
 
 
 async def take_over(transaction: Transaction, tenant_id: UUID, taken: Sequence[PaymentTakenOver]) -> None:
-    """Inside a unit of the tenant: payments that were made before Larder."""
+    """Inside a unit of the tenant: payments that were made before Larder. Sent: the caller goes on."""
     if taken:
-        await transaction.execute(_TAKEN_OVER, tenant_id, *columns([tuple(values(payment)) for payment in taken]))
+        await transaction.send(_TAKEN_OVER, tenant_id, *columns([tuple(values(payment)) for payment in taken]))
 
 
 async def record(transaction: Transaction, tenant_id: UUID, facts: Sequence[Fact]) -> None:
