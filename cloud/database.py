@@ -236,7 +236,7 @@ class Database:
             "idle_in_transaction_session_timeout": "15000",
         }
         pool = {"minsize": 1, "maxsize": self._pool_size, "timeout": 5, "server_settings": server_settings}
-        pool["reset"] = _keep
+        pool |= {"reset": _keep, "max_cached_statement_lifetime": 0}  # else a plan in use is made anew each 300 s
         self._context.run(self._tortoise.__enter__)
         opening = self._tortoise.init(config=tortoise_config(credentials(self._url) | pool))
         await asyncio.get_running_loop().create_task(opening, name="database open", context=self._context)
