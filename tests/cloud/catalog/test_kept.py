@@ -1,20 +1,25 @@
 """What is read of the catalogue is kept: until it changes, by whatever way, and for nobody but who may see it."""
 
 import asyncio
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import pytest
 
 from cloud.cache import OLDEST_SECONDS
 from cloud.clock import new_id
-from cloud.database import credentials
+from cloud.database import Database, Work, credentials
+from cloud.failpoints import Failpoints
 from cloud.permissions import Role
 from tests.cloud.auth.conftest import office  # noqa: F401  fixture
 from tests.cloud.conftest import Server, World
 from tests.fakes.cloud_people import Office
+from tests.fakes.postgres_cloud import cloud_app
+
+T = TypeVar("T")
 
 PRODUCTS, MACHINES = "/v1/catalog/products", "/v1/machines"
+LISTENING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'"
 
 
 async def names(world: World, path: str = PRODUCTS) -> list[str]:
@@ -82,3 +87,42 @@ async def test_who_sees_a_part_is_not_given_what_was_kept_for_who_sees_all(world
     assert await seen(technician) == [machine]
     assert len(await seen(owner)) == 2
     assert await seen(technician) == [machine]
+
+
+class Lingering(Database):
+    """What a unit has read comes late, if it is told so."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, Failpoints(), pool_size=2)
+        self.has_read, self.go = asyncio.Event(), asyncio.Event()
+
+    async def unit(self, name: str, work: Work[T], **whose: Any) -> T:
+        found = await super().unit(name, work, **whose)
+        if name == "catalog.products" and not self.go.is_set():
+            self.has_read.set()
+            await self.go.wait()
+        return found
+
+
+async def test_what_was_read_before_another_instance_changed_it_is_not_kept(world: World) -> None:
+    slow = Lingering(world.url)
+    async with cloud_app(world.url, asyncio.Event(), database=slow).test_app() as beside:
+        client = beside.test_client()
+
+        async def read(path: str) -> str:
+            return await (await client.get(path, headers=world.operator)).get_data(as_text=True)
+
+        async with asyncio.timeout(10):
+            while len(await world.rows(LISTENING)) < 2:
+                pass
+        late = asyncio.create_task(read(PRODUCTS))
+        await slow.has_read.wait()
+        key = {"Idempotency-Key": str(new_id())}
+        await world.client.post(PRODUCTS, json={"name": "Late news"}, headers=world.operator | key)
+        await world.rows("UPDATE machines SET name = 'Heard' WHERE name = 'Snacks'")
+        async with asyncio.timeout(OLDEST_SECONDS - 1):
+            while "Heard" not in await read(MACHINES):
+                pass
+        slow.go.set()
+        assert "Late news" not in await late
+        assert "Late news" in await read(PRODUCTS)
