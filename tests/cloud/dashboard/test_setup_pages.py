@@ -271,6 +271,22 @@ async def test_all_is_looked_at_made_and_made_again_by_a_template(world: World, 
     assert "Nuts" not in await text(admin, f"{here}/review?")
 
 
+async def test_nothing_that_can_be_typed_breaks_a_page(world: World, admin: PersonAtCloud) -> None:
+    here, machine = await ready(world, admin)
+    devices = machine.replace("/machines/", "/devices/")
+    nobody = "0190a000-0000-7000-8000-0000000000ff"
+    for value in ("", "\u202e💥", "9" * 400, nobody, f"template:{nobody}", "4111 1111 1111 1111", "[[[[", "NaN"):
+        for path in (f"{here}/site", f"{here}/gateway", f"{here}/machines", machine, devices):
+            page = await text(admin, path)
+            seen = re.search(r'name="seen" value="([0-9a-f]+)"', page)
+            fields = set(re.findall(r'name="([a-z][a-z0-9_-]+)"', page)) - {"seen", "rail", "go"}
+            form = dict.fromkeys(fields, value) | {"seen": seen[1] if seen else "", "rail": "cash"}
+            answer = await admin.ask("POST", path, headers=PAGE, form=form)
+            assert answer.status_code < 500, (path, value)
+            await text(admin, path)
+            await text(admin, f"{here}/review")
+
+
 async def test_who_sets_nothing_up_is_not_let_in(world: World, office: Office, admin: PersonAtCloud) -> None:
     here = await begun(admin)
     viewer = await office.invited(admin, "vera@larder.example", "viewer")
