@@ -174,6 +174,7 @@ async def after_it_was_killed(wizard: Wizard) -> None:
     await wizard.whole("templates")
 
 
+@pytest.mark.lab
 @pytest.mark.criterion("9.1")
 async def test_nobody_is_shut_out_and_nothing_is_lost_when_the_browser_is_killed(world: World, url: str) -> None:
     for part in (before_it_is_killed, after_it_was_killed):

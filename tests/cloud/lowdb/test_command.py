@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud.clock import new_id
 from tests.cloud.lowdb.conftest import Move
 from tests.cloud.test_commands import refused, run
 from tests.fakes import lowdb
@@ -34,6 +35,6 @@ def test_there_and_back(move: Move, database_url: str, tmp_path: Path) -> None:
 def test_what_cannot_be_is_one_line(move: Move, database_url: str, tmp_path: Path) -> None:
     (tmp_path / "map.toml").write_text("colour = 1")
     tenant, where = str(move.tenant_id), {"database_url": database_url, "state_dir": str(tmp_path / "state")}
-    refused(run("import-lowdb", str(move.root), "--tenant", str(move.tenant_id)[:-1] + "0", **where), 1, "not_found")
+    refused(run("import-lowdb", str(move.root), "--tenant", str(new_id()), **where), 1, "not_found")
     mapped = ("--map", str(tmp_path / "map.toml"))
     refused(run("import-lowdb", str(move.root), "--tenant", tenant, *mapped, **where), 1, "map.toml, line 1: colour")
