@@ -130,7 +130,8 @@ async def running_cloud(folder: Path) -> AsyncIterator[PostgresCloud]:
 @asynccontextmanager
 async def _served(database_url: str) -> AsyncIterator[str]:
     draining = asyncio.Event()
-    app = cloud_app(database_url, draining)
+    # A quarter of the pool may export at once: enough for clients that ask together, and for one that has just left.
+    app = cloud_app(database_url, draining, database=Database(database_url, Failpoints(), pool_size=16))
     listener = bind("127.0.0.1", 0)
     where = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = asyncio.create_task(serve(app, listener, draining), name="cloud")
