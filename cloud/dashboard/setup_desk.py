@@ -57,7 +57,7 @@ class SetupDesk:
 
     async def keep(self, setup: SetupRow, form: Form, edit: SetupEdit) -> SetupRow:
         """A step as it shall be. Raises Refused, with 412 if the setup is no more what the form's page had shown."""
-        edit = web.parse(SetupEdit, edit.model_dump_json(exclude_none=True).encode())  # as if it had come by the API
+        edit = web.parse(SetupEdit, edit.model_dump_json(exclude_unset=True).encode())  # as if it had come by the API
         work = partial(
             self.setups.edit, operator=current_operator(), setup_id=setup.setup_id, edit=edit, expected=seen(form)
         )

@@ -51,8 +51,8 @@ class SetupSitePages:
             edit = site_edit(form)
             if edit is not None:
                 after = await self._desk.keep(setup, form, edit)
-                if await self._pays_otherwise(setup, after):
-                    told = "Saved. The money is another one now: look at the prices again."
+                if currency := await self._pays_otherwise(setup, after):
+                    told = f"Saved. Prices are in {currency} now: look at them again."
                     return lead(path_of(setup_id, Step.MACHINES), told, "plain")
         except Refused as error:
             return await self._ask_site(await self._desk.one(setup_id), form, error)
@@ -96,10 +96,11 @@ class SetupSitePages:
     async def _sites(self) -> tuple[SiteRow, ...]:
         return (await self._desk.unit(partial(onboarding.site_page, query=SiteQuery(limit=MOST_SITES)))).sites
 
-    async def _pays_otherwise(self, before: SetupRow, after: SetupRow) -> bool:
+    async def _pays_otherwise(self, before: SetupRow, after: SetupRow) -> str | None:
+        """The currency of prices that were in another one, or in none yet; None where none were."""
         has_prices = any(machine.outline.slots for machine in after.machines)
-        was = await currency_of(self._desk, before)
-        return has_prices and was is not None and was != await currency_of(self._desk, after)
+        now = await currency_of(self._desk, after)
+        return now if has_prices and now != await currency_of(self._desk, before) else None
 
 
 async def currency_of(desk: SetupDesk, setup: SetupRow) -> str | None:

@@ -36,7 +36,7 @@ ZONES = tuple(
     (zone, "") for zone in sorted(available_timezones()) if "/" in zone and not zone.startswith(("Etc/", "SystemV/"))
 )
 _SITE_WRONG = {
-    "name": "Give the site a name, of 120 characters at most.",
+    "name": "The name has 120 characters at most.",
     "address": "Write the address in 300 characters at most.",
     "latitude": "Latitude is a number from -90 to 90, such as 18.5289.",
     "longitude": "Longitude is a number from -180 to 180, such as 73.8744.",
@@ -64,8 +64,8 @@ def site_form(setup: SetupRow, last: SiteRow | None) -> Form:
         return _filled({"site": str(site.site_id or "")})
     new = site.new
     coordinates = {"latitude": _degrees(new.latitude), "longitude": _degrees(new.longitude)}
-    place = _place(new.currency, new.time_zone, new.tax_basis_points)
-    return _filled({"site": NEW, "name": new.name, "address": new.address} | coordinates | place)
+    place = _place(new.currency or "", new.time_zone or "", new.tax_basis_points)
+    return _filled({"site": NEW, "name": new.name or "", "address": new.address} | coordinates | place)
 
 
 def site_edit(form: Form) -> SetupEdit | None:
@@ -99,17 +99,24 @@ def gateway_form(setup: SetupRow) -> Form:
 
 
 def gateway_edit(form: Form, setup: SetupRow) -> SetupEdit:
-    """What the form says. A Wi-Fi whose name and password stay as they are is left alone. Raises Refused."""
+    """What the form says: fields that stand empty take away what was kept. Raises Refused.
+
+    A Wi-Fi whose name stays as it is keeps its password, unless another one is given.
+    """
     name, ssid, password = form.get("gateway_name").strip(), form.get("ssid").strip(), form.get("password")
     if len(name) > 120:
         raise web.invalid("gateway_name", "The name has 120 characters at most.")
-    wifi = address = None
-    if password or (ssid and ssid != setup.wifi_ssid):
-        wifi = built(Wifi, {"ssid": ssid, "password": password}, _WIFI_WRONG)
+    said: dict[str, Message | str | None] = {"gateway_address": None}
+    if "gateway_name" in form.values:  # a site that has a gateway is not asked
+        said["gateway_name"] = name or None
+    if not ssid and not password:
+        said["wifi"] = None
+    elif password or ssid != setup.wifi_ssid:
+        said["wifi"] = built(Wifi, {"ssid": ssid, "password": password}, _WIFI_WRONG)
     if host := form.get("host").strip():
         port = {"port": _number(form, "port", count)} if form.get("port").strip() else {}
-        address = built(GatewayAddress, {"host": host} | port, _ADDRESS_WRONG)
-    return SetupEdit(gateway_name=name or None, wifi=wifi, gateway_address=address)
+        said["gateway_address"] = built(GatewayAddress, {"host": host} | port, _ADDRESS_WRONG)
+    return SetupEdit.model_validate(said)
 
 
 def built(

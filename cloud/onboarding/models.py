@@ -61,7 +61,10 @@ class ClaimCode(Model):
 
 
 class SiteEdit(Message):
-    """What shall be different; what is left out or null stays as it is. Coordinates in degrees of WGS 84."""
+    """What shall be different; what is left out stays as it is. Coordinates in degrees of WGS 84.
+
+    Null takes coordinates away, and leaves all else as it is.
+    """
 
     name: Name | None = None
     address: Address | None = None

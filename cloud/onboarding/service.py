@@ -20,6 +20,7 @@ from cloud.errors import NotFound, Refused, there
 from cloud.lists import PageQuery, read_page
 from cloud.onboarding.models import SITES, ClaimCode, Site, SiteEdit, SitePage, Tenant
 from cloud.onboarding.rules import CLAIM_LIFE, SiteRow, new_claim_code, why_refused
+from cloud.web import invalid
 from shared.errors import Code
 from shared.onboarding import ClaimGateway, GatewayClaimed
 from shared.sync import ChangeBody
@@ -35,6 +36,7 @@ _BOUNDS = "SELECT last_change, pruned_change FROM sites WHERE id = $1"
 _MARK_PRUNED = "UPDATE sites SET pruned_change = greatest(pruned_change, $2) WHERE id = $1"
 _SINCE = "SELECT number, body FROM changes WHERE site_id = $1 AND number > $2 ORDER BY number LIMIT $3"
 _LOCK_GATEWAYS = "SELECT FROM gateways WHERE site_id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
+_COORDINATES = ("latitude", "longitude")
 _REFUSAL = "This claim code cannot be used. Ask an operator for a new one."
 
 
@@ -180,14 +182,17 @@ async def site(site_id: UUID) -> SiteRow:
 async def edit_site(
     transaction: Transaction, operator: Operator, site_id: UUID, edit: SiteEdit, expected: Precondition
 ) -> SiteRow:
-    """Inside a unit of the tenant. Raises NotFound, Refused (403, 412)."""
+    """Inside a unit of the tenant. Raises NotFound, Refused (403, 412, 422)."""
     found = there(await Site.select_for_update().get_or_none(id=site_id))
     # Postgres refuses it, too (the trigger sites_written_whole): here it gets its reason.
     if not operator.scope.is_everything and site_id not in operator.scope.sites:
         raise Refused(Code.FORBIDDEN, "You see only a part of this site.", status=403)
     was = _site_row(found)
     expected.require(was)
-    changes = {name: value for name, value in edit.model_dump().items() if value is not None}
+    given = edit.model_dump(exclude_unset=True)
+    changes = {name: value for name, value in given.items() if value is not None or name in _COORDINATES}
+    if (changes.get("latitude", found.latitude) is None) is not (changes.get("longitude", found.longitude) is None):
+        raise invalid("longitude", "Latitude and longitude come together.")
     if changes:
         await found.update_from_dict(changes).save(update_fields=list(changes))
     now, about = _site_row(found), Subject(SubjectKind.SITE, site_id)

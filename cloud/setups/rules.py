@@ -21,14 +21,14 @@ MOST_MACHINES = 12
 
 
 class NewSite(Message):
-    """A place to be. Coordinates in degrees of WGS 84."""
+    """A place to be, as far as it is known yet. Coordinates in degrees of WGS 84."""
 
-    name: Name
+    name: Name | None = None
     address: Annotated[str, StringConstraints(max_length=300)] = ""
     latitude: Annotated[float, Field(ge=-90, le=90)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180)] | None = None
-    currency: Currency
-    time_zone: TimeZone
+    currency: Currency | None = None
+    time_zone: TimeZone | None = None
     tax_basis_points: TaxBasisPoints = 0
 
 
@@ -76,6 +76,12 @@ class Draft(Message):
 _SOME_CA = "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n"
 """In place of the site's own, which its gateway has not made yet: wiring is checked before."""
 _SOME_CURRENCY = "XXX"
+_WANTED = {
+    "name": "Give the site a name.",
+    "currency": "Say which money is paid there.",
+    "time_zone": "Say in which time zone it lies.",
+}
+"""Of a new site, before it can be made."""
 
 
 class SetupState(StrEnum):
@@ -100,7 +106,10 @@ class MachineWish(Message):
 
 
 class SetupEdit(Message):
-    """Steps as they shall be; what is left out or null stays as it is. Nothing need be complete yet."""
+    """Steps as they shall be; what is left out stays as it is. Nothing need be complete yet.
+
+    Null takes a step away; a name and machines stay then, too.
+    """
 
     name: Name | None = None
     site: SetupSite | None = None
@@ -208,6 +217,9 @@ def _of_site(draft: Draft, known: Known) -> Iterator[FieldError]:
         yield FieldError(path="site.site_id", message="There is no such site.")
     elif (found is None or not found.has_gateway) and draft.gateway_name is None:
         yield FieldError(path="gateway_name", message="Give the site's gateway a name.")
+    for name, message in _WANTED.items():
+        if site.new is not None and getattr(site.new, name) is None:
+            yield FieldError(path=f"site.new.{name}", message=message)
     if site.new is not None and (site.new.latitude is None) is not (site.new.longitude is None):
         yield FieldError(path="site.new.longitude", message="Latitude and longitude come together.")
 

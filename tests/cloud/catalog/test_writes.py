@@ -104,6 +104,14 @@ async def test_stock_is_asked_to_move(world: World) -> None:
     assert (await post(world, f"/v1/machines/{new_id()}/stock", body)).status_code == 404
 
 
+async def test_a_site_loses_its_coordinates_by_null_and_keeps_what_is_left_out(world: World) -> None:
+    site = f"/v1/sites/{world.seeded.site_id}"
+    placed = await (await patch(world, site, {"latitude": 18.5, "longitude": 73.8, "address": "1 Road"})).get_json()
+    assert await wrong_paths(await patch(world, site, {"latitude": None})) == ["longitude"]
+    taken = await (await patch(world, site, {"latitude": None, "longitude": None, "name": None})).get_json()
+    assert taken == placed | {"latitude": None, "longitude": None}
+
+
 @pytest.mark.criterion("4.1")
 async def test_the_audit_log_tells_of_each_change(world: World) -> None:
     slot = await world.slot()

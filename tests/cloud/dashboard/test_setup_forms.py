@@ -13,7 +13,7 @@ from cloud.dashboard.setup_slots import MOST_FIELDS, Products, Reading, rows_of,
 from cloud.dashboard.setup_steps import Step, bar, field_of, next_step, problems_of, step_of, troubles
 from cloud.dashboard.setup_words import differences
 from cloud.errors import Refused
-from cloud.setups.rules import DraftMachine, NewSite, SetupRow, SetupSite, SetupState
+from cloud.setups.rules import DraftMachine, GatewayAddress, NewSite, SetupRow, SetupSite, SetupState
 from cloud.templates.rules import MOST_SLOTS, MachineOutline, OutlineDevice, OutlineSlot, Wiring
 from shared.contract import Rail
 from shared.errors import FieldError
@@ -91,6 +91,10 @@ def test_a_site_comes_back_as_it_was_given() -> None:
         edit = site_edit(site_form(setup(site=site), None))
         assert edit is not None
         assert edit.site == site
+    begun = site_edit(Form({"site": ["new"], "address": ["Platform 1"]}))
+    assert begun is not None
+    assert begun.site == SetupSite(new=NewSite(address="Platform 1")), "kept before all of it is known"
+    assert site_form(setup(site=begun.site), None).get("currency") == ""
 
 
 def test_all_that_is_wrong_with_a_site_is_said_at_once() -> None:
@@ -99,19 +103,28 @@ def test_all_that_is_wrong_with_a_site_is_said_at_once() -> None:
     )
     with pytest.raises(Refused) as refused:
         site_edit(given)
-    assert set(wrong(refused)) == {"name", "latitude", "tax", "time_zone", "currency"}
+    assert set(wrong(refused)) == {"latitude", "tax", "time_zone", "currency"}, "a name may still come"
     assert site_edit(Form({"site": ["new"], "currency": ["INR"]})) is None, "nothing is said but what was offered"
     assert site_edit(Form()) is None
 
 
 def test_a_wifi_that_is_kept_is_left_alone() -> None:
     before = setup(wifi_ssid="shop", gateway_name="Pi")
-    assert gateway_edit(gateway_form(before), before).wifi is None
+    assert "wifi" not in gateway_edit(gateway_form(before), before).model_fields_set
     changed = gateway_edit(Form({"ssid": ["shop"], "password": ["long enough"]}), before)
     assert (changed.wifi and changed.wifi.password, changed.gateway_name) == ("long enough", None)
     with pytest.raises(Refused) as refused:
         gateway_edit(Form({"password": ["long enough"]}), before)
     assert wrong(refused) == ["ssid"]
+
+
+def test_what_is_emptied_is_taken_away() -> None:
+    before = setup(wifi_ssid="shop", gateway_name="Pi", gateway_address=GatewayAddress(host="10.0.0.2"))
+    emptied = {name: [""] for name in ("gateway_name", "ssid", "password", "host", "port")}
+    edit = gateway_edit(Form(emptied), before)
+    assert edit.model_dump(exclude_unset=True) == {"gateway_name": None, "wifi": None, "gateway_address": None}
+    del emptied["gateway_name"]
+    assert "gateway_name" not in gateway_edit(Form(emptied), before).model_fields_set, "it was not asked"
 
 
 def test_rows_come_back_as_they_were_given() -> None:

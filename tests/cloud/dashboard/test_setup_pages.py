@@ -73,6 +73,9 @@ async def test_the_site_is_kept_as_it_was_typed(world: World, admin: PersonAtClo
     page = await wrong(admin, f"{here}/site", **SITE | {"latitude": "91", "tax": "1.555", "time_zone": "Pune"})
     for told in ("Latitude is a number from", "Tax is a number from", "Choose the time zone", 'value="Pune Station"'):
         assert told in page
+    assert await led(admin, f"{here}/site", site="new", address="Platform 1") == f"{here}/gateway"
+    page = await text(admin, f"{here}/site")
+    assert ('value="Platform 1"' in page, "Say which money" in page) == (True, True)
     assert await led(admin, f"{here}/site", **SITE) == f"{here}/gateway"
     (row,) = (await (await world.client.get("/v1/setups", headers=world.operator)).get_json())["setups"]
     kept = await (await world.client.get(f"/v1/setups/{row['setup_id']}", headers=world.operator)).get_json()
@@ -100,6 +103,10 @@ async def test_a_wifi_password_is_kept_and_shown_to_nobody(world: World, admin: 
     assert ("long enough" in page, "leave empty to keep it" in page, 'value="8884"' in page) == (False, True, True)
     assert await led(admin, f"{here}/gateway", **form | {"password": "", "go": "back"}) == f"{here}/site"
     assert "8 to 63" in await wrong(admin, f"{here}/gateway", **form | {"ssid": "other", "password": ""})
+    emptied = {"gateway_name": "", "ssid": "", "password": "", "host": "", "port": ""}
+    await led(admin, f"{here}/gateway", **emptied)
+    page = await text(admin, f"{here}/gateway")
+    assert ('value="Pi"' in page, 'value="shop"' in page, "leave empty" in page, "8884" in page) == (False,) * 4
 
 
 async def test_two_who_change_a_setup_do_not_overwrite_each_other(world: World, admin: PersonAtCloud) -> None:

@@ -169,6 +169,31 @@ async def test_two_who_edit_at_once_do_not_overwrite_each_other(world: World) ->
     await ask(world, "PATCH", path, 412, {"If-Match": tag}, json={"gateway_name": "yours"})
 
 
+async def test_a_step_is_taken_away_by_null_and_stays_when_it_is_left_out(world: World) -> None:
+    path = await ready(world)
+    address = {"host": "gateway.local", "port": 8883}
+    kept = await ask(world, "PATCH", path, 200, json={"gateway_address": address})
+    assert (kept["gateway_name"], kept["gateway_address"], kept["wifi_ssid"]) == ("Pi", address, "shop")
+    taken = {"gateway_name": None, "gateway_address": None, "wifi": None, "name": None, "machines": None}
+    left = await ask(world, "PATCH", path, 200, json=taken)
+    assert (left["gateway_name"], left["gateway_address"], left["wifi_ssid"]) == (None, None, None)
+    assert (left["name"], len(left["machines"])) == ("Pune", 1)
+    gone = await ask(world, "PATCH", path, 200, json={"site": None})
+    assert [problem["path"] for problem in gone["problems"]] == ["site"]
+
+
+async def test_a_new_site_is_kept_before_all_of_it_is_known(world: World) -> None:
+    path = await ready(world)
+    kept = await ask(world, "PATCH", path, 200, json={"site": {"new": {"address": "Platform 1"}}})
+    assert kept["site"]["new"]["address"] == "Platform 1"
+    missing = ["site.new.name", "site.new.currency", "site.new.time_zone"]
+    assert [problem["path"] for problem in kept["problems"]] == missing
+    before = await everything(world)
+    refused = await ask(world, "POST", f"{path}/finish", 422)
+    assert [error["path"] for error in refused["errors"]] == missing
+    assert await everything(world) == before
+
+
 async def test_an_open_one_can_be_thrown_away(world: World) -> None:
     path = await begun(world)
     await ask(world, "DELETE", path, 204)
