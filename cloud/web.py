@@ -58,11 +58,11 @@ async def read_message(model: type[M], limit: int = MAX_JSON_BYTES) -> M:
     return parse(model, b"".join([chunk async for chunk in body_chunks(limit)]))
 
 
-async def read_form(most_fields: int = MAX_FORM_FIELDS) -> list[tuple[str, str]]:
+async def read_form(most_fields: int = MAX_FORM_FIELDS, limit: int = MAX_JSON_BYTES) -> list[tuple[str, str]]:
     """The fields of an HTML form, in order; a name may come more than once. Raises Refused."""
     if request.mimetype != "application/x-www-form-urlencoded":
         raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send application/x-www-form-urlencoded.", status=415)
-    body = b"".join([chunk async for chunk in body_chunks(MAX_JSON_BYTES)])
+    body = b"".join([chunk async for chunk in body_chunks(limit)])
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=most_fields, errors="strict")
     except ValueError:  # no UTF-8, or too many

@@ -27,7 +27,7 @@ from cloud.catalog.models import (
 )
 from cloud.clock import new_id
 from cloud.conditional import ANY, Precondition
-from cloud.database import Transaction
+from cloud.database import Transaction, columns
 from cloud.errors import NotFound, Refused, there
 from cloud.lists import PageQuery, read_page
 from cloud.onboarding.service import append_changes, currency_of
@@ -46,6 +46,16 @@ _NAMED = """
     SELECT id, name FROM products WHERE id = ANY($1::uuid[])
     UNION SELECT id, name FROM products WHERE name = ANY($2::text[]) ORDER BY name, id
 """
+_LOCK_NAMES = "SELECT pg_advisory_xact_lock(hashtextextended('products ' || current_setting('app.tenant'), 0))"
+_ADD_PRODUCTS = """
+    INSERT INTO products (tenant_id, id, name) SELECT $1, id, name FROM unnest($2::uuid[], $3::text[]) AS u (id, name)
+"""
+_ADD_SLOTS = """
+    INSERT INTO planogram_slots
+        (tenant_id, planogram_id, id, slot, product_id, device_id, price_minor, capacity, par_level)
+    SELECT $1, $2, * FROM unnest(
+        $3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::bigint[], $8::integer[], $9::integer[])
+"""
 _KNOWN = "SELECT id FROM products WHERE id = ANY($1)"
 _DEVICES = "SELECT id FROM devices WHERE machine_id = $1"
 _IN_FORCE = """
@@ -59,6 +69,7 @@ _PLACES = """
     FROM sites s LEFT JOIN machines m ON m.tenant_id = s.tenant_id AND m.site_id = s.id
     ORDER BY s.name, s.id, m.name, m.id LIMIT $1
 """
+_CONTENT = ("slot", "product_id", "device_id", "price_minor", "capacity", "par_level")
 MOST_PLACES = 500
 CATALOGUE = "catalogue"
 """Rung with the tenant when one of its products or machines has changed (cache.py); those who write past us ring by
@@ -133,7 +144,21 @@ async def _add_product(tenant_id: UUID, name: str) -> ProductRow:
     return _product_row(product)
 
 
-async def products_called(names: Sequence[str]) -> dict[str, UUID]:
+async def add_products(transaction: Transaction, tenant_id: UUID, names: Collection[str]) -> dict[str, UUID]:
+    """Inside a unit of the tenant: the new products of those names of which there is none yet, by name.
+
+    Whoever else adds such names by this waits until the end of the unit, so that there is one of each.
+    """
+    await transaction.execute(_LOCK_NAMES)
+    known = await products_called(names)
+    made = {name: new_id() for name in names if name not in known}
+    if made:
+        await transaction.execute(_ADD_PRODUCTS, tenant_id, list(made.values()), list(made))
+        await transaction.ring(CATALOGUE, tenant_id)
+    return made
+
+
+async def products_called(names: Collection[str]) -> dict[str, UUID]:
     """Inside a unit of the tenant: products by name; of two that are called the same, the older one."""
     found = await Product.filter(name__in=list(names)).order_by("-id")
     return {product.name: product.id for product in found}
@@ -208,9 +233,9 @@ async def publish_planogram(
         id=new_id(), tenant_id=tenant_id, machine_id=machine_id, version=version, effective_at=effective_at
     )
     await planogram.save()
-    for slot in slots:
-        content = slot.model_dump()
-        await PlanogramSlot(id=new_id(), tenant_id=tenant_id, planogram_id=planogram.id, **content).save()
+    contents = [(new_id(), *(getattr(slot, name) for name in _CONTENT)) for slot in slots]
+    if contents:
+        await transaction.execute(_ADD_SLOTS, tenant_id, planogram.id, *columns(contents))
     told = [_product_version(product) for product in products]
     await append_changes(transaction, machine.site_id, [*told, _planogram_version(planogram, slots)])
     return version

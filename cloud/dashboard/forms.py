@@ -59,10 +59,10 @@ class Form:
         return form
 
 
-async def read_form(prefix: str = "", most_fields: int = web.MAX_FORM_FIELDS) -> Form:
+async def read_form(prefix: str = "", most_fields: int = web.MAX_FORM_FIELDS, limit: int = web.MAX_JSON_BYTES) -> Form:
     """What was posted. Raises Refused."""
     values: dict[str, list[str]] = {}
-    for name, value in await web.read_form(most_fields):
+    for name, value in await web.read_form(most_fields, limit):
         values.setdefault(name, []).append(value)
     return Form(values, prefix=prefix)
 

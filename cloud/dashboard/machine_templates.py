@@ -6,7 +6,6 @@ from uuid import UUID
 from quart import Blueprint, Response, request
 from werkzeug.wrappers import Response as PlainResponse
 
-from cloud.callers import Operator
 from cloud.conditional import tag_of
 from cloud.dashboard.flash import lead
 from cloud.dashboard.forms import Form, read_form
@@ -55,14 +54,12 @@ class TemplatePages:
 
     @operation(WRITE)
     async def create(self) -> PlainResponse:
-        """POST /templates/new: of a machine that a setup has made."""
+        """POST /templates/new: of a machine."""
         form = await read_form()
         try:
-            name = _name(form)
-            setup_id, machine_id = (as_id(field, form.get(field)) for field in ("setup_id", "machine_id"))
-            made = await self._desk.unit(
-                partial(self._create, operator=current_operator(), name=name, setup_id=setup_id, machine_id=machine_id)
-            )
+            wish = TemplateWish(name=_name(form), machine_id=as_id("machine_id", form.get("machine_id")))
+            work = partial(templates.add_template, operator=current_operator(), keyring=self._desk.keyring)
+            made = await self._desk.unit(partial(work, wish=wish, now=self._desk.now()))
         except NotFound:
             return lead(HERE, "There is no such machine.", "bad")
         except Refused as error:
@@ -98,24 +95,6 @@ class TemplatePages:
         work = partial(templates.delete_template, operator=current_operator(), template_id=template_id)
         await self._desk.unit(work)
         return lead(HERE, "The template is deleted. Machines that were made by it stay as they are.", "plain")
-
-    async def _create(
-        self, transaction: Transaction, operator: Operator, name: str, setup_id: UUID, machine_id: UUID
-    ) -> TemplateRow:
-        """As the machine is now; of a device that has no settings yet, the pin map is that of its setup."""
-        setup = await self._desk.setups.one(transaction, setup_id)
-        wired = {
-            device.name: device.wiring
-            for machine in setup.machines
-            if machine.machine_id == machine_id
-            for device in machine.outline.devices
-        }
-        now = await templates.outline_of(transaction, self._desk.keyring, machine_id)
-        devices = tuple(
-            device.model_copy(update={"wiring": device.wiring or wired.get(device.name)}) for device in now.devices
-        )
-        wish = TemplateWish(name=name, outline=now.model_copy(update={"devices": devices}))
-        return await templates.add_template(transaction, operator, self._desk.keyring, wish, self._desk.now())
 
     async def _ask(self, template_id: UUID, form: Form | None, status: int = 200) -> Response:
         async def work(transaction: Transaction) -> tuple[TemplateRow, Products]:

@@ -18,6 +18,7 @@ from cloud.dashboard.setup_desk import BACK, GO, Answer, SetupDesk, seen, with_p
 from cloud.dashboard.setup_site import currency_of
 from cloud.dashboard.setup_slots import (
     FIRST_DEVICE,
+    MOST_BYTES,
     MOST_FIELDS,
     NEW,
     Products,
@@ -143,7 +144,7 @@ class SetupMachinePages:
     @operation(WRITE)
     async def keep_machine(self, setup_id: UUID, machine_id: UUID) -> Answer:
         """POST /setups/…/machines/…: all rows, with those that are added; when something is wrong, all as typed."""
-        form = await read_form(most_fields=MOST_FIELDS)
+        form = await read_form(most_fields=MOST_FIELDS, limit=MOST_BYTES)
         one = seen_machine(await self._desk.one(setup_id), machine_id)
         reading = await self._reading(one, form)
         try:

@@ -15,6 +15,8 @@ from shared.contract import Minor, Name, SlotCode
 
 MOST_FIELDS = 9 * MOST_SLOTS
 """Of the form, with room for what is no slot."""
+MOST_BYTES = 4096 * MOST_SLOTS
+"""Of the form as it is sent: of a letter from afar in a name become twelve bytes."""
 FIRST_DEVICE = "Board 1"
 COLUMNS = ("slot", "product", "price", "capacity", "par", "opening", "device")
 NEW = "new"

@@ -11,6 +11,7 @@ class Device(Model):
     tenant_id = fields.UUIDField()
     machine_id = fields.UUIDField()
     name = fields.TextField()
+    wiring = fields.TextField(null=True)
     claim_code_sha256 = fields.TextField()
     claim_issued_at = fields.DatetimeField()
     claim_expires_at = fields.DatetimeField()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -91,6 +92,12 @@ class ZoneRow(Message):
     changed_at: Instant
 
 
+_EXPECT = """
+    INSERT INTO devices
+        (tenant_id, machine_id, id, name, claim_code_sha256, claim_issued_at, claim_expires_at, wiring)
+    SELECT $1, $2, * FROM unnest($3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::text[])
+"""
+_WIRINGS = "SELECT id, wiring FROM devices WHERE machine_id = $1 AND wiring IS NOT NULL"
 _LOCKED = """
     SELECT d.id, d.machine_id, m.site_id FROM devices d
     JOIN machines m ON m.tenant_id = d.tenant_id AND m.id = d.machine_id WHERE d.id = $1 FOR UPDATE OF d
@@ -196,6 +203,41 @@ async def expect_device(
     await device.save()
     await append_changes(transaction, site_id, [_expected(device)])
     return device.id, code
+
+
+@dataclass(frozen=True)
+class DeviceToBe:
+    """A device of a machine. `wiring`: how it shall be wired, as JSON (cloud/templates/rules.py)."""
+
+    device_id: UUID
+    name: str
+    wiring: str | None
+
+
+async def expect_devices(
+    transaction: Transaction,
+    tenant_id: UUID,
+    site_id: UUID,
+    machine_id: UUID,
+    wanted: Sequence[DeviceToBe],
+    now: datetime,
+) -> None:
+    """Inside a unit of the tenant: devices its gateway will let in, once each has been given a code it can be told."""
+    made = [Device(id=one.device_id, tenant_id=tenant_id, machine_id=machine_id, name=one.name) for one in wanted]
+    for device in made:
+        _set_code(device, new_claim_code(), now)
+    rows = [
+        (device.id, device.name, device.claim_code_sha256, device.claim_issued_at, device.claim_expires_at, one.wiring)
+        for device, one in zip(made, wanted, strict=True)
+    ]
+    if rows:
+        await transaction.execute(_EXPECT, tenant_id, machine_id, *columns(rows))
+        await append_changes(transaction, site_id, [_expected(device) for device in made])
+
+
+async def wirings(transaction: Transaction, machine_id: UUID) -> dict[UUID, str]:
+    """Inside a unit of the tenant: how devices of a machine were to be wired when they were made, if that is known."""
+    return {row["id"]: row["wiring"] for row in await transaction.fetch(_WIRINGS, machine_id)}
 
 
 async def renew_claim_code(transaction: Transaction, site_id: UUID, device_id: UUID, now: datetime) -> str:

@@ -18,6 +18,8 @@ from cloud.web import answer
 from shared.errors import Code
 
 READ, WRITE = Permission.SETUPS_READ, Permission.SETUPS_WRITE
+MAX_EDIT_BYTES = 2 * 1024 * 1024
+"""Twelve machines with all slots there can be."""
 _SETUPS, _SETUP = "/setups", "/setups/<uuid:setup_id>"
 
 
@@ -59,7 +61,14 @@ class SetupRoutes:
         work = partial(self._setups.one, setup_id=setup_id)
         return answer(await self._database.unit("setups.show", work, caller=current_operator()))
 
-    @operation(WRITE, summary="Edit a setup", answers={200: SetupRow}, problems=(Code.CONFLICT,), guarded=True)
+    @operation(
+        WRITE,
+        summary="Edit a setup",
+        answers={200: SetupRow},
+        problems=(Code.CONFLICT,),
+        guarded=True,
+        body_limit=MAX_EDIT_BYTES,
+    )
     async def edit_setup(self, setup_id: UUID, body: SetupEdit) -> Response:
         """Any of its steps, in any order."""
         operator, expected = current_operator(), precondition()

@@ -13,6 +13,7 @@ from cloud.clock import Clock, new_id
 from cloud.conditional import Precondition
 from cloud.database import Row, Transaction
 from cloud.devices import service as devices
+from cloud.devices.service import DeviceToBe
 from cloud.encryption.columns import SETUP_DRAFT
 from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused, there
@@ -161,6 +162,7 @@ class SetupService:
             "site_id": str(made.site_id),
             "gateway_id": str(made.gateway_id),
             "machines": [str(machine.machine_id) for machine in draft.machines],
+            "products": {name: str(product_id) for name, product_id in made.products.items()},
         }
         await self._audit(transaction, operator, AuditAction.SETUP_FINISHED, setup_id, told)
         return await self.one(transaction, setup_id)
@@ -267,20 +269,24 @@ class _Made:
 
     site_id: UUID
     gateway_id: UUID
+    products: Mapping[str, UUID]
+    """Those that are new, by name."""
 
 
 async def _make(transaction: Transaction, operator: Operator, draft: Draft, now: datetime) -> _Made:
     """All of it; `review` has found nothing missing."""
     assert draft.site is not None  # noqa: S101  reviewed
+    names = {slot.product_name for machine in draft.machines for slot in machine.outline.slots if slot.product_name}
+    made = await catalog.add_products(transaction, operator.tenant_id, names)
+    products = await catalog.products_called(names)
     site_id = draft.site.site_id
     if draft.site.new is not None:
         site_id = await onboarding.add_site(transaction, operator, _site(draft.site.new))
     assert site_id is not None  # noqa: S101  reviewed
     gateway_id = await onboarding.gateway_of(transaction, operator, site_id, draft.gateway_name)
-    products: dict[str, UUID] = {}
     for machine in draft.machines:
-        await _make_machine(transaction, operator, site_id, machine, products, now)
-    return _Made(site_id, gateway_id)
+        await _make_machine(transaction, operator.tenant_id, site_id, machine, products, now)
+    return _Made(site_id, gateway_id, made)
 
 
 def _site(new: NewSite) -> SiteToBe:
@@ -291,21 +297,24 @@ def _site(new: NewSite) -> SiteToBe:
 
 async def _make_machine(
     transaction: Transaction,
-    operator: Operator,
+    tenant_id: UUID,
     site_id: UUID,
     machine: DraftMachine,
-    products: dict[str, UUID],
+    products: Mapping[str, UUID],
     now: datetime,
 ) -> None:
-    """`products`: the new ones so far, by name; those of this machine are added."""
-    tenant_id, machine_id, outline = operator.tenant_id, machine.machine_id, machine.outline
+    """`products`: those that its slots name, by name."""
+    machine_id, outline = machine.machine_id, machine.outline
     await catalog.create_machine(transaction, tenant_id, site_id, machine.name, outline.rail, machine_id)
-    for name, device_id in machine.device_ids.items():
-        await devices.expect_device(transaction, tenant_id, site_id, machine_id, name, now, device_id)
-    for slot in outline.slots:
-        if slot.product_name is not None and slot.product_name not in products:
-            added = await catalog.add_product(transaction, operator, slot.product_name)
-            products[slot.product_name] = added.product_id
+    wanted = [
+        DeviceToBe(
+            device_id=machine.device_ids[device.name],
+            name=device.name,
+            wiring=device.wiring.model_dump_json() if device.wiring is not None else None,
+        )
+        for device in outline.devices
+    ]
+    await devices.expect_devices(transaction, tenant_id, site_id, machine_id, wanted, now)
     slots = [
         PlanogramSlot(
             slot=slot.slot,

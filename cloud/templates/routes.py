@@ -21,6 +21,7 @@ from cloud.web import answer
 from shared.errors import Code
 
 READ, WRITE = Permission.SETUPS_READ, Permission.SETUPS_WRITE
+MAX_OUTLINE_BYTES = 256 * 1024
 _ALL, _ONE = "/machine-templates", "/machine-templates/<uuid:template_id>"
 
 
@@ -62,6 +63,7 @@ class TemplateRoutes:
         answers={201: TemplateRow},
         problems=(Code.CONFLICT,),
         idempotent=True,
+        body_limit=MAX_OUTLINE_BYTES,
     )
     async def create_template(self, body: TemplateWish) -> Response:
         """Of an outline, or of a machine that works."""
@@ -76,7 +78,12 @@ class TemplateRoutes:
         return answer(await self._database.unit("templates.show", work, caller=current_operator()))
 
     @operation(
-        WRITE, summary="Edit a machine template", answers={200: TemplateRow}, problems=(Code.CONFLICT,), guarded=True
+        WRITE,
+        summary="Edit a machine template",
+        answers={200: TemplateRow},
+        problems=(Code.CONFLICT,),
+        guarded=True,
+        body_limit=MAX_OUTLINE_BYTES,
     )
     async def edit_template(self, template_id: UUID, body: TemplateEdit) -> Response:
         """Machines that were made by it stay as they are."""

@@ -33,9 +33,9 @@ class OutlineDevice(Message):
 
 
 class OutlineSlot(Message):
-    """What lies in a slot: a product there is, or the name of one to be made. Money in the site's minor units.
+    """What lies in a slot: a product there is, or the name of one, which is made if none is called so.
 
-    Slots that name the same new product share it. `opening`: so many units lie there from the beginning.
+    Money in the site's minor units. `opening`: so many units lie there from the beginning.
     """
 
     slot: SlotCode

@@ -13,7 +13,7 @@ from cloud.clock import new_id
 from cloud.conditional import Precondition
 from cloud.configuration.service import settings_of
 from cloud.database import Row, Transaction
-from cloud.devices.service import DeviceQuery, DeviceRow, device_page
+from cloud.devices.service import DeviceQuery, DeviceRow, device_page, wirings
 from cloud.encryption.keyring import Keyring
 from cloud.errors import Refused, there
 from cloud.lists import PageQuery, read_page
@@ -53,11 +53,13 @@ async def outline_of(transaction: Transaction, keyring: Keyring, machine_id: UUI
     found = await catalog.machine(machine_id)
     planned = await catalog.in_force(transaction, found.site_id, machine_id)
     page = await device_page(transaction, DeviceQuery(machine_id=machine_id, limit=MOST_DEVICES))
-    names = _told_apart(page.devices)
-    devices = [
-        OutlineDevice(name=names[device.device_id], wiring=await _wiring(transaction, keyring, device.device_id))
-        for device in page.devices
-    ]
+    names, meant = _told_apart(page.devices), await wirings(transaction, machine_id)
+    devices = []
+    for device in page.devices:
+        wiring = await _wiring(transaction, keyring, device.device_id)
+        if wiring is None and device.device_id in meant:  # it has no settings yet
+            wiring = Wiring.model_validate_json(meant[device.device_id])
+        devices.append(OutlineDevice(name=names[device.device_id], wiring=wiring))
     slots = [
         OutlineSlot(
             slot=slot.slot,

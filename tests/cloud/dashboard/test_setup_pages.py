@@ -3,11 +3,13 @@
 import json
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from quart import Response
 
 from cloud.dashboard.setup_steps import HERE
+from cloud.web import MAX_JSON_BYTES
 from tests.cloud.conftest import World
 from tests.cloud.dashboard.test_people_pages import PAGE, text, where
 from tests.fakes.cloud_people import Office, PersonAtCloud
@@ -170,6 +172,26 @@ async def test_slots_are_added_by_trays_and_changed_one_by_one(world: World, adm
     await text(admin, unpaid, 404)
 
 
+async def test_the_largest_machine_is_saved_whatever_its_products_are_called(
+    world: World, admin: PersonAtCloud
+) -> None:
+    here = await begun(admin)
+    await led(admin, f"{here}/site", site=world.seeded.site_id)
+    machine = await machine_of(admin, here)
+    codes = [f"{tray}{place}" for tray in "ABCDEFGHIJKL" for place in range(1, 21)]
+    rows = {
+        f"{name}-{number}": value
+        for number, code in enumerate(codes)
+        for name, value in {
+            "slot": code, "product": f"{'चाय ' * 28}{code}", "price": "25.50", "capacity": "12", "par": "4",
+            "opening": "10", "device": "Board 1",
+        }.items()
+    }  # fmt: skip
+    assert len(urlencode(rows)) > 3 * MAX_JSON_BYTES
+    assert await led(admin, machine, name="Snacks 2", rail="cash", **rows) == f"{here}/devices"
+    assert f'value="{"चाय " * 28}L20"' in await text(admin, machine)
+
+
 async def led_from(person: PersonAtCloud, page: str, path: str, **form: str) -> str:
     """Where a form of `page` that is sent to `path` leads on to."""
     found = re.search(r'name="seen" value="([0-9a-f]+)"', await text(person, page))
@@ -254,11 +276,11 @@ async def test_all_is_looked_at_made_and_made_again_by_a_template(world: World, 
     assert await where(admin, "GET", f"{here}/site") == here
     machine_id = machine.rpartition("/")[2]
     assert "No templates yet." in await text(admin, "/templates")
-    made = {"name": "Four of nuts", "machine_id": machine_id, "setup_id": here.rpartition("/")[2]}
+    made, other = {"name": "Four of nuts", "machine_id": machine_id}, {"machine_id": here.rpartition("/")[2]}
     template = await where(admin, "POST", "/templates/new", **made)
     assert await where(admin, "POST", "/templates/new", **made) == "/templates", "its name is taken"
     assert await where(admin, "POST", "/templates/new", name="x", machine_id="x") == "/templates"
-    assert await where(admin, "POST", "/templates/new", **made | {"machine_id": made["setup_id"]}) == "/templates"
+    assert await where(admin, "POST", "/templates/new", **made | other) == "/templates"
     assert "4 slots wired" in await text(admin, template)
     assert f'href="{template}"' in await text(admin, "/templates")
     here, machine = await ready(world, admin, like=template.replace("/templates/", "template:"))

@@ -1,5 +1,6 @@
 """A setup by the API: kept step by step, taken up again, and done at once."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -198,6 +199,41 @@ async def test_an_open_one_can_be_thrown_away(world: World) -> None:
     path = await begun(world)
     await ask(world, "DELETE", path, 204)
     await ask(world, "GET", path, 404)
+
+
+async def test_all_that_fits_into_a_setup_is_made_with_no_statement_a_slot(world: World) -> None:
+    codes = [f"{tray}{place}" for tray in "ABCDEFGHIJKL" for place in range(1, 21)]
+    machines = []
+    for number in range(12):
+        slots = [outline()["slots"][0] | {"slot": code, "product_name": f"Nuts {number} {code}"} for code in codes]
+        machines.append({"name": f"M{number}", "outline": outline(devices=[{"name": "board"}], slots=slots)})
+    path = await begun(world)
+    site = {"site": {"new": NEW_SITE}, "gateway_name": "Pi"}
+    kept = await ask(world, "PATCH", path, 200, json=site | {"machines": machines})
+    assert kept["problems"] == []
+    await ask(world, "POST", f"{path}/finish", 200)
+    commands = await world.rows(
+        "SELECT count(*) AS rows, count(DISTINCT s.cmin::text) AS statements FROM planogram_slots s"
+        " JOIN products p ON p.tenant_id = s.tenant_id AND p.id = s.product_id WHERE p.name LIKE 'Nuts %'"
+    )
+    assert commands == [{"rows": 12 * 240, "statements": 12}]
+    made = await world.rows(
+        "SELECT count(*) AS rows, count(DISTINCT cmin::text) AS statements FROM products WHERE name LIKE 'Nuts %'"
+    )
+    assert made == [{"rows": 12 * 240, "statements": 1}]
+
+
+async def test_a_product_that_two_setups_named_is_one(world: World) -> None:
+    paths = [await ready(world), await ready(world)]
+    await asyncio.gather(*(ask(world, "POST", f"{path}/finish", 200) for path in paths))
+    assert len(await world.rows("SELECT id FROM products WHERE name = 'Nuts'")) == 1
+    made = [entry["after"]["products"] for entry in await finished(world)]
+    assert sorted(len(products) for products in made) == [0, 1]
+
+
+async def finished(world: World) -> list[Any]:
+    told: list[Any] = (await ask(world, "GET", "/v1/audit?action=setup_finished", 200))["entries"]
+    return told
 
 
 @pytest.mark.criterion("9.6")

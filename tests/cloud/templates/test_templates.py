@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.cloud.conftest import World
-from tests.cloud.setups.test_setups import WIRING, ask, begun, outline
+from tests.cloud.setups.test_setups import WIRING, ask, begun, outline, ready
 
 PEM = "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n"
 
@@ -45,6 +45,17 @@ async def test_a_template_of_a_machine_that_works_has_its_wiring_and_none_of_its
     assert device["wiring"] == {"slots": WIRING["slots"], "board": {}, "climate": {}}
     assert "nobody knows" not in str(template)
     assert "claim_code" not in str(template)
+
+
+async def test_a_machine_that_has_no_settings_yet_is_outlined_as_its_setup_wired_it(world: World) -> None:
+    done = await ask(world, "POST", f"{await ready(world)}/finish", 200)
+    made = done["machines"][0]
+    found = await ask(world, "GET", f"/v1/machines/{made['machine_id']}/outline", 200)
+    assert found["devices"] == made["outline"]["devices"]
+    path = await begun(world)
+    like = {"name": "Like it", "machine_id": made["machine_id"]}
+    (again,) = (await ask(world, "POST", f"{path}/machines", 201, json=like))["machines"]
+    assert again["outline"] == found
 
 
 async def test_a_name_is_taken_once_and_edits_are_versions(world: World) -> None:
