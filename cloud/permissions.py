@@ -64,7 +64,7 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.MACHINES_WRITE: _FLEET,
     Permission.SITES_READ: _EVERYBODY,
     Permission.SITES_WRITE: _FLEET,
-    Permission.SETUPS_READ: _FLEET,
+    Permission.SETUPS_READ: _HANDS | {Role.VIEWER},
     Permission.SETUPS_WRITE: _FLEET,
     Permission.DEVICES_READ: _EVERYBODY,
     Permission.DEVICES_INSTRUCT: _HANDS,

@@ -149,6 +149,8 @@ async def add_products(transaction: Transaction, tenant_id: UUID, names: Collect
 
     Whoever else adds such names by this waits until the end of the unit, so that there is one of each.
     """
+    if not names:
+        return {}
     await transaction.execute(_LOCK_NAMES)
     known = await products_called(names)
     made = {name: new_id() for name in names if name not in known}

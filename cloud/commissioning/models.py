@@ -6,10 +6,15 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from cloud.commissioning.rules import CheckKind, CheckState
+from cloud.configuration.rules import SignedReport
+from cloud.setups.rules import MOST_MACHINES
+from cloud.templates.rules import MOST_DEVICES, MOST_SLOTS
 from shared.contract import Instant, Message, Name
-from shared.signed import SignedText
 
 CheckName = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+MOST_CHECKS = 3 + MOST_MACHINES * (MOST_SLOTS + 2 * MOST_DEVICES + 1)
+"""Of the largest setup (rules.py)."""
 
 
 class CheckRow(Message):
@@ -42,7 +47,7 @@ class Skipped(Message):
 class ReportWish(Message):
     """The report to be made now."""
 
-    skipped: Annotated[tuple[Skipped, ...], Field(max_length=300)] = ()
+    skipped: Annotated[tuple[Skipped, ...], Field(max_length=MOST_CHECKS)] = ()
 
 
 class Report(Message):
@@ -52,7 +57,7 @@ class Report(Message):
     setup_id: UUID
     made_by: Name
     made_at: Instant
-    signed: SignedText
+    signed: SignedReport
 
 
 class Reports(Message):

@@ -14,6 +14,9 @@ from cloud.permissions import Permission
 from cloud.web import answer
 from shared.errors import Code
 
+MAX_WISH_BYTES = 2 * 1024 * 1024
+"""A reason for each check of the largest setup."""
+
 
 def blueprint(database: Database, commissioning: CommissioningService, once: Once) -> Blueprint:
     """All routes."""
@@ -39,6 +42,7 @@ def blueprint(database: Database, commissioning: CommissioningService, once: Onc
         answers={201: Reports},
         problems=(Code.CONFLICT, Code.SETTINGS_KEY_MISSING),
         idempotent=True,
+        body_limit=MAX_WISH_BYTES,
     )
     async def make_reports(setup_id: UUID, body: ReportWish) -> Response:
         """Once all checks have passed, or somebody answers for the others: signed, and kept with each machine."""

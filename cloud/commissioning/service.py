@@ -29,6 +29,7 @@ from cloud.commissioning.rules import (
     SeenTurn,
     findings,
 )
+from cloud.configuration.rules import SignedReport
 from cloud.configuration.service import SettingsSigner
 from cloud.database import Row, Transaction
 from cloud.errors import NotFound, Refused
@@ -38,7 +39,6 @@ from cloud.web import invalid
 from shared.contract import ClockQuality
 from shared.devices import Evidence
 from shared.errors import Code, FieldError
-from shared.signed import SignedText
 from shared.sync import FACT
 from shared.upkeep import RequestState
 
@@ -103,7 +103,7 @@ class CommissioningService:
         if self._signer is None:
             told = "This cloud has no key to sign reports with: LARDER_CLOUD_SETTINGS_KEY_FILE names none."
             raise Refused(Code.SETTINGS_KEY_MISSING, told, status=409)
-        found, machines = await self._findings(transaction, setup_id)
+        found, machines = await self._findings(transaction, setup_id, is_locked=True)
         if await transaction.fetch(_OF_SETUP, setup_id):
             raise Refused(Code.CONFLICT, "The report is made already.", status=409)
         _require_answered(found, wish)
@@ -135,9 +135,9 @@ class CommissioningService:
         return _report(row)
 
     async def _findings(
-        self, transaction: Transaction, setup_id: UUID
+        self, transaction: Transaction, setup_id: UUID, *, is_locked: bool = False
     ) -> tuple[list[Finding], tuple[DraftMachine, ...]]:
-        row, draft = await self._setups.finished(transaction, setup_id)
+        row, draft = await self._setups.finished(transaction, setup_id, is_locked=is_locked)
         assert row.gateway_id is not None  # noqa: S101  finished
         gateway = await _gateway(transaction, row.gateway_id)
         return findings(gateway, await _machines(transaction, draft.machines)), draft.machines
@@ -252,4 +252,4 @@ def _row(one: Finding) -> CheckRow:
 
 
 def _report(row: Row) -> Report:
-    return Report(**{**row, "signed": SignedText.model_validate_json(row["signed"])})
+    return Report(**{**row, "signed": SignedReport.model_validate_json(row["signed"])})

@@ -7,14 +7,28 @@ anywhere. No other module of the cloud knows the firmware.
 import json
 import re
 from collections.abc import Mapping
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import StringConstraints
 
 from firmware.vending import SettingsError
 from firmware.vending.settings import parse
+from shared.contract import Message
 from shared.errors import FieldError
+from shared.signed import KeyId, Signature
 
 MAX_TEXT = 24_000
 """Of the settings' text, in characters (shared/signed.py)."""
+
+
+class SignedReport(Message):
+    """What people keep, and no device is given: as `SignedText` (shared/signed.py), but as long as it takes."""
+
+    text: Annotated[str, StringConstraints(min_length=2, max_length=1_000_000)]
+    key: KeyId
+    signature: Signature
+
 
 _UNKNOWN = re.compile(r"^(\S+) has an unknown setting: (\S+)$")
 _NAMED = re.compile(r"^([a-z][a-z0-9_]*(?:\.[^\s:]+)*)")

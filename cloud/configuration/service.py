@@ -15,6 +15,7 @@ from cloud.audit import service as audit
 from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.callers import Operator
 from cloud.configuration import rules
+from cloud.configuration.rules import SignedReport
 from cloud.database import Row, Transaction, columns
 from cloud.devices.service import locked_device
 from cloud.encryption.columns import SETTINGS_TEXT
@@ -71,15 +72,14 @@ class SettingsSigner:
 
     def sign(self, text: str) -> SignedText:
         """Always the same for the same text."""
-        return self._signed(Purpose.SETTINGS, text)
+        return SignedText(text=text, key=self._key_id, signature=self._signature(Purpose.SETTINGS, text))
 
-    def sign_report(self, text: str) -> SignedText:
+    def sign_report(self, text: str) -> SignedReport:
         """Of a machine that goes into service. No device takes it for settings: what it is, is signed with it."""
-        return self._signed(REPORT, text)
+        return SignedReport(text=text, key=self._key_id, signature=self._signature(REPORT, text))
 
-    def _signed(self, purpose: Purpose | Literal["report"], text: str) -> SignedText:
-        signature = self._key.sign(signed_bytes(purpose, text))
-        return SignedText(text=text, key=self._key_id, signature=signature.hex())
+    def _signature(self, purpose: Purpose | Literal["report"], text: str) -> str:
+        return self._key.sign(signed_bytes(purpose, text)).hex()
 
 
 def read_signer(path: Path) -> SettingsSigner:

@@ -6,9 +6,9 @@ ROLES: dict[Role, tuple[str, str]] = {
     Role.OWNER: ("Owner", "May do everything, and decides about other owners. Needs a second factor."),
     Role.ADMIN: ("Admin", "May do everything but decide about owners: users, API keys, releases, the audit log."),
     Role.OPERATOR: ("Operator", "Runs the machines: sees all sales and stock, sets devices up, and helps customers."),
-    Role.TECHNICIAN: ("Technician", "Looks after machines: sees sales and stock, and instructs devices."),
+    Role.TECHNICIAN: ("Technician", "Looks after machines: sees sales, stock and setups, and instructs devices."),
     Role.FINANCE: ("Finance", "Sees sales, stock and the audit log. Changes nothing."),
-    Role.VIEWER: ("Viewer", "Sees sales, stock and machines. Changes nothing."),
+    Role.VIEWER: ("Viewer", "Sees sales, stock, machines and setups. Changes nothing."),
 }
 
 PERMISSIONS: tuple[tuple[str, tuple[tuple[Permission, str], ...]], ...] = (

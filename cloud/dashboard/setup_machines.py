@@ -32,7 +32,7 @@ from cloud.dashboard.setups import ONE, READ, WRITE
 from cloud.dashboard.wording import digits_of
 from cloud.database import Transaction
 from cloud.errors import NotFound, Refused
-from cloud.operations import operation
+from cloud.operations import current_operator, operation
 from cloud.setups.rules import AddMachine, DraftMachine, MachineWish, SetupEdit, SetupRow
 from cloud.templates import service as templates
 from cloud.templates.rules import MachineOutline, OutlineDevice
@@ -169,9 +169,8 @@ class SetupMachinePages:
             return await self._desk.keep(setup, form, edit)
         wish = AddMachine(name=name, **_to_be_like(like))
         try:
-            return await self._desk.unit(
-                partial(self._desk.setups.add_machine, setup_id=setup.setup_id, wish=wish, expected=seen(form))
-            )
+            work = partial(self._desk.setups.add_machine, operator=current_operator(), setup_id=setup.setup_id)
+            return await self._desk.unit(partial(work, wish=wish, expected=seen(form)))
         except NotFound:
             raise invalid("like", "This is gone. Choose another one.") from None
 

@@ -37,6 +37,7 @@ _MARK_PRUNED = "UPDATE sites SET pruned_change = greatest(pruned_change, $2) WHE
 _SINCE = "SELECT number, body FROM changes WHERE site_id = $1 AND number > $2 ORDER BY number LIMIT $3"
 _LOCK_GATEWAYS = "SELECT FROM gateways WHERE site_id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
 _COORDINATES = ("latitude", "longitude")
+_LOCK_SITE = "SELECT FROM sites WHERE id = $1 FOR UPDATE"
 _REFUSAL = "This claim code cannot be used. Ask an operator for a new one."
 
 
@@ -144,7 +145,11 @@ async def add_site(transaction: Transaction, operator: Operator, new: NewSite) -
 
 
 async def gateway_of(transaction: Transaction, operator: Operator, site_id: UUID, name: str | None) -> UUID:
-    """Inside a unit of the tenant: the id of the site's gateway; one of this name is made if it has none."""
+    """Inside a unit of the tenant: the id of the site's gateway; one of this name is made if it has none.
+
+    The site's row stays locked, so that of two who make one at once the later finds the other's.
+    """
+    await transaction.fetch(_LOCK_SITE, site_id)
     found = await transaction.fetch_one("SELECT id FROM gateways WHERE site_id = $1", site_id)
     if found is not None:
         gateway_id: UUID = found["id"]

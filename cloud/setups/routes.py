@@ -93,7 +93,8 @@ class SetupRoutes:
     )
     async def add_machine(self, setup_id: UUID, body: AddMachine) -> Response:
         """Like a template, like a machine that works, or an empty one."""
-        work = partial(self._setups.add_machine, setup_id=setup_id, wish=body, expected=precondition())
+        operator, expected = current_operator(), precondition()
+        work = partial(self._setups.add_machine, operator=operator, setup_id=setup_id, wish=body, expected=expected)
         return await self._once("setups.add_machine", work, body)
 
     @operation(WRITE, summary="Finish a setup", answers={200: SetupRow}, guarded=True)

@@ -73,8 +73,9 @@ class Draft(Message):
     machines: tuple[DraftMachine, ...] = ()
 
 
-_SOME_CA = "-----BEGIN CERTIFICATE-----\nMAAA\n-----END CERTIFICATE-----\n"
-"""In place of the site's own, which its gateway has not made yet: wiring is checked before."""
+_SOME_CA = f"-----BEGIN CERTIFICATE-----\n{62 * (64 * 'A' + chr(10))}{8 * 'A'}\n-----END CERTIFICATE-----\n"
+"""In place of the site's own, which its gateway has not made yet: wiring is checked before. As long as one may be."""
+_SOME_CODE = "A" * 27
 _SOME_CURRENCY = "XXX"
 _WANTED = {
     "name": "Give the site a name.",
@@ -276,5 +277,5 @@ def _wrong_wiring(draft: Draft, machine: DraftMachine, device: OutlineDevice, cu
     """What the board itself would refuse, had it these settings now."""
     if device.wiring is None or device.name not in machine.device_ids:
         return None
-    told = device_settings(draft, machine, device, currency, _SOME_CA, "of-later")
+    told = device_settings(draft, machine, device, currency, _SOME_CA, _SOME_CODE)
     return wrong_setting(settings_text(told), machine.machine_id, machine.device_ids[device.name])

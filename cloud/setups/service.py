@@ -114,10 +114,10 @@ class SetupService:
         given = {name: getattr(edit, name) for name in _STEPS if name in edit.model_fields_set}
         if edit.machines is not None:
             given["machines"] = _settled(edit.machines, draft.machines)
-        return await self._keep(transaction, row, draft.model_copy(update=given), edit.name or row["name"])
+        return await self._keep(transaction, operator, row, draft, given, edit.name)
 
     async def add_machine(
-        self, transaction: Transaction, setup_id: UUID, wish: AddMachine, expected: Precondition
+        self, transaction: Transaction, operator: Operator, setup_id: UUID, wish: AddMachine, expected: Precondition
     ) -> SetupRow:
         """One machine more. Raises NotFound, Refused (409, 412, 422)."""
         if wish.template_id is not None and wish.machine_id is not None:
@@ -132,8 +132,7 @@ class SetupService:
             outline = await outline_of(transaction, self._keyring, wish.machine_id)
         (added,) = _settled([MachineWish(name=wish.name, outline=outline)], ())
         added = added.model_copy(update={"template_id": wish.template_id})
-        draft = draft.model_copy(update={"machines": (*draft.machines, added)})
-        return await self._keep(transaction, row, draft, row["name"])
+        return await self._keep(transaction, operator, row, draft, {"machines": (*draft.machines, added)})
 
     async def delete(self, transaction: Transaction, operator: Operator, setup_id: UUID) -> None:
         """An open one, for good. Raises NotFound, Refused (409) for a finished one."""
@@ -167,9 +166,14 @@ class SetupService:
         await self._audit(transaction, operator, AuditAction.SETUP_FINISHED, setup_id, told)
         return await self.one(transaction, setup_id)
 
-    async def finished(self, transaction: Transaction, setup_id: UUID) -> tuple[SetupRow, Draft]:
-        """A finished one with all that was entered. Raises NotFound, Refused (409) while it is open."""
-        row = there(await transaction.fetch_one(_ONE, setup_id))
+    async def finished(
+        self, transaction: Transaction, setup_id: UUID, *, is_locked: bool = False
+    ) -> tuple[SetupRow, Draft]:
+        """A finished one with all that was entered; `is_locked`: nobody else has it so until the end of the unit.
+
+        Raises NotFound, Refused (409) while it is open.
+        """
+        row = there(await transaction.fetch_one(_LOCKED if is_locked else _ONE, setup_id))
         if row["state"] != SetupState.FINISHED:
             raise Refused(Code.CONFLICT, "This setup is not finished yet.", status=409)
         return await self._shown(transaction, row), self._draft(row)
@@ -181,9 +185,23 @@ class SetupService:
             raise Refused(Code.CONFLICT, "This setup is finished. Begin another.", status=409)
         return row, self._draft(row)
 
-    async def _keep(self, transaction: Transaction, row: Row, draft: Draft, name: str) -> SetupRow:
-        sealed = self._sealed(row["tenant_id"], row["setup_id"], draft)
-        await transaction.execute(_KEEP, row["setup_id"], name, sealed, self._clock.now())
+    async def _keep(
+        self,
+        transaction: Transaction,
+        operator: Operator,
+        row: Row,
+        before: Draft,
+        given: Mapping[str, object],
+        name: str | None = None,
+    ) -> SetupRow:
+        """The draft with what is given. Of that the log says what it is, not what it says: a password may be in it."""
+        sealed = self._sealed(row["tenant_id"], row["setup_id"], before.model_copy(update=given))
+        changed = sorted(step for step, value in given.items() if value != getattr(before, step))
+        changed += ["name"] if name is not None and name != row["name"] else []
+        await transaction.execute(_KEEP, row["setup_id"], name or row["name"], sealed, self._clock.now())
+        if changed:
+            told = {"changed": changed}
+            await self._audit(transaction, operator, AuditAction.SETUP_CHANGED, row["setup_id"], told)
         return await self.one(transaction, row["setup_id"])
 
     async def _shown(self, transaction: Transaction, row: Row) -> SetupRow:

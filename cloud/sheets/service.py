@@ -1,9 +1,12 @@
 """Making sheets: fresh one-time codes, and for each wired device its settings, signed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from cloud.audit import service as audit
+from cloud.audit.rules import AuditAction, Subject, SubjectKind
 from cloud.auth.service import GatewayPlace, gateway_place
 from cloud.callers import Operator
 from cloud.clock import Clock
@@ -51,12 +54,14 @@ class SheetService:
     async def make(self, transaction: Transaction, operator: Operator, setup_id: UUID) -> Sheet:
         """Inside a unit of the operator's: fresh codes for all that has not come in yet; older ones stop working.
 
+        Of two at once the later one's work: no fact of the site is taken meanwhile, so what is claimed is so on both.
         Raises NotFound, Refused (409) while the setup is open.
         """
         row, draft = await self._setups.finished(transaction, setup_id)
         assert row.site_id is not None  # noqa: S101  finished
         assert row.gateway_id is not None  # noqa: S101  finished
         now = self._clock.now()
+        await onboarding.lock_gateways(transaction, [row.site_id])
         site = await onboarding.site(row.site_id)
         place = _Place(site.site_id, site.currency, await gateway_place(transaction, row.gateway_id))
         gateway = await self._gateway(transaction, operator, place.gateway, now)
@@ -67,6 +72,7 @@ class SheetService:
             for machine in draft.machines
             for device in machine.outline.devices
         ]
+        await _audit(transaction, operator, setup_id, gateway, told)
         return Sheet(
             setup_id=setup_id,
             site_name=site.name,
@@ -127,3 +133,15 @@ class SheetService:
         await assign_settings(transaction, operator, device_id, text, self._signer, self._keyring, now)
         signed = self._signer.sign(text)
         return sheet.model_copy(update={"settings": signed, "setup_address": setup_address(signed.to_line())})
+
+
+async def _audit(
+    transaction: Transaction, operator: Operator, setup_id: UUID, gateway: SheetGateway, devices: Sequence[SheetDevice]
+) -> None:
+    """For what it has codes."""
+    told = {
+        "gateway_id": str(gateway.gateway_id) if gateway.claim_code else None,
+        "devices": [str(device.device_id) for device in devices if device.claim_code],
+    }
+    about, deed = Subject(SubjectKind.SETUP, setup_id), AuditAction.SHEET_MADE
+    await audit.record(transaction, operator.actor, operator.tenant_id, deed, about, after=told)

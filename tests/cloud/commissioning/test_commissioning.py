@@ -1,5 +1,6 @@
 """From a finished setup to the report: what the site tells is checked off, and what was seen is signed."""
 
+import asyncio
 import json
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from cloud.clock import new_id
+from cloud.database import Transaction
 from edge.site_ca import SiteCa
 from firmware.vending import SettingsError, settings_file
 from shared.devices import DeviceClaimed, DeviceLinkChanged
@@ -16,13 +18,18 @@ from shared.payments import CreditInserted
 from shared.signed import REPORT, SignedText, signed_bytes
 from shared.sync import Ack
 from shared.upkeep import Action, DeviceInstructionEnded, RequestState
+from tests.cloud.auth.conftest import admin, office, platform
 from tests.cloud.conftest import World, claim
-from tests.cloud.setups.test_setups import ask, begun, ready
+from tests.cloud.dashboard.test_people_pages import PAGE
+from tests.cloud.setups.test_setups import ask, begun, outline, ready
 from tests.cloud.sheets.test_sheets import finished, sheet_of
+from tests.fakes.cloud_people import PersonAtCloud
 from tests.fakes.gateway_client import GatewayClient, Slot
 from tests.fakes.memory_flash import MemoryFlash
 from tests.fakes.settings_key import OPERATOR
 from tests.firmware.test_settings_file import VALUES
+
+__all__ = ["admin", "office", "platform"]
 
 
 async def checks(world: World, path: str) -> dict[str, str]:
@@ -115,6 +122,51 @@ async def test_the_report_says_what_was_seen_and_who_answers_for_the_rest(world:
     assert text["skipped"] == skipped
     await ask(world, "POST", f"{path}/reports", 409, json={"skipped": skipped})
     assert (await ask(world, "GET", f"{path}/checklist", 200))["reported_at"] == report["made_at"]
+
+
+async def test_a_report_is_made_once_though_two_ask_at_once(world: World) -> None:
+    """The other one has not committed yet when this one is asked for."""
+    path = await finished(world)
+    skipped = [{"name": name, "reason": "seen"} for name in await checks(world, path)]
+    setup = await ask(world, "GET", path, 200)
+
+    inserted = asyncio.Event()
+
+    async def other(transaction: Transaction) -> None:
+        report = (setup["machines"][0]["machine_id"], setup["setup_id"])
+        await transaction.execute(
+            "INSERT INTO commissioning_reports (tenant_id, machine_id, setup_id, signed, made_by, made_at)"
+            " SELECT tenant_id, $1, id, '{}', made_by, now() FROM setups WHERE id = $2",
+            *map(UUID, report),
+        )
+        inserted.set()
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        async with asyncio.timeout(5):
+            while await transaction.fetch_one(waits) is None:
+                pass
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(world.do(other))
+        await inserted.wait()
+        await ask(world, "POST", f"{path}/reports", 409, json={"skipped": skipped})
+
+
+async def test_the_largest_setup_is_reported_machine_by_machine(world: World, admin: PersonAtCloud) -> None:
+    codes = [f"{tray}{place}" for tray in "ABCDEFGHIJKL" for place in range(1, 21)]
+    slots = [outline()["slots"][0] | {"slot": code} for code in codes]
+    machine = outline(devices=[{"name": "board"}], slots=slots)
+    paths = [await ready(world), await ready(world)]
+    for path in paths:
+        machines = [{"name": f"Machine {number}", "outline": machine} for number in range(3)]
+        await ask(world, "PATCH", path, 200, json={"machines": machines})
+        await ask(world, "POST", f"{path}/finish", 200)
+    skipped = [{"name": name, "reason": "shown to me on site"} for name in await checks(world, paths[0])]
+    made = (await ask(world, "POST", f"{paths[0]}/reports", 201, json={"skipped": skipped}))["reports"]
+    assert [len(json.loads(report["signed"]["text"])["skipped"]) for report in made] == 3 * [246]
+    page = paths[1].removeprefix("/v1")
+    answer = await admin.ask("POST", f"{page}/checks", headers=PAGE, form={"reason": "shown to me on site"})
+    assert answer.status_code == 303
+    assert (await ask(world, "GET", f"{paths[1]}/checklist", 200))["reported_at"]
 
 
 async def test_there_is_no_checklist_before_the_setup_is_finished(world: World) -> None:

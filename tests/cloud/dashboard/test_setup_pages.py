@@ -318,10 +318,17 @@ async def test_nothing_that_can_be_typed_breaks_a_page(world: World, admin: Pers
 
 async def test_who_sets_nothing_up_is_not_let_in(world: World, office: Office, admin: PersonAtCloud) -> None:
     here = await begun(admin)
-    viewer = await office.invited(admin, "vera@larder.example", "viewer")
-    await viewer.sign_in()
-    assert 'href="/setups"' not in await text(viewer, "/orders")
-    for path in (HERE, f"{HERE}/new", here, f"{here}/site", f"{here}/machines", f"{here}/review", "/templates"):
-        await text(viewer, path, 403)
-    for path in (f"{here}/deletion", f"{here}/site", f"{here}/gateway", f"{here}/machines", f"{here}/finish"):
-        assert (await viewer.ask("POST", path, headers=PAGE, form=SITE)).status_code == 403
+    shown = (HERE, f"{here}/site", f"{here}/gateway", f"{here}/machines", f"{here}/review", "/templates")
+    reader = await office.invited(admin, "vera@larder.example", "technician")
+    stranger = await office.invited(admin, "fay@larder.example", "finance")
+    for person in (reader, stranger):
+        await person.sign_in()
+        assert ('href="/setups"' in await text(person, "/orders")) is (person is reader)
+        await text(person, f"{HERE}/new", 403)
+        for path in (f"{here}/deletion", f"{here}/site", f"{here}/gateway", f"{here}/machines", f"{here}/finish"):
+            assert (await person.ask("POST", path, headers=PAGE, form=SITE)).status_code == 403
+    for path in shown:
+        await text(stranger, path, 403)
+        page = await text(reader, path)
+        assert not re.search(r'<button(?![^>]*type="button")', page.partition("<main")[2].partition("</main>")[0]), path
+    assert "You may look at setups, not change them." in await text(reader, f"{here}/site")

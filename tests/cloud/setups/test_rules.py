@@ -1,13 +1,18 @@
 """What keeps a setup from being finished: each thing named where it is."""
 
+from textwrap import wrap
 from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from cloud.clock import new_id
+from cloud.configuration.rules import MAX_TEXT, settings_text
+from cloud.onboarding.rules import new_claim_code
 from cloud.setups.rules import Draft, DraftMachine, Known, KnownSite, NewSite, SetupSite, device_settings, review
 from cloud.templates.rules import MachineOutline, OutlineDevice, OutlineSlot, Wiring
+from shared.onboarding import Certificate
 
 SITE, BARE_SITE, PRODUCT = new_id(), new_id(), new_id()
 KNOWN = Known(
@@ -89,6 +94,29 @@ def test_wiring_is_judged_by_the_boards_own_code() -> None:
     wiring = Wiring(slots={"A1": {"motor": {"kind": "dc", "output": 6}, "home": 26}})
     (error,) = review(draft(machine(slot(), devices=(OutlineDevice(name="board", wiring=wiring),))), KNOWN)
     assert error.path.startswith("machines.0.outline.devices.0.wiring.slots.A1")
+
+
+def test_what_a_review_lets_pass_has_room_for_the_ca_and_the_code_of_the_sheet() -> None:
+    ca, longer = (
+        "\n".join(["-----BEGIN CERTIFICATE-----", *wrap(letters * "A", 64), "-----END CERTIFICATE-----", ""])
+        for letters in (3976, 3980)
+    )
+    assert TypeAdapter(Certificate).validate_python(ca)
+    with pytest.raises(ValidationError):
+        TypeAdapter(Certificate).validate_python(longer)
+
+    def long(characters: int) -> DraftMachine:
+        wiring = Wiring(slots={"A1": "x" * characters})
+        return machine(slot(), devices=(OutlineDevice(name="board", wiring=wiring),))
+
+    def told(one: DraftMachine) -> str:
+        return settings_text(device_settings(draft(), one, one.outline.devices[0], "INR", ca, new_claim_code()))
+
+    room = MAX_TEXT - len(told(long(0)))
+    just, over = long(room), long(room + 1)
+    assert len(told(over)) == MAX_TEXT + 1
+    wrong = [[error.message for error in review(draft(one), KNOWN)][-1] for one in (just, over)]
+    assert ["characters at most" in message for message in wrong] == [False, True]
 
 
 def test_a_device_is_told_its_place_and_its_wiring() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from cloud.callers import system
 from cloud.clock import Clock, new_id
-from cloud.onboarding.service import issue_claim_code
+from cloud.onboarding.service import create_site, issue_claim_code
 from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
 from shared.devices import ExpectedDevice
 from shared.inventory import StockInstruction
@@ -195,6 +195,17 @@ async def test_a_new_site_is_kept_before_all_of_it_is_known(world: World) -> Non
     assert await everything(world) == before
 
 
+async def test_who_changed_what_is_written_down_and_no_password(world: World) -> None:
+    path = await ready(world)
+    await ask(world, "PATCH", path, 200, json={"gateway_name": "Pi"})
+    await ask(world, "POST", f"{path}/machines", 201, json={"name": "Empty"})
+    told = (await ask(world, "GET", "/v1/audit?action=setup_changed", 200))["entries"]
+    assert [entry["after"]["changed"] for entry in told[::-1]] == [
+        ["gateway_name", "site"], ["wifi"], ["machines"], ["machines"]
+    ]  # fmt: skip
+    assert PASSWORD not in str(await world.rows("SELECT t::text FROM audit_entries t"))
+
+
 async def test_an_open_one_can_be_thrown_away(world: World) -> None:
     path = await begun(world)
     await ask(world, "DELETE", path, 204)
@@ -229,6 +240,21 @@ async def test_a_product_that_two_setups_named_is_one(world: World) -> None:
     assert len(await world.rows("SELECT id FROM products WHERE name = 'Nuts'")) == 1
     made = [entry["after"]["products"] for entry in await finished(world)]
     assert sorted(len(products) for products in made) == [0, 1]
+
+
+async def test_setups_of_a_site_without_a_gateway_that_are_finished_at_once_share_a_new_one(world: World) -> None:
+    async def bare(_: Any) -> UUID:
+        return await create_site(world.tenant_id, "Bare", "INR")
+
+    site_id, product = str(await world.do(bare)), str((await world.slot()).product_id)
+    slot = {"product_name": None, "product_id": product}
+    slots = [one | slot for one in outline()["slots"]]
+    paths = [await ready(world) for _ in range(4)]
+    for path in paths:
+        machine = {"name": "Snacks 2", "outline": outline(slots=slots)}
+        await ask(world, "PATCH", path, 200, json={"site": {"site_id": site_id}, "machines": [machine]})
+    made = await asyncio.gather(*(ask(world, "POST", f"{path}/finish", 200) for path in paths))
+    assert len({setup["gateway_id"] for setup in made}) == 1
 
 
 async def finished(world: World) -> list[Any]:

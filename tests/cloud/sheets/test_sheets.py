@@ -1,5 +1,6 @@
 """The sheet of a finished setup: what is on it lets a gateway and a board in, once."""
 
+import asyncio
 import base64
 import zlib
 from pathlib import Path
@@ -9,7 +10,9 @@ from uuid import UUID
 import pytest
 
 from cloud.auth.rules import sha256_hex
-from cloud.clock import new_id
+from cloud.callers import system
+from cloud.clock import Clock, new_id
+from cloud.onboarding.service import revoke_gateway
 from edge.site_ca import SiteCa
 from firmware.vending import settings_file
 from shared.devices import ExpectedDevice
@@ -62,6 +65,48 @@ async def test_codes_of_the_sheet_before_work_no_more(world: World) -> None:
     refused = await world.client.post("/v1/claim", data=GatewayClient().wish(old).to_line(), headers=JSON)
     assert (refused.status_code, (await refused.get_json())["code"]) == (403, "claim_code_expired")
     await claim(world.client, GatewayClient(), new)
+
+
+async def test_of_sheets_made_at_once_one_works(world: World) -> None:
+    path = await finished(world)
+    made = await asyncio.gather(*(sheet_of(world, path) for _ in range(4)))
+    taken = 0
+    for sheet in made:
+        wish = GatewayClient().wish(sheet["gateway"]["claim_code"]).to_line()
+        taken += (await world.client.post("/v1/claim", data=wish, headers=JSON)).status_code == 200
+    assert taken == 1
+
+
+async def test_a_code_of_a_sheet_lets_in_one_key_and_nobody_after_it_was_revoked(world: World) -> None:
+    path = await finished(world)
+    code = (await sheet_of(world, path))["gateway"]["claim_code"]
+    gateway, other = GatewayClient(), GatewayClient()
+    await claim(world.client, gateway, code)
+    await claim(world.client, gateway, code)
+    assert await refused(world, other, code) == "claim_code_used"
+    gateway_id = UUID((await ask(world, "GET", path, 200))["gateway_id"])
+    now = Clock().now()
+    await world.do(lambda work: revoke_gateway(work, system("test"), world.tenant_id, gateway_id, now))
+    assert await refused(world, gateway, code) == "claim_code_expired"
+    again = await sheet_of(world, path)
+    await claim(world.client, other, again["gateway"]["claim_code"])
+
+
+async def refused(world: World, gateway: GatewayClient, code: str) -> str:
+    answer = await world.client.post("/v1/claim", data=gateway.wish(code).to_line(), headers=JSON)
+    assert answer.status_code == 403
+    return str((await answer.get_json())["code"])
+
+
+async def test_who_made_a_sheet_and_for_what_is_written_down(world: World) -> None:
+    path = await finished(world)
+    sheet = await sheet_of(world, path)
+    (entry,) = (await ask(world, "GET", "/v1/audit?action=sheet_made", 200))["entries"]
+    assert entry["subject"]["id"] == path.rpartition("/")[2]
+    assert entry["after"] == {
+        "gateway_id": sheet["gateway"]["gateway_id"],
+        "devices": [device["device_id"] for device in sheet["devices"]],
+    }
 
 
 async def test_the_same_request_again_is_the_same_sheet(world: World) -> None:
