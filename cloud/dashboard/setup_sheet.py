@@ -1,7 +1,6 @@
 """The sheet of a finished setup: made by a button, shown once, printed, and taken to the site."""
 
 from functools import partial
-from urllib.parse import quote
 from uuid import UUID
 
 import segno
@@ -64,5 +63,5 @@ def drawn(address: str) -> Markup | None:
 
 
 def file_of(settings: SignedText) -> str:
-    """A settings.json as a link that saves it."""
-    return f"data:application/json;charset=utf-8,{quote(settings.to_line())}"
+    """What is in a settings.json."""
+    return settings.to_line().decode()

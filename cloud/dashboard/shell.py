@@ -46,6 +46,8 @@ class Account:
     """Label and href of the account's own pages."""
     visit: Visit | None = None
     """By which a platform admin is here."""
+    person_id: str = ""
+    """By which a browser tells whose typing it keeps."""
 
     @property
     def tenant_name(self) -> str:

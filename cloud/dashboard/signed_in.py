@@ -43,6 +43,7 @@ class SignedInPages:
             rights_of(person),
             LINKS,
             visit if is_visit else None,
+            str(person.user_id),
         )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.cloud.conftest import World
 from tests.fakes.browser import SCREENSHOTS, Browser, chromium
+from tests.fakes.cloud_people import Office, PersonAtCloud
 
 NARROW, WIDE = (360, "dark"), (1280, "light")
 
@@ -110,6 +111,34 @@ async def test_from_nothing_to_a_machine_that_is_made(world: World, url: str, wi
         assert await browser.evaluate("document.documentElement.scrollWidth") == width
     (machine,) = await world.rows("SELECT name FROM machines WHERE name = 'Snacks 2'")
     assert machine
+
+
+async def test_a_browser_keeps_no_password_and_nothing_for_who_signs_in_next(
+    world: World, url: str, admin: PersonAtCloud, office: Office
+) -> None:
+    other = await office.invited(admin, "omar@larder.example", "operator")
+    kept = "JSON.stringify(Object.values(localStorage))"
+    async with chromium() as browser:
+        wizard = Wizard(browser, url, world)
+        await wizard.come("/setups", *WIDE)
+        await wizard.begin("Pune station")
+        await browser.see("Where will the machines stand?")
+        here = str(await browser.evaluate("location.href"))
+        await browser.call("goto", here.replace("/site", "/gateway"))
+        await browser.call("fill", "#gateway_name", "Not saved yet")
+        await wizard.press("Show Password")
+        await browser.call("fill", "#password", "kept by nobody")
+        stored = str(await browser.evaluate(kept))
+        assert ("Not saved yet" in stored, "kept by nobody" in stored) == (True, False)
+
+        await browser.call("goto", f"{url}/login")  # the session has ended without anybody signing out
+        await browser.call("fill", "#email", other.email)
+        await browser.call("fill", "#password", other.password)
+        await browser.press("Enter")
+        await browser.see("Omar")
+        assert await browser.evaluate(kept) == "[]"
+        await browser.call("goto", here.replace("/site", "/gateway"))
+        assert await browser.evaluate("document.querySelector('#gateway_name').value") == ""
 
 
 async def before_it_is_killed(wizard: Wizard) -> None:

@@ -37,6 +37,13 @@ async def test_a_sheet_is_taken_to_the_site_and_the_checklist_follows(world: Wor
         await browser.call("goto", f"{here}/sheet")
         await story.press("Make the sheet")
         await browser.see("Scan this code")
+        assert await browser.evaluate("document.querySelectorAll('[href^=data]').length") == 0
+        await browser.evaluate(
+            "URL.createObjectURL = new Proxy(URL.createObjectURL, {apply: (make, on, [blob]) =>"
+            " Reflect.apply(make, on, [window.saved = blob])}); 0"
+        )
+        await story.press("Save settings.json")
+        assert '"key"' in await browser.evaluate("window.saved.text()")
         await story.whole("sheet-device", 360)
         await story.whole("sheet-device", 1280, "dark")
         await browser.call("emulateMedia", {"media": "print"})

@@ -37,9 +37,10 @@ function reset(): void {
 }
 
 function pressed(event: MouseEvent): void {
-  const button = (event.target as Element).closest<HTMLElement>("[data-show], [data-copy], [data-print]");
+  const button = (event.target as Element).closest<HTMLElement>("[data-show], [data-copy], [data-print], [data-save]");
   if (button && "show" in button.dataset) showPassword(button);
   else if (button && "print" in button.dataset) print();
+  else if (button && "save" in button.dataset) save(button);
   else if (button) void copy(button);
 }
 
@@ -61,6 +62,16 @@ async function copy(button: HTMLElement): Promise<void> {
     input.select();
     toast("Press Ctrl+C to copy what is selected.", "plain");
   }
+}
+
+/** As a file. Its address says nothing, where one that has it all in it would stand among what the browser has downloaded. */
+function save(button: HTMLElement): void {
+  const text = document.getElementById(button.dataset["save"] ?? "") as HTMLTextAreaElement;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text.value], { type: "application/json" }));
+  link.download = button.dataset["name"] ?? "";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // some browsers begin to read it only later
 }
 
 /** Codes are often pasted with a space in the middle. */

@@ -1,24 +1,27 @@
 /**
  * What stands in a form with `data-keep` and is not saved yet outlives a reload and a browser that is killed. Passwords do
- * not. It is forgotten with what it was typed over (`seen`), after a week, and when somebody signs out here.
+ * not, shown or hidden. It is forgotten with what it was typed over (`seen`), after a week, when its person signs out here, and
+ * when another one has signed in.
  */
 const PREFIX = "larder-kept:";
 const LONGEST_MS = 7 * 24 * 3600 * 1000;
 
-type Kept = { seen: string; at: number; values: Record<string, string | boolean> };
+type Kept = { person: string; seen: string; at: number; values: Record<string, string | boolean> };
 type Field = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
 
 export function keepForms(): void {
+  const person = document.querySelector<HTMLElement>("[data-person]")?.dataset["person"];
   forgetOld();
+  if (person) forget((key) => read(key)?.person !== person);
   document.addEventListener("submit", (event) => {
     if ((event.target as HTMLFormElement).getAttribute("action") === "/logout") forget(() => true);
   });
   const form = document.querySelector<HTMLFormElement>("form[data-keep]");
-  if (!form) return;
+  if (!form || !person) return;
   const key = PREFIX + location.pathname;
   restore(form, key);
   form.querySelector("[data-forget]")?.addEventListener("click", () => localStorage.removeItem(key));
-  form.addEventListener("input", () => store(key, { seen: seenOf(form), at: Date.now(), values: valuesOf(form) }));
+  form.addEventListener("input", () => store(key, { person, seen: seenOf(form), at: Date.now(), values: valuesOf(form) }));
 }
 
 function restore(form: HTMLFormElement, key: string): void {
@@ -38,7 +41,12 @@ function restore(form: HTMLFormElement, key: string): void {
 
 function fieldsOf(form: HTMLFormElement): Field[] {
   const fields = form.querySelectorAll<Field>("input:not([type=hidden], [type=password]), select, textarea");
-  return [...fields].filter((field) => field.name);
+  return [...fields].filter((field) => field.name && !isPassword(field));
+}
+
+/** A password stays one while it is shown. */
+function isPassword(field: Field): boolean {
+  return !!field.parentElement?.querySelector("[data-show]");
 }
 
 function valueOf(field: Field): string | boolean {
