@@ -1,5 +1,7 @@
 """The sheet of a finished setup: made by a button, shown once, printed, and taken to the site."""
 
+import asyncio
+from collections.abc import Mapping
 from functools import partial
 from uuid import UUID
 
@@ -8,6 +10,7 @@ from markupsafe import Markup
 from quart import Blueprint, Response
 from werkzeug.wrappers import Response as PlainResponse
 
+from cloud.bounded_app import deadline
 from cloud.dashboard.flash import lead
 from cloud.dashboard.page import add_page
 from cloud.dashboard.setup_desk import SetupDesk
@@ -18,6 +21,8 @@ from cloud.permissions import Permission
 from cloud.sheets.service import SheetService
 from shared.signed import SignedText
 
+DRAWING_SECONDS = 60.0
+"""Of all codes of a sheet: 96 boards on a busy machine."""
 SHEET = f"{HERE}/<uuid:setup_id>/sheet"
 
 
@@ -42,6 +47,7 @@ class SetupSheetPages:
         return await self._desk.pages.show("setup_sheet_new.html", setup=setup)
 
     @operation(Permission.SETUPS_WRITE)
+    @deadline(DRAWING_SECONDS)
     async def make(self, setup_id: UUID) -> Response | PlainResponse:
         """POST /setups/…/sheet."""
         work = partial(self._sheets.make, operator=current_operator(), setup_id=setup_id)
@@ -49,8 +55,13 @@ class SetupSheetPages:
             sheet = await self._desk.unit(work)
         except Refused as error:
             return lead(path_of(setup_id), error.detail, "bad")
-        drawings = {device.device_id: drawn(device.setup_address) for device in sheet.devices if device.setup_address}
+        addresses = {device.device_id: device.setup_address for device in sheet.devices if device.setup_address}
+        drawings = await asyncio.to_thread(_drawings, addresses)  # a tenth of a second each
         return await self._desk.pages.show("setup_sheet.html", sheet=sheet, drawings=drawings, file_of=file_of)
+
+
+def _drawings(addresses: Mapping[UUID, str]) -> dict[UUID, Markup | None]:
+    return {device_id: drawn(address) for device_id, address in addresses.items()}
 
 
 def drawn(address: str) -> Markup | None:
