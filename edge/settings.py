@@ -116,12 +116,18 @@ class Settings(BaseModel):
         return kept if kept is not None or self.claim_code_file is not None else self.claim_code
 
     def keep_claim_code(self, code: str) -> Path:
-        """Leave a code where it is looked for, readable by its owner only. Returns the file. Raises OSError."""
+        """Leave a code where it is looked for. Returns the file. Raises OSError.
+
+        Only its owner can read it: whose the folder is, so that root leaves it for the gateway.
+        """
         file = self.claim_code_file or self._kept_code
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = file.with_name(f"{file.name}.new")
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
+            if os.geteuid() == 0:
+                folder = file.parent.stat()
+                os.fchown(written.fileno(), folder.st_uid, folder.st_gid)
             written.write(code + "\n")
         fresh.replace(file)
         return file

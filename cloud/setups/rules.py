@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints
 
 from cloud.configuration.rules import settings_text, wrong_setting
 from cloud.onboarding.rules import TaxBasisPoints, TimeZone
@@ -42,6 +42,8 @@ class SetupSite(Message):
 class Wifi(Message):
     """The network that the devices of the site join."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     ssid: Annotated[str, StringConstraints(min_length=1, max_length=32)]
     password: Annotated[str, StringConstraints(min_length=8, max_length=63)]
 
@@ -65,6 +67,8 @@ class DraftMachine(Message):
 
 class Draft(Message):
     """All of it, as it is kept."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     site: SetupSite | None = None
     gateway_name: Name | None = None
@@ -111,6 +115,8 @@ class SetupEdit(Message):
 
     Null takes a step away; a name and machines stay then, too.
     """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     name: Name | None = None
     site: SetupSite | None = None

@@ -45,7 +45,13 @@ class TemplateRoutes:
         routes.add_url_rule(_ONE, view_func=self.delete_template, methods=["DELETE"])
         return routes
 
-    @operation(READ, summary="Show the outline of a machine", answers={200: MachineOutline}, conditional=True)
+    @operation(
+        READ,
+        summary="Show the outline of a machine",
+        answers={200: MachineOutline},
+        problems=(Code.CONFLICT,),
+        conditional=True,
+    )
     async def show_outline(self, machine_id: UUID) -> Response:
         """What it is made of now, to make others like it."""
         work = partial(service.outline_of, keyring=self._keyring, machine_id=machine_id)

@@ -1,7 +1,7 @@
 """Templates: outlines with a name; and the outline of a machine that works, to make others like it."""
 
-from collections import Counter
 from datetime import datetime
+from itertools import chain, count
 from typing import Literal
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from cloud.lists import PageQuery, read_page
 from cloud.templates.models import TEMPLATES, TemplatePage
 from cloud.templates.rules import (
     MOST_DEVICES,
+    MOST_SLOTS,
     MachineOutline,
     OutlineDevice,
     OutlineSlot,
@@ -32,6 +33,8 @@ from cloud.templates.rules import (
 from cloud.web import invalid
 from shared.errors import Code
 
+_ROOM = 116
+"""Of a name, with room for a number."""
 _ONE = "SELECT id AS template_id, name, version, outline FROM machine_templates WHERE id = $1"
 _TAKEN = "SELECT 1 FROM machine_templates WHERE name = $1 AND id <> $2"
 _LOCK_NAMES = "SELECT pg_advisory_xact_lock(hashtextextended('templates ' || current_setting('app.tenant'), 0))"
@@ -49,10 +52,16 @@ class TemplateQuery(PageQuery):
 
 
 async def outline_of(transaction: Transaction, keyring: Keyring, machine_id: UUID) -> MachineOutline:
-    """Inside a unit of the tenant: what a machine is made of now; nothing lies in its slots. Raises NotFound."""
+    """Inside a unit of the tenant: what a machine is made of now; nothing lies in its slots.
+
+    Raises NotFound, Refused (409) for one that is larger than an outline can be.
+    """
     found = await catalog.machine(machine_id)
     planned = await catalog.in_force(transaction, found.site_id, machine_id)
-    page = await device_page(transaction, DeviceQuery(machine_id=machine_id, limit=MOST_DEVICES))
+    page = await device_page(transaction, DeviceQuery(machine_id=machine_id, limit=MOST_DEVICES + 1))
+    if len(page.devices) > MOST_DEVICES or len(planned) > MOST_SLOTS:
+        told = f"Only machines of {MOST_DEVICES} devices and {MOST_SLOTS} slots at most can be copied."
+        raise Refused(Code.CONFLICT, told, status=409)
     names, meant = _told_apart(page.devices), await wirings(transaction, machine_id)
     devices = []
     for device in page.devices:
@@ -144,12 +153,11 @@ async def _wiring(transaction: Transaction, keyring: Keyring, device_id: UUID) -
 
 def _told_apart(devices: tuple[DeviceRow, ...]) -> dict[UUID, str]:
     """Their names; of those that share one, all but the first with a number."""
-    seen: Counter[str] = Counter()
     names: dict[UUID, str] = {}
     for device in devices:
-        seen[device.name] += 1
-        number = seen[device.name]
-        names[device.device_id] = device.name if number == 1 else f"{device.name[:110]} ({number})"
+        numbered = (f"{device.name[:_ROOM]} ({number})" for number in count(2))
+        free = (name for name in chain([device.name], numbered) if name not in names.values())
+        names[device.device_id] = next(free)
     return names
 
 

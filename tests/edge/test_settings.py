@@ -1,4 +1,5 @@
-"""Settings: from outside the code, checked at start, named when wrong, never shown when secret."""
+"""Settings: import os
+from outside the code, checked at start, named when wrong, never shown when secret."""
 
 import logging
 from pathlib import Path
@@ -108,6 +109,14 @@ def test_a_code_left_by_hand_comes_before_that_of_the_settings(tmp_path: Path) -
     code = settings.read_claim_code()
     assert code is not None
     assert code.get_secret_value() == OTHER_CODE
+
+
+def test_a_code_that_the_administrator_leaves_can_be_read_by_the_gateway(tmp_path: Path) -> None:
+    """Who types it is root, with sudo; the gateway is not."""
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 12345, 12345)
+    file = load({"LARDER_GATEWAY_STATE_DIR": str(tmp_path)}).keep_claim_code(CODE)
+    assert (file.stat().st_uid, file.stat().st_gid) == (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,18 @@ from pydantic import TypeAdapter, ValidationError
 from cloud.clock import new_id
 from cloud.configuration.rules import MAX_TEXT, settings_text
 from cloud.onboarding.rules import new_claim_code
-from cloud.setups.rules import Draft, DraftMachine, Known, KnownSite, NewSite, SetupSite, device_settings, review
+from cloud.setups.rules import (
+    Draft,
+    DraftMachine,
+    Known,
+    KnownSite,
+    NewSite,
+    SetupEdit,
+    SetupSite,
+    Wifi,
+    device_settings,
+    review,
+)
 from cloud.templates.rules import MachineOutline, OutlineDevice, OutlineSlot, Wiring
 from shared.onboarding import Certificate
 
@@ -117,6 +128,14 @@ def test_what_a_review_lets_pass_has_room_for_the_ca_and_the_code_of_the_sheet()
     assert len(told(over)) == MAX_TEXT + 1
     wrong = [[error.message for error in review(draft(one), KNOWN)][-1] for one in (just, over)]
     assert ["characters at most" in message for message in wrong] == [False, True]
+
+
+def test_no_error_about_what_is_kept_tells_a_password() -> None:
+    wifi = '{"password": "nobody knows this"}'
+    for model, text in ((Wifi, wifi), (Draft, f'{{"wifi": {wifi}}}'), (SetupEdit, f'{{"wifi": {wifi}}}')):
+        with pytest.raises(ValidationError) as refused:
+            model.model_validate_json(text)
+        assert "nobody knows" not in str(refused.value), model
 
 
 def test_a_device_is_told_its_place_and_its_wiring() -> None:

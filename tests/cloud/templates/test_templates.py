@@ -1,9 +1,12 @@
 """Templates of machines: of a machine that works, edited, used, thrown away."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from cloud.clock import Clock, new_id
+from cloud.devices.service import DeviceToBe, expect_devices
 from tests.cloud.conftest import World
 from tests.cloud.setups.test_setups import WIRING, ask, begun, outline, ready
 
@@ -56,6 +59,24 @@ async def test_a_machine_that_has_no_settings_yet_is_outlined_as_its_setup_wired
     like = {"name": "Like it", "machine_id": made["machine_id"]}
     (again,) = (await ask(world, "POST", f"{path}/machines", 201, json=like))["machines"]
     assert again["outline"] == found
+
+
+async def test_devices_that_are_called_alike_are_told_apart_and_too_many_refused(world: World) -> None:
+    machine_id = (await ask(world, "POST", f"{await ready(world)}/finish", 200))["machines"][0]["machine_id"]
+    (site,) = await world.rows("SELECT site_id FROM machines WHERE id = $1", UUID(machine_id))
+
+    async def add(*names: str) -> None:
+        devices = [DeviceToBe(new_id(), name, None) for name in names]
+        now = Clock().now()
+        await world.do(lambda t: expect_devices(t, world.tenant_id, site["site_id"], UUID(machine_id), devices, now))
+
+    await add("board (2)", "board", 120 * "x", 120 * "x")
+    found = await ask(world, "GET", f"/v1/machines/{machine_id}/outline", 200)
+    names = [device["name"] for device in found["devices"]]
+    assert names == ["board", "board (2)", "board (3)", 120 * "x", 116 * "x" + " (2)"]
+    await add("6", "7", "8", "9")
+    await ask(world, "GET", f"/v1/machines/{machine_id}/outline", 409)
+    await ask(world, "POST", "/v1/machine-templates", 409, json={"name": "x", "machine_id": machine_id})
 
 
 async def test_a_name_is_taken_once_and_edits_are_versions(world: World) -> None:
