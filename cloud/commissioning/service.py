@@ -60,9 +60,15 @@ _JOGS = """
 """
 _SALES = """
     SELECT DISTINCT ON (o.machine_id, v.slot) o.machine_id, v.slot, v.resolved_at
-    FROM orders o JOIN vends v ON v.order_id = o.id AND v.tenant_id = o.tenant_id
-    WHERE o.machine_id = ANY($1::uuid[]) AND v.outcome = 'dispensed' ORDER BY o.machine_id, v.slot, v.resolved_at DESC
+    FROM unnest($1::uuid[]) AS m (id) CROSS JOIN LATERAL (
+        SELECT n.tenant_id, n.id, n.machine_id FROM orders n
+        WHERE n.machine_id = m.id ORDER BY n.placed_at DESC, n.id DESC LIMIT 2000) o
+    CROSS JOIN LATERAL (
+        SELECT w.slot, w.resolved_at FROM vends w
+        WHERE w.tenant_id = o.tenant_id AND w.order_id = o.id AND w.outcome = 'dispensed' OFFSET 0) v
+    ORDER BY o.machine_id, v.slot, v.resolved_at DESC
 """
+"""Of a machine's newest orders: one that has sold for years is asked, too, for as long as somebody looks."""
 _CREDITS = "SELECT machine_id, min(at) AS at FROM credits WHERE machine_id = ANY($1::uuid[]) GROUP BY machine_id"
 _KEEP = """
     INSERT INTO commissioning_reports (tenant_id, machine_id, setup_id, signed, made_by, made_at)

@@ -1,7 +1,7 @@
-"""Settings: import os
-from outside the code, checked at start, named when wrong, never shown when secret."""
+"""Settings: from outside the code, checked at start, named when wrong, never shown when secret."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
