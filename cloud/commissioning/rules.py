@@ -1,9 +1,10 @@
 """Which checks new machines have to pass, and which they have, by what gateway and devices have told. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain, count
 from uuid import UUID
 
 from shared.contract import ClockQuality, Rail, SlotCode
@@ -96,7 +97,19 @@ class SeenMachine:
 
 def findings(gateway: SeenGateway, machines: Sequence[SeenMachine]) -> list[Finding]:
     """All checks of a setup, in the order in which they are made on site."""
-    return [*_of_gateway(gateway), *(one for machine in machines for one in _of_machine(machine)), _sync(gateway)]
+    found = [*_of_gateway(gateway), *(one for machine in machines for one in _of_machine(machine)), _sync(gateway)]
+    return _told_apart(found)
+
+
+def _told_apart(found: Sequence[Finding]) -> list[Finding]:
+    """With a number after the names of those that would be called as one before: a board `1 2` of a machine `Snacks`,
+    and a board `2` of a machine `Snacks 1`. Whoever answers for the one does not answer for the other."""
+    names: dict[str, Finding] = {}
+    for one in found:
+        numbered = (f"{one.name} ({number})" for number in count(2))
+        name = next(name for name in chain([one.name], numbered) if name not in names)
+        names[name] = replace(one, name=name)
+    return list(names.values())
 
 
 def _of_gateway(seen: SeenGateway) -> Iterator[Finding]:

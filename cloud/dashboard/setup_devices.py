@@ -11,7 +11,7 @@ from cloud.dashboard.forms import Form, read_form
 from cloud.dashboard.page import add_page
 from cloud.dashboard.pin_maps import EXAMPLES
 from cloud.dashboard.setup_desk import BACK, GO, Answer, SetupDesk, with_problems
-from cloud.dashboard.setup_devices_form import devices_form, has_example, outline_of, rows_of
+from cloud.dashboard.setup_devices_form import MOST_BYTES, devices_form, has_example, outline_of, rows_of
 from cloud.dashboard.setup_machines import STAY, MachineSeen, seen_machine
 from cloud.dashboard.setup_steps import Step, path_of
 from cloud.dashboard.setups import ONE, READ, WRITE
@@ -52,7 +52,7 @@ class SetupDevicePages:
     @operation(WRITE)
     async def keep_machine(self, setup_id: UUID, machine_id: UUID) -> Answer:
         """POST /setups/…/devices/…. Who asked for an example is shown it."""
-        form = await read_form()
+        form = await read_form(limit=MOST_BYTES)
         one = seen_machine(await self._desk.one(setup_id), machine_id)
 
         def edit() -> SetupEdit:

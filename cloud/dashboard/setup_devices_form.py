@@ -3,12 +3,15 @@
 import json
 
 from cloud import web
+from cloud.configuration.rules import MAX_TEXT
 from cloud.dashboard.forms import Form
 from cloud.dashboard.pin_maps import EXAMPLES, example
 from cloud.dashboard.setup_site_form import refused
 from cloud.errors import Refused
 from cloud.templates.rules import MOST_DEVICES, MachineOutline, OutlineDevice, Wiring
 
+MOST_BYTES = 3 * MOST_DEVICES * MAX_TEXT
+"""Of the form as it is sent, where a sign may take three bytes."""
 NEW = "new"
 """In place of a row's number: the device that is added."""
 

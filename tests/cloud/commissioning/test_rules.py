@@ -1,5 +1,6 @@
 """What counts as seen when a machine goes into service."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -40,6 +41,16 @@ def machine(turn: SeenTurn | None = None, device: SeenDevice = BOARD, rail: Rail
 def the(kind: CheckKind, found: list[Finding]) -> Finding:
     (one,) = [finding for finding in found if finding.kind is kind]
     return one
+
+
+def test_whoever_answers_for_a_check_answers_for_no_other_that_is_called_alike() -> None:
+    first = replace(machine(device=replace(BOARD, name="1 2")), name="Snacks")
+    second = replace(machine(device=replace(BOARD, name="2")), name="Snacks 1")
+    found = findings(GOOD, [first, second])
+    names = [one.name for one in found]
+    assert len(set(names)) == len(names)
+    (called,) = [one for one in found if one.name == "device_claimed Snacks 1 2 (2)"]
+    assert called.machine_id == second.machine_id
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,22 @@ async def test_the_board_itself_says_what_is_wrong_with_a_pin_map(world: World, 
     assert "1 to 7 slots" not in page
 
 
+async def test_long_pin_maps_of_many_boards_are_saved(world: World, admin: PersonAtCloud) -> None:
+    here = await begun(admin)
+    await led(admin, f"{here}/site", site=world.seeded.site_id)
+    devices = (await machine_of(admin, here)).replace("/machines/", "/devices/")
+    stepper = {"kind": "stepper", "step": "shift:1", "direction": "shift:2", "enable": "shift:3", "steps": 200}
+    slots = {f"{tray}{place}": {"motor": stepper, "home": "in:1"} for tray in "ABC" for place in range(1, 21)}
+    maps = {f"wiring-{place}": json.dumps({"slots": slots}, indent=2) for place in range(8)}
+    names = {f"device-{place}": f"Board {place}" for place in range(8)}
+    for place in range(1, 8):
+        before = {name: text for name, text in names.items() if int(name[-1]) < place}
+        await led(admin, devices, **before, **{"device-new": f"Board {place}"}, go="stay")
+    assert len(urlencode(maps)) > 2 * MAX_JSON_BYTES
+    assert await led(admin, devices, **names, **maps) == f"{here}/review"
+    assert "60 slots wired" in await text(admin, f"{here}/review")
+
+
 @pytest.mark.criterion("9.6")
 async def test_a_machine_is_made_like_one_that_works(world: World, admin: PersonAtCloud) -> None:
     here = await begun(admin)
