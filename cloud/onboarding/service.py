@@ -37,6 +37,7 @@ _MARK_PRUNED = "UPDATE sites SET pruned_change = greatest(pruned_change, $2) WHE
 _SINCE = "SELECT number, body FROM changes WHERE site_id = $1 AND number > $2 ORDER BY number LIMIT $3"
 _LOCK_GATEWAYS = "SELECT FROM gateways WHERE site_id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
 _COORDINATES = ("latitude", "longitude")
+_LOCK_GATEWAY = "SELECT FROM gateways WHERE id = $1 FOR UPDATE"
 _LOCK_SITE = "SELECT FROM sites WHERE id = $1 FOR UPDATE"
 _REFUSAL = "This claim code cannot be used. Ask an operator for a new one."
 
@@ -80,10 +81,9 @@ class OnboardingService:
     async def claim(self, wish: ClaimGateway) -> GatewayClaimed:
         """Register the gateway's key. The same code with the same key gives the same answer again. Raises Refused."""
         secret = sha256_hex(wish.code)
-        now = self._clock.now()
 
         async def work(transaction: Transaction) -> GatewayClaimed | Code:
-            return await _claimed(transaction, wish, secret, now)
+            return await _claimed(transaction, wish, secret, self._clock)
 
         answer = await self._database.unit("claim", work, secret_sha256=secret)
         if isinstance(answer, Code):
@@ -93,12 +93,14 @@ class OnboardingService:
         return answer
 
 
-async def _claimed(transaction: Transaction, wish: ClaimGateway, secret: str, now: datetime) -> GatewayClaimed | Code:
+async def _claimed(transaction: Transaction, wish: ClaimGateway, secret: str, clock: Clock) -> GatewayClaimed | Code:
     found = await ClaimCode.get_or_none(secret_sha256=secret)
     if found is None:
         return Code.CLAIM_CODE_UNKNOWN
     await transaction.become(found.tenant_id)
-    code = await ClaimCode.select_for_update().get(id=found.id)
+    # As whoever ends codes: the gateway first. What the clock says counts only once nobody else is at it.
+    await transaction.fetch(_LOCK_GATEWAY, found.gateway_id)
+    code, now = await ClaimCode.select_for_update().get(id=found.id), clock.now()
     refusal = why_refused(code.used_by, code.expires_at, wish.public_key, now)
     if refusal is not None:
         return refusal
@@ -256,8 +258,8 @@ async def revoke_gateway(
 
     Raises NotFound.
     """
-    await end_claim_codes(gateway_id, now)
     await auth.revoke_gateway(transaction, gateway_id, now)
+    await end_claim_codes(gateway_id, now)
     about = Subject(SubjectKind.GATEWAY, gateway_id)
     await audit.record(transaction, actor, tenant_id, AuditAction.GATEWAY_REVOKED, about)
 

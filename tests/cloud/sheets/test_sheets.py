@@ -12,7 +12,8 @@ import pytest
 from cloud.auth.rules import sha256_hex
 from cloud.callers import system
 from cloud.clock import Clock, new_id
-from cloud.onboarding.service import revoke_gateway
+from cloud.database import Transaction
+from cloud.onboarding.service import end_claim_codes, lock_gateways, revoke_gateway
 from edge.site_ca import SiteCa
 from firmware.vending import settings_file
 from shared.devices import ExpectedDevice
@@ -90,6 +91,27 @@ async def test_a_code_of_a_sheet_lets_in_one_key_and_nobody_after_it_was_revoked
     assert await refused(world, gateway, code) == "claim_code_expired"
     again = await sheet_of(world, path)
     await claim(world.client, other, again["gateway"]["claim_code"])
+
+
+async def test_a_claim_that_waits_for_a_sheet_finds_its_code_ended(world: World) -> None:
+    path = await finished(world)
+    code = (await sheet_of(world, path))["gateway"]["claim_code"]
+    setup = await ask(world, "GET", path, 200)
+    ended = asyncio.Event()
+
+    async def other(transaction: Transaction) -> None:
+        await lock_gateways(transaction, [UUID(setup["site_id"])])
+        ended.set()
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        async with asyncio.timeout(5):
+            while await transaction.fetch_one(waits) is None:
+                pass
+        await end_claim_codes(UUID(setup["gateway_id"]), Clock().now())
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(world.do(other))
+        await ended.wait()
+        assert await refused(world, GatewayClient(), code) == "claim_code_expired"
 
 
 async def refused(world: World, gateway: GatewayClient, code: str) -> str:
