@@ -45,6 +45,7 @@ from cloud.setups.routes import SetupRoutes
 from cloud.setups.service import SetupService
 from cloud.sheets import routes as sheets_routes
 from cloud.sheets.service import SheetService
+from cloud.sync.changes import full_state
 from cloud.sync.routes import SyncRoutes
 from cloud.templates.routes import TemplateRoutes
 from cloud.throttle import Throttle
@@ -99,7 +100,7 @@ def blueprint(
     api.register_blueprint(WebhookRoutes(webhooks, once).blueprint())
     setups = SetupService(keyring, clock)
     api.register_blueprint(SetupRoutes(database, setups, once).blueprint())
-    sheets = SheetService(setups, signer, keyring, clock, public_url)
+    sheets = SheetService(setups, signer, keyring, clock, public_url, full_state)
     api.register_blueprint(sheets_routes.blueprint(sheets, once))
     commissioning = CommissioningService(setups, signer, clock)
     api.register_blueprint(commissioning_routes.blueprint(database, commissioning, once))

@@ -2,7 +2,8 @@
 
 `python -m edge device-log [DEVICE_ID]` prints what devices have logged of late, one JSON object a line, oldest first.
 `python -m edge claim [--cloud URL] CODE` leaves the code of a sheet for the gateway to claim its place with.
-Both may be used while the gateway runs. Installed, the program is called `larder-gateway`.
+`python -m edge bundle FILE` takes the bundle of a site, from which the gateway sells before any cloud is reached.
+All may be used while the gateway runs. Installed, the program is called `larder-gateway`.
 """
 
 import asyncio
@@ -11,19 +12,26 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from getpass import getpass
 from pathlib import Path
 from uuid import UUID
 
-from edge import logs, settings
+from pydantic import SecretStr
+
+from edge import logs, settings, site_bundle
 from edge.app import Gateway, software_version
 from edge.clock import Clock
 from edge.errors import DatabaseError, SettingsError
+from edge.identity import is_claimed
 from edge.settings import CLAIM_CODE, Settings
 from edge.site_ca import SiteCaError
 from edge.upkeep.service import device_log
+from shared.bundles import BundleRefused
 
 CONFIGURATION_STATUS = 78
 """EX_CONFIG of sysexits.h."""
+
+_VOUCHED_BY_PAPER = "It is whole, and the passphrase fits it; bundle_keys names no key that its signature must be of."
 
 STOP_WITHIN_S = 4.5
 """After that the kernel ends the program, whatever hangs. The ledger is made for it."""
@@ -71,6 +79,21 @@ def leave_claim_code(found: Settings, words: Sequence[str]) -> str:
     return f"The code lies in {file}. A gateway that runs claims its place within a minute; else start it.\n"
 
 
+def take_bundle(found: Settings, words: Sequence[str]) -> str:
+    """What to tell whoever brought it. Asks for the passphrase where no setting says it. Raises SettingsError."""
+    if len(words) != 1:
+        raise SettingsError("bundle takes the file of a site's bundle: bundle FILE")
+    given = found.bundle_passphrase or SecretStr(getpass("Passphrase on the sheet: "))
+    try:
+        bundle = site_bundle.take(found, Path(words[0]), given, claimed=is_claimed(found.state_dir))
+    except (BundleRefused, OSError) as error:
+        raise SettingsError(f"{words[0]} cannot be used: {error}") from error
+    vouched = "Its signature is of a key in bundle_keys." if found.bundle_keys else _VOUCHED_BY_PAPER
+    return (
+        f"The bundle of {bundle.place.site_name} is kept. {vouched} Start the gateway, or start it again: it sells.\n"
+    )
+
+
 def main() -> None:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"{software_version()}\n")
@@ -82,6 +105,9 @@ def main() -> None:
             return
         if sys.argv[1:2] == ["claim"]:
             sys.stdout.write(leave_claim_code(found, sys.argv[2:]))
+            return
+        if sys.argv[1:2] == ["bundle"]:
+            sys.stdout.write(take_bundle(found, sys.argv[2:]))
             return
         logs.set_up(found.log_level)
         asyncio.run(run(Gateway(found, Clock())))

@@ -11,9 +11,11 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import structlog
 
+from edge import site_bundle
 from edge.backup import Backup
 from edge.broker import EmbeddedBroker
 from edge.catalog.service import CatalogService
@@ -84,10 +86,12 @@ class Gateway:
     """All parts of one gateway, built and not yet started. Raises SettingsError, SiteCaError."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        self.settings, self.clock = settings, clock
+        self.clock = clock
         _prepare(settings.state_dir)
         self.watch, self.failpoints = Watch(), Failpoints(settings.failpoint)
         self.identity = GatewayIdentity(settings.state_dir, clock)
+        self.bundle = site_bundle.at_start(settings, self.identity.claim)
+        self.settings = settings if self.bundle is None else site_bundle.with_bundle(settings, self.bundle)
         self.site_ca = SiteCa.open(settings.state_dir / "site-ca")
         self.database = Database(settings.state_dir, self.watch, self.failpoints)
         self.backup = Backup(self.database, clock, settings.backup_s)
@@ -157,7 +161,7 @@ class Gateway:
             "settings_assigned": self.upkeep.apply_settings,
             "firmware_assigned": self.releases.apply_assigned,
         }
-        pull = Pull(self.database, self.client, self.clock, self.failpoints, features)
+        self.pull = pull = Pull(self.database, self.client, self.clock, self.failpoints, features)
         recalled = RecallService(self.database, self.outbox, self.catalog, self.order_recall)
         self.sync = SyncAgent(
             settings=settings,
@@ -173,6 +177,7 @@ class Gateway:
             failpoints=self.failpoints,
             software=software_version(),
             ca_pem=self.site_ca.certificate_pem,
+            place=None if self.bundle is None else self.bundle.place.gateway_id,
         )
 
     def _build_kiosk(self) -> None:
@@ -270,14 +275,23 @@ class Gateway:
         }
 
     async def _meet_cloud(self) -> None:
-        await _apart("claim", self.sync.claim)
-        claim = self.identity.claim
-        if claim is None:
-            raise AssertionError("claimed and yet not")
-        self.discovery = Discovery(claim.gateway_id, self.guard.port, self.settings.mdns_interfaces, self.clock)
+        """Be found under the id that the bundle or the claim gives; what the bundle brings is sold before any claim."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(_apart("discovery", self.discovery.run), name="discovery")
+            if self.bundle is not None:
+                if self.identity.claim is None:
+                    await _apart("bundle", partial(self.pull.begin_with, self.bundle.changes))
+                self._be_found(group, self.bundle.place.gateway_id)
+            await _apart("claim", self.sync.claim)
+            claim = self.identity.claim
+            if claim is None:
+                raise AssertionError("claimed and yet not")
+            if self.discovery is None:
+                self._be_found(group, claim.gateway_id)
             group.create_task(_apart("sync", self.sync.run), name="sync")
+
+    def _be_found(self, group: asyncio.TaskGroup, gateway_id: UUID) -> None:
+        self.discovery = Discovery(gateway_id, self.guard.port, self.settings.mdns_interfaces, self.clock)
+        group.create_task(_apart("discovery", self.discovery.run), name="discovery")
 
     async def _keep_house(self) -> None:
         """What can wait an hour: no failure of it ends the sale."""

@@ -4,7 +4,6 @@ Both are small files beside the ledger, not in it: a lost or restored ledger los
 """
 
 import json
-import os
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 from pydantic import ValidationError
 
+from edge import private_file
 from edge.clock import Clock, new_id
 from edge.errors import StorageFull
 from shared.onboarding import GatewayClaimed
@@ -25,9 +25,15 @@ ALGORITHM: Final = "Ed25519"
 """EdDSA over Ed25519 by its own name (RFC 9864)."""
 
 TOKEN_LIFE = timedelta(minutes=5)
+_CLAIM_FILE = "identity.json"
 RENEW_BEFORE = timedelta(seconds=60)
 
 log = structlog.get_logger()
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether the gateway whose files these are has been let in by the cloud."""
+    return (folder / _CLAIM_FILE).exists()
 
 
 class NotClaimed(Exception):
@@ -40,7 +46,7 @@ class GatewayIdentity:
     def __init__(self, folder: Path, clock: Clock) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._clock = clock
-        self._claim_file = folder / "identity.json"
+        self._claim_file = folder / _CLAIM_FILE
         self._claim = _load_claim(self._claim_file)
         if self._claim is not None and not (folder / "gateway.key").exists():
             log.error("gateway_key_missing", gateway_id=str(self._claim.gateway_id))  # as if it were damaged
@@ -61,7 +67,7 @@ class GatewayIdentity:
     def keep(self, claim: GatewayClaimed) -> None:
         """Remember the claim; on the disk when this returns. Raises StorageFull."""
         try:
-            _write(self._claim_file, claim.to_line())
+            private_file.write(self._claim_file, claim.to_line())
         except OSError as error:
             raise StorageFull from error
         self._claim = claim
@@ -105,7 +111,7 @@ def _load_key(path: Path) -> OKPKey:
         # Selling goes on; the cloud refuses the new key until an operator has the gateway claimed again.
         _put_aside(path)
     fresh = OKPKey.generate_key(ALGORITHM)
-    _write(path, fresh.as_pem(private=True))
+    private_file.write(path, fresh.as_pem(private=True))
     return fresh
 
 
@@ -123,20 +129,3 @@ def _put_aside(path: Path) -> None:
     aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
     path.replace(aside)
     log.error("identity_file_damaged", file=path.name, kept_as=aside.name)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace the file at once and for good; readable by its owner only."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -91,6 +91,12 @@ class Settings(BaseModel):
     """One-time code for the first contact with the cloud."""
     claim_code_file: Path | None = None
     """The same in a file, which is read again before each attempt."""
+    bundle_file: Path | None = None
+    """A site's bundle, or a folder that holds one, such as a mounted stick: looked for at a start without a place."""
+    bundle_passphrase: SecretStr | None = None
+    """What stands on the bundle's sheet."""
+    bundle_keys: Annotated[tuple[PublicKey, ...], BeforeValidator(_split)] = ()
+    """Ed25519 public keys in hex: no bundle is taken but what one of them has signed. None: the passphrase vouches."""
     cloud_timeout_s: Seconds = 15
     """For one whole exchange with the cloud."""
     poll_s: Seconds = 30
@@ -110,10 +116,10 @@ class Settings(BaseModel):
     def read_claim_code(self) -> SecretStr | None:
         """The claim code as it stands now, or None. A file that is missing, unreadable or not a code holds none.
 
-        What was left by hand (`keep_claim_code`) comes before the code of the settings.
+        What lies in a file, as what was left by hand does (`keep_claim_code`), comes before the code of the settings.
         """
         kept = _code_in(self._kept_code if self.claim_code_file is None else self.claim_code_file)
-        return kept if kept is not None or self.claim_code_file is not None else self.claim_code
+        return kept or self.claim_code
 
     def keep_claim_code(self, code: str) -> Path:
         """Leave a code where it is looked for. Returns the file. Raises OSError.

@@ -16,17 +16,23 @@ Certificate = Annotated[
 """One X.509 certificate in PEM."""
 
 
-class ClaimGateway(Message):
-    """What a gateway sends. `code` has at least 128 random bits; `public_key` is a raw Ed25519 key as hex.
+ClaimCode = Annotated[str, StringConstraints(min_length=26, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
+"""At least 128 random bits."""
 
-    `ca_pem` is the site's own CA, which its devices are told to trust; older gateways do not say it.
+
+class ClaimGateway(Message):
+    """What a gateway sends. `public_key` is a raw Ed25519 key as hex.
+
+    `ca_pem` is the site's own CA, which its devices are told to trust; older gateways do not say it. `gateway_id` is
+    said by one that has a place already, by its bundle: a code for another place is no code for it.
     """
 
     v: Literal[1] = 1
-    code: Annotated[str, StringConstraints(min_length=26, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
+    code: ClaimCode
     public_key: Digest
     software: Version
     ca_pem: Certificate | None = None
+    gateway_id: UUID | None = None
 
 
 class GatewayClaimed(Message):

@@ -24,6 +24,9 @@ class Purpose(StrEnum):
 REPORT: Final = "report"
 """What the cloud signs for people: no device knows it, so none can be given it for something else."""
 
+BUNDLE: Final = "bundle"
+"""What the cloud signs for gateways that start without it (bundles.py); no device knows it either."""
+
 KeyId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 """The first 8 bytes of the SHA-256 of the public key's 32 bytes."""
 
@@ -47,6 +50,6 @@ def setup_address(file: bytes, page: str = SETUP_PAGE) -> str:
     return page + "#" + base64.urlsafe_b64encode(zlib.compress(file, 9)).decode().rstrip("=")
 
 
-def signed_bytes(purpose: Purpose | Literal["report"], text: str) -> bytes:
+def signed_bytes(purpose: Purpose | Literal["report", "bundle"], text: str) -> bytes:
     """What is signed: "larder-" and the purpose, a line break, the text in UTF-8."""
     return f"larder-{purpose}\n{text}".encode()

@@ -212,6 +212,11 @@ async def register_key(
     await audit.record(transaction, claimant, gateway.tenant_id, AuditAction.GATEWAY_CLAIMED, about, after=now_is)
 
 
+async def expect_ca(gateway_id: UUID, ca_pem: str) -> None:
+    """Inside a unit of the tenant: the CA that the site's bundle brings, until a gateway tells its own at its claim."""
+    await Gateway.filter(id=gateway_id).update(ca_pem=ca_pem)
+
+
 async def gateway_with_key(gateway_id: UUID, public_key: str) -> GatewayCaller | None:
     """Inside a unit of the tenant: the gateway, if this key speaks for it."""
     row = await Gateway.get_or_none(id=gateway_id, public_key=public_key)

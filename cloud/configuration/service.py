@@ -22,9 +22,10 @@ from cloud.encryption.columns import SETTINGS_TEXT
 from cloud.encryption.keyring import Keyring
 from cloud.errors import FactRefused, NotFound, Refused, SettingsError, Undecipherable
 from cloud.onboarding.service import append_changes
+from shared.bundles import SignedBundle
 from shared.contract import Digest, Instant, Message, Name
 from shared.errors import Code
-from shared.signed import REPORT, Purpose, SignedText, signed_bytes
+from shared.signed import BUNDLE, REPORT, Purpose, SignedText, signed_bytes
 from shared.sync import ChangeBody, Fact
 from shared.upkeep import SettingsAssigned, SettingsReported, SettingsState
 
@@ -67,8 +68,8 @@ class SettingsSigner:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self._key_id = hashlib.sha256(public).digest()[:8].hex()
+        self._public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self._key_id = hashlib.sha256(self._public).digest()[:8].hex()
 
     def sign(self, text: str) -> SignedText:
         """Always the same for the same text."""
@@ -78,7 +79,11 @@ class SettingsSigner:
         """Of a machine that goes into service. No device takes it for settings: what it is, is signed with it."""
         return SignedReport(text=text, key=self._key_id, signature=self._signature(REPORT, text))
 
-    def _signature(self, purpose: Purpose | Literal["report"], text: str) -> str:
+    def sign_bundle(self, text: str) -> SignedBundle:
+        """Of a site, for a gateway that starts without this cloud."""
+        return SignedBundle(text=text, public_key=self._public.hex(), signature=self._signature(BUNDLE, text))
+
+    def _signature(self, purpose: Purpose | Literal["report", "bundle"], text: str) -> str:
         return self._key.sign(signed_bytes(purpose, text)).hex()
 
 

@@ -44,6 +44,7 @@ from cloud.errors import Unauthenticated
 from cloud.operations import Access, operation
 from cloud.setups.service import SetupService
 from cloud.sheets.service import SheetService
+from cloud.sync.changes import full_state
 from cloud.throttle import Throttle
 from cloud.watch import Watch
 from cloud.webhooks.service import WebhookService
@@ -82,7 +83,8 @@ def blueprint(
     desk = SetupDesk(signed_in, identity.database, setups, keyring, identity.clock)
     for group in (SetupPages, SetupSitePages, SetupMachinePages, SetupDevicePages, SetupReviewPages, TemplatePages):
         group(desk).register(pages)
-    SetupSheetPages(desk, SheetService(setups, signer, keyring, identity.clock, public_url)).register(pages)
+    sheets = SheetService(setups, signer, keyring, identity.clock, public_url, full_state)
+    SetupSheetPages(desk, sheets).register(pages)
     SetupCheckPages(desk, CommissioningService(setups, signer, identity.clock)).register(pages)
     AuditPages(signed_in, identity.database).register(pages)
     PlatformPages(signed_in, identity).register(pages)

@@ -24,6 +24,7 @@ from shared.signed import SignedText
 DRAWING_SECONDS = 60.0
 """Of all codes of a sheet: 96 boards on a busy machine."""
 SHEET = f"{HERE}/<uuid:setup_id>/sheet"
+BUNDLE = f"{HERE}/<uuid:setup_id>/bundle"
 
 
 class SetupSheetPages:
@@ -37,6 +38,7 @@ class SetupSheetPages:
         """All of them."""
         add_page(pages, SHEET, self.ask)
         add_page(pages, SHEET, self.make, "POST")
+        add_page(pages, BUNDLE, self.make_bundle, "POST")
 
     @operation(Permission.SETUPS_WRITE)
     async def ask(self, setup_id: UUID) -> Response | PlainResponse:
@@ -50,7 +52,16 @@ class SetupSheetPages:
     @deadline(DRAWING_SECONDS)
     async def make(self, setup_id: UUID) -> Response | PlainResponse:
         """POST /setups/…/sheet."""
-        work = partial(self._sheets.make, operator=current_operator(), setup_id=setup_id)
+        return await self._show(setup_id, for_stick=False)
+
+    @operation(Permission.SETUPS_WRITE)
+    async def make_bundle(self, setup_id: UUID) -> Response | PlainResponse:
+        """POST /setups/…/bundle: the sheet of a site without internet, with the file for its stick."""
+        return await self._show(setup_id, for_stick=True)
+
+    async def _show(self, setup_id: UUID, *, for_stick: bool) -> Response | PlainResponse:
+        make = self._sheets.make_bundle if for_stick else self._sheets.make
+        work = partial(make, operator=current_operator(), setup_id=setup_id)
         try:
             sheet = await self._desk.unit(work)
         except Refused as error:

@@ -15,6 +15,7 @@ class Device(Model):
     claim_code_sha256 = fields.TextField()
     claim_issued_at = fields.DatetimeField()
     claim_expires_at = fields.DatetimeField()
+    claim_carried = fields.BooleanField(default=False)
     claimed_at = fields.DatetimeField(null=True)
     online = fields.BooleanField(default=False)
     link_changed_at = fields.DatetimeField(null=True)

@@ -15,7 +15,7 @@ from cloud.devices.models import Device
 from cloud.devices.rules import device_steps
 from cloud.errors import FactRefused, there
 from cloud.lists import Listing, PageQuery, Sort, read_page
-from cloud.onboarding.rules import CLAIM_LIFE, new_claim_code
+from cloud.onboarding.rules import life_of, new_claim_code
 from cloud.onboarding.service import append_changes
 from shared.contract import CentiCelsius, Digest, Instant, Message, Name, SlotCode, Zone
 from shared.devices import DeviceHealth, ExpectedDevice
@@ -240,12 +240,17 @@ async def wirings(transaction: Transaction, machine_id: UUID) -> dict[UUID, str]
     return {row["id"]: row["wiring"] for row in await transaction.fetch(_WIRINGS, machine_id)}
 
 
-async def renew_claim_code(transaction: Transaction, site_id: UUID, device_id: UUID, now: datetime) -> str:
-    """Inside a unit of the tenant: a fresh one-time code for a device that must claim itself (again)."""
+async def renew_claim_code(
+    transaction: Transaction, site_id: UUID, device_id: UUID, now: datetime, *, carried: bool = False
+) -> str:
+    """Inside a unit of the tenant: a fresh one-time code for a device that must claim itself (again).
+
+    `carried`: to a site without internet, so it lives longer.
+    """
     code = new_claim_code()
     device = await Device.select_for_update().get(id=device_id)
-    _set_code(device, code, now)
-    await device.save(update_fields=["claim_code_sha256", "claim_issued_at", "claim_expires_at"])
+    _set_code(device, code, now, carried=carried)
+    await device.save(update_fields=["claim_code_sha256", "claim_issued_at", "claim_expires_at", "claim_carried"])
     await append_changes(transaction, site_id, [_expected(device)])
     return code
 
@@ -312,8 +317,9 @@ def _health(sample: DeviceHealth) -> tuple[object, ...]:
     )
 
 
-def _set_code(device: Device, code: str, now: datetime) -> None:
-    device.claim_code_sha256, device.claim_issued_at, device.claim_expires_at = sha256_hex(code), now, now + CLAIM_LIFE
+def _set_code(device: Device, code: str, now: datetime, *, carried: bool = False) -> None:
+    device.claim_code_sha256, device.claim_carried = sha256_hex(code), carried
+    device.claim_issued_at, device.claim_expires_at = now, now + life_of(carried=carried)
 
 
 def _expected(device: Device) -> ExpectedDevice:

@@ -45,13 +45,14 @@ class Site(Model):
 
 
 class ClaimCode(Model):
-    """A code by which one gateway may register its key, once, within 24 h. Only its SHA-256 is kept."""
+    """A code by which one gateway may register its key, once, within its life. Only its SHA-256 is kept."""
 
     id = fields.UUIDField(primary_key=True)
     tenant_id = fields.UUIDField()
     gateway_id = fields.UUIDField()
     secret_sha256 = fields.TextField()
     expires_at = fields.DatetimeField()
+    carried = fields.BooleanField(default=False)
     used_at = fields.DatetimeField(null=True)
     used_by = fields.TextField(null=True)
     created_at = fields.DatetimeField()

@@ -12,6 +12,8 @@ from shared.contract import Currency, Message, Name
 from shared.errors import Code
 
 CLAIM_LIFE = timedelta(hours=24)
+CARRIED_LIFE = timedelta(days=30)
+"""Of a code in a bundle, which has to find its way to a site without internet, and wait there until there is some."""
 
 
 def _time_zone(name: str) -> str:
@@ -45,6 +47,11 @@ class SiteRow(Message):
 def new_claim_code() -> str:
     """160 random bits as 27 URL-safe characters."""
     return secrets.token_urlsafe(20)
+
+
+def life_of(*, carried: bool) -> timedelta:
+    """How long a code may be used."""
+    return CARRIED_LIFE if carried else CLAIM_LIFE
 
 
 def why_refused(used_by: str | None, expires: datetime, public_key: str, now: datetime) -> Code | None:

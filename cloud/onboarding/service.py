@@ -19,7 +19,7 @@ from cloud.database import Database, Transaction
 from cloud.errors import NotFound, Refused, there
 from cloud.lists import PageQuery, read_page
 from cloud.onboarding.models import SITES, ClaimCode, Site, SiteEdit, SitePage, Tenant
-from cloud.onboarding.rules import CLAIM_LIFE, SiteRow, new_claim_code, why_refused
+from cloud.onboarding.rules import SiteRow, life_of, new_claim_code, why_refused
 from cloud.web import invalid
 from shared.errors import Code
 from shared.onboarding import ClaimGateway, GatewayClaimed
@@ -95,7 +95,7 @@ class OnboardingService:
 
 async def _claimed(transaction: Transaction, wish: ClaimGateway, secret: str, clock: Clock) -> GatewayClaimed | Code:
     found = await ClaimCode.get_or_none(secret_sha256=secret)
-    if found is None:
+    if found is None or wish.gateway_id not in (None, found.gateway_id):
         return Code.CLAIM_CODE_UNKNOWN
     await transaction.become(found.tenant_id)
     # As whoever ends codes: the gateway first. What the clock says counts only once nobody else is at it.
@@ -229,19 +229,19 @@ async def create_gateway(tenant_id: UUID, site_id: UUID, name: str) -> UUID:
 
 
 async def issue_claim_code(
-    transaction: Transaction, actor: Actor, tenant_id: UUID, gateway_id: UUID, now: datetime
+    transaction: Transaction, actor: Actor, tenant_id: UUID, gateway_id: UUID, now: datetime, *, carried: bool = False
 ) -> str:
     """Inside a unit of the tenant: a one-time code with which the gateway may register a key; shown this once.
 
-    A gateway that was revoked is let in again by it. Raises NotFound.
+    A gateway that was revoked is let in again by it. `carried`: in a bundle, so it lives longer. Raises NotFound.
     """
     if not await auth.gateway_exists(gateway_id):
         raise NotFound
     code = new_claim_code()
-    row = ClaimCode(id=new_id(), tenant_id=tenant_id, gateway_id=gateway_id, created_at=now)
-    row.secret_sha256, row.expires_at = sha256_hex(code), now + CLAIM_LIFE
+    row = ClaimCode(id=new_id(), tenant_id=tenant_id, gateway_id=gateway_id, created_at=now, carried=carried)
+    row.secret_sha256, row.expires_at = sha256_hex(code), now + life_of(carried=carried)
     await row.save()
-    about, ends = Subject(SubjectKind.GATEWAY, gateway_id), {"expires_at": row.expires_at}
+    about, ends = Subject(SubjectKind.GATEWAY, gateway_id), {"expires_at": row.expires_at, "carried": carried}
     await audit.record(transaction, actor, tenant_id, AuditAction.CLAIM_CODE_ISSUED, about, after=ends)
     return code
 

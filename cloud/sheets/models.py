@@ -1,8 +1,11 @@
 """Sheets as operators get them. The codes on them are shown this once."""
 
+from typing import Annotated
 from uuid import UUID
 
-from shared.contract import Instant, Message, Name
+from pydantic import Field
+
+from shared.contract import Digest, Instant, Message, Name
 from shared.signed import SignedText
 
 
@@ -32,10 +35,22 @@ class SheetDevice(Message):
     missing: str | None
 
 
+class SheetBundle(Message):
+    """A file that a gateway sells from before it reaches any cloud, and what opens it; both shown this once.
+
+    `public_key` signed it: a gateway that is told it (LARDER_GATEWAY_BUNDLE_KEYS) takes no other's.
+    """
+
+    file_name: str
+    file: Annotated[str, Field(description="In base64.")]
+    passphrase: str
+    public_key: Digest
+
+
 class Sheet(Message):
     """All that a site's gateway and the devices of a setup need to come in. Its codes work once, until `expires_at`.
 
-    Codes of sheets before it work no more.
+    With a `bundle` they live for 30 days. Codes of sheets before it work no more.
     """
 
     setup_id: UUID
@@ -45,3 +60,4 @@ class Sheet(Message):
     expires_at: Instant
     gateway: SheetGateway
     devices: tuple[SheetDevice, ...]
+    bundle: SheetBundle | None

@@ -33,4 +33,20 @@ def blueprint(sheets: SheetService, once: Once) -> Blueprint:
         work = partial(sheets.make, operator=current_operator(), setup_id=setup_id)
         return await once("sheets.make", work)
 
+    @routes.post("/setups/<uuid:setup_id>/bundle")
+    @operation(
+        Permission.SETUPS_WRITE,
+        summary="Make the bundle of a setup",
+        answers={201: Sheet},
+        problems=(Code.CONFLICT,),
+        idempotent=True,
+    )
+    async def make_bundle(setup_id: UUID) -> Response:
+        """A sheet for a site without internet: with a file that its gateway sells from, and codes that live 30 days.
+
+        The file has the site's state as it is now. Codes of sheets and bundles before it work no more.
+        """
+        work = partial(sheets.make_bundle, operator=current_operator(), setup_id=setup_id)
+        return await once("sheets.make_bundle", work)
+
     return routes

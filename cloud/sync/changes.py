@@ -1,5 +1,7 @@
 """What a gateway has to hear since a cursor."""
 
+from uuid import UUID
+
 import structlog
 from pydantic import TypeAdapter
 
@@ -34,7 +36,9 @@ class ChangeFeed:
             # Read first: what commits after this line comes again with the next pull, which does no harm.
             bounds = await change_bounds(transaction, caller.site_id)
             if cursor is None or not bounds.oldest <= cursor <= bounds.newest:
-                return await self._full(transaction, caller, bounds.newest)
+                log.info("full_state_sent", gateway_id=str(caller.gateway_id), cursor=bounds.newest)
+                state = await full_state(transaction, self._keyring, caller.site_id)
+                return Changes(cursor=bounds.newest, full=True, more=False, changes=state)
             if cursor == bounds.newest:
                 return Changes(cursor=cursor, full=False, more=False, changes=())
             rows = await changes_since(transaction, caller.site_id, cursor, limit)
@@ -45,15 +49,14 @@ class ChangeFeed:
 
         return await self._database.unit("sync.changes", work, tenant_id=caller.tenant_id)
 
-    async def _full(self, transaction: Transaction, caller: GatewayCaller, newest: int) -> Changes:
-        """Everything a gateway needs to know that knows nothing."""
-        log.info("full_state_sent", gateway_id=str(caller.gateway_id), cursor=newest)
-        state: list[ChangeBody] = [
-            *await catalog.current(transaction, caller.site_id),
-            *await devices.expected(transaction, caller.site_id),
-            *await inventory.pending(transaction, caller.site_id),
-            *await rollouts.assignments(transaction, caller.site_id),
-            *await configuration.settings_for(transaction, self._keyring, caller.site_id),
-            *await upkeep.pending(transaction, self._keyring, caller.site_id),
-        ]
-        return Changes(cursor=newest, full=True, more=False, changes=tuple(state))
+
+async def full_state(transaction: Transaction, keyring: Keyring, site_id: UUID) -> tuple[ChangeBody, ...]:
+    """Inside a unit of the tenant: everything a site's gateway needs to know that knows nothing."""
+    return (
+        *await catalog.current(transaction, site_id),
+        *await devices.expected(transaction, site_id),
+        *await inventory.pending(transaction, site_id),
+        *await rollouts.assignments(transaction, site_id),
+        *await configuration.settings_for(transaction, keyring, site_id),
+        *await upkeep.pending(transaction, keyring, site_id),
+    )

@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 
@@ -48,7 +49,10 @@ class SyncStatus:
 
 
 class SyncAgent:
-    """Runs the sync. Nothing here can stop a sale; it only waits, and tries again."""
+    """Runs the sync. Nothing here can stop a sale; it only waits, and tries again.
+
+    `place`: the id of the gateway that this one is by its bundle, before any claim.
+    """
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class SyncAgent:
         failpoints: Failpoints,
         software: str,
         ca_pem: str,
+        place: UUID | None,
     ) -> None:
         self.status = SyncStatus()
         self._settings = settings
@@ -81,6 +86,7 @@ class SyncAgent:
         self._failpoints = failpoints
         self._software = software
         self._ca_pem = ca_pem
+        self._place = place
         self._errors: dict[str, str] = {}
         self._rung = asyncio.Event()
         self._chance = random.Random()  # noqa: S311 - jitter, no secret
@@ -102,7 +108,7 @@ class SyncAgent:
                 await asyncio.sleep(backoff.next(at_least=self._settings.backoff_first_s))
                 continue
             try:
-                claimed = await self._client.claim(code, self._software, self._ca_pem)
+                claimed = await self._client.claim(code, self._software, self._ca_pem, self._place)
                 self._failpoints.hit("sync.claim.before_keep")
                 self._identity.keep(claimed)
                 self._failpoints.hit("sync.claim.after_keep")

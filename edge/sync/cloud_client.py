@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TypeVar
+from uuid import UUID
 
 import httpx
 import structlog
@@ -97,10 +98,20 @@ class CloudClient:
         old, self._http = self._http, self._connect()
         await old.aclose()
 
-    async def claim(self, code: SecretStr, software: Version, ca_pem: str) -> GatewayClaimed:
-        """Register this gateway's key, and the site's CA, with a one-time code. Repeating it is safe."""
-        public_key = self._identity.public_key
-        wish = ClaimGateway(code=code.get_secret_value(), public_key=public_key, software=software, ca_pem=ca_pem)
+    async def claim(
+        self, code: SecretStr, software: Version, ca_pem: str, gateway_id: UUID | None = None
+    ) -> GatewayClaimed:
+        """Register this gateway's key, and the site's CA, with a one-time code. Repeating it is safe.
+
+        With `gateway_id` the code must be for that place.
+        """
+        wish = ClaimGateway(
+            code=code.get_secret_value(),
+            public_key=self._identity.public_key,
+            software=software,
+            ca_pem=ca_pem,
+            gateway_id=gateway_id,
+        )
         request = _Request("POST", "/v1/claim", wish.to_line(), authorised=False)
         return _parse(GatewayClaimed, await self._exchange(request))
 

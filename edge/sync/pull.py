@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -53,6 +53,19 @@ class Pull:
         if received.more and not received.changes:
             raise CloudAway("the cloud says there is more, and sends nothing")
         return received.more
+
+    async def begin_with(self, changes: Sequence[dict[str, JsonValue]]) -> None:
+        """Take the full state that came by hand, before any cloud was asked, which is then asked for all of it again.
+
+        Raises StorageFull.
+        """
+
+        def work(tx: Transaction) -> None:
+            for body in changes:
+                self._apply_one(tx, body)
+
+        await self._database.unit("sync.begin_with", work)
+        log.info("bundle_applied", count=len(changes))
 
     def _apply(self, tx: Transaction, asked: int | None, received: ReceivedChanges) -> None:
         for body in received.changes:

@@ -137,7 +137,7 @@ async def test_what_no_sale_needs_may_fail(tmp_path: Path) -> None:
             await until(lambda: "GET /v1/sync/changes" in cloud.requests)
             with capture_logs() as said:
                 (tmp_path / "site-ca" / "server.pem").unlink()
-                (tmp_path / "site-ca" / "server.new").mkdir()
+                (tmp_path / "site-ca" / "server.pem.new").mkdir()
                 await gateway.client.close()
                 chores = {"Backup.make", "Gateway._renew_certificate"}
                 await until(lambda: chores | {"sync"} <= {str(line.get("chore", line.get("part"))) for line in said})

@@ -63,6 +63,7 @@ class SyncGateway:
             failpoints=self.failpoints,
             software="0.1.0",
             ca_pem=SiteCa.open(settings.state_dir / "ca").certificate_pem,
+            place=None,
         )
 
     async def open(self) -> None:

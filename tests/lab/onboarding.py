@@ -1,6 +1,6 @@
 """A machine into service, from an empty setup to its first sale, on real programs: cloud, gateway, device.
 
-python -m tests.lab.onboarding
+python -m tests.lab.onboarding [--offline]
 
 What an administrator enters goes in by the API; the sheet's command is typed at the gateway, the sheet's file is put
 on the device; what the site then tells is checked off, and the report is signed. The figures are seconds.
@@ -8,6 +8,7 @@ on the device; what the site then tells is checked off, and the report is signed
 
 import argparse
 import asyncio
+import base64
 import json
 import os
 import subprocess
@@ -160,13 +161,44 @@ class Administrator:
         await self.until(path, "device_link Snacks board")
         self.done("device came in")
 
+    async def start_without_cloud(self, path: str) -> None:
+        """By a stick, with the cloud stopped before it is put in; it starts again once all is sold."""
+        site = self._site
+        sheet = await self.ask("POST", f"{path}/bundle")
+        (machine,) = (await self.ask("GET", path))["machines"]
+        await site.cloud.stop()
+        stick = site.folder / sheet["bundle"]["file_name"]
+        stick.write_bytes(base64.b64decode(sheet["bundle"]["file"]))
+        site.gateway_settings |= {
+            "LARDER_GATEWAY_BUNDLE_PASSPHRASE": sheet["bundle"]["passphrase"],
+            "LARDER_GATEWAY_BUNDLE_KEYS": sheet["bundle"]["public_key"],
+        }
+        site.type_at_gateway(f"larder-gateway bundle {stick}")
+        stick.unlink()
+        site.gateway.start()
+        await site.gateway.said("ready", WAIT_S)
+        (device,) = sheet["devices"]
+        site.put_on_device(json.dumps(device["settings"]))
+        site.device.start()
+        self.done("started from the stick")
+        await self.sell_at(machine["machine_id"])
+        site.cloud.start()
+        await site.cloud.said("ready", WAIT_S)
+        await self.until(path, "gateway_claimed", "test_vend Snacks A1", "test_vend Snacks A2", "sync_equal")
+        self.done("the cloud has heard all of it")
+        await self.sell_at(machine["machine_id"])  # by a clock that the cloud has set meanwhile
+
     async def sell(self, path: str) -> None:
         """One unit of each slot at the kiosk."""
         (machine,) = (await self.ask("GET", path))["machines"]
-        kiosk = f"http://127.0.0.1:{self._site.ports.kiosk}/kiosk/v1/machines/{machine['machine_id']}"
+        await self.sell_at(machine["machine_id"])
+
+    async def sell_at(self, machine_id: str) -> None:
+        """The same, with no cloud to ask."""
+        kiosk = f"http://127.0.0.1:{self._site.ports.kiosk}/kiosk/v1/machines/{machine_id}"
         async with httpx.AsyncClient(timeout=10) as page:
             for slot in SLOTS:
-                await self._buy(page, kiosk, machine["machine_id"], slot)
+                await self._buy(page, kiosk, machine_id, slot)
                 self.done(f"sold from {slot}")
 
     async def _buy(self, page: httpx.AsyncClient, kiosk: str, machine_id: str, slot: str) -> None:
@@ -203,8 +235,8 @@ class Administrator:
             await asyncio.sleep(PAUSE_S)
 
 
-async def run(folder: Path) -> Report:
-    """All of it. Raises AssertionError, ProcessFailed."""
+async def run(folder: Path, *, offline: bool = False) -> Report:
+    """All of it; `offline`: with no cloud from the sheet to the last sale. Raises AssertionError, ProcessFailed."""
     told, site = Report(), Newcomer(folder)
     site.seeder.start()
     await site.seeder.end(WAIT_S)
@@ -220,8 +252,11 @@ async def run(folder: Path) -> Report:
         )
         somebody = Administrator(site, told, http)
         path = await somebody.set_up()
-        await somebody.bring_in(path)
-        await somebody.sell(path)
+        if offline:
+            await somebody.start_without_cloud(path)
+        else:
+            await somebody.bring_in(path)
+            await somebody.sell(path)
         await somebody.until(path)
         somebody.done("all checks passed")
         await somebody.ask("POST", f"{path}/reports", json={})
@@ -230,9 +265,11 @@ async def run(folder: Path) -> Report:
 
 
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--offline", action="store_true", help="first boot and sales without any cloud")
+    offline = parser.parse_args().offline
     with tempfile.TemporaryDirectory(prefix="larder-onboarding-") as folder:
-        told = asyncio.run(run(Path(folder)))
+        told = asyncio.run(run(Path(folder), offline=offline))
     print(told)
     return 0 if told.good else 1
 

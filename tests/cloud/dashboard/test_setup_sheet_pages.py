@@ -12,6 +12,7 @@ import pytest
 from cloud.dashboard.setup_sheet import drawn
 from edge.site_ca import SiteCa
 from firmware.vending import settings_file
+from shared.bundles import opened, read
 from tests.cloud.conftest import World, claim
 from tests.cloud.dashboard.test_people_pages import PAGE, text, where
 from tests.cloud.setups.test_setups import ask, ready
@@ -48,6 +49,23 @@ async def test_the_sheet_lets_gateway_and_board_in(world: World, admin: PersonAt
     board = MemoryFlash({"settings.json": signed, "trust.json": OPERATOR.trust})
     assert settings_file.load(board).wifi.ssid == "shop"
     assert json.loads(signed)["text"] not in await text(admin, f"{here}/checks")
+
+
+async def test_the_file_for_a_stick_is_opened_by_the_passphrase_beside_it(world: World, admin: PersonAtCloud) -> None:
+    path = await finished(world)
+    answer = await admin.ask("POST", f"{path.removeprefix('/v1')}/bundle", headers=PAGE)
+    page = await answer.get_data(as_text=True)
+    file = re.search(r'<textarea id="bundle"[^>]*>([^<]+)</textarea>', page)
+    phrase = re.search(r'class="passphrase"><code>([0-9A-Z-]+)</code>', page)
+    assert file is not None
+    assert phrase is not None
+    bundle = read(opened(base64.b64decode(unescape(file[1])), phrase[1]))
+    assert str(bundle.place.gateway_id) == (await ask(world, "GET", path, 200))["gateway_id"]
+    assert "QR code that opens the page of board" in page
+    await claim(world.client, GatewayClient(), bundle.claim_code)
+    here = path.removeprefix("/v1")
+    assert await where(admin, "POST", f"{here}/bundle") == here
+    assert "has come in already" in await text(admin, here)
 
 
 def test_a_code_that_would_be_too_long_is_left_out_and_said_so() -> None:

@@ -68,10 +68,16 @@ async function copy(button: HTMLElement): Promise<void> {
 function save(button: HTMLElement): void {
   const text = document.getElementById(button.dataset["save"] ?? "") as HTMLTextAreaElement;
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text.value], { type: "application/json" }));
+  const blob = "base64" in button.dataset ? binary(text.value) : new Blob([text.value], { type: "application/json" });
+  link.href = URL.createObjectURL(blob);
   link.download = button.dataset["name"] ?? "";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // some browsers begin to read it only later
+}
+
+function binary(base64: string): Blob {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: "application/octet-stream" });
 }
 
 /** Codes are often pasted with a space in the middle. */
