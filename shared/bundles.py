@@ -28,7 +28,7 @@ MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 MAX_TEXT_BYTES: Final = 64 * 1024 * 1024
 """Of what is in it, once unpacked."""
 
-_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_LETTERS = "0123456789" + "ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: nobody can take one for another, and O, I and L are understood as what they look like."""
 _GROUPS, _GROUP = 5, 4
 _LOOKALIKES = str.maketrans("OIL", "011", " -\t\r\n")

@@ -126,6 +126,7 @@ async def test_who_made_a_sheet_and_for_what_is_written_down(world: World) -> No
     (entry,) = (await ask(world, "GET", "/v1/audit?action=sheet_made", 200))["entries"]
     assert entry["subject"]["id"] == path.rpartition("/")[2]
     assert entry["after"] == {
+        "carried": False,
         "gateway_id": sheet["gateway"]["gateway_id"],
         "devices": [device["device_id"] for device in sheet["devices"]],
     }
