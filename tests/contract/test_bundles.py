@@ -30,10 +30,10 @@ def test_with_any_byte_changed_it_is_refused(data: st.DataObject) -> None:
         opened(bytes(altered), PASSPHRASE)
 
 
-@pytest.mark.parametrize("file", [b"", MAGIC, FILE[:-1], FILE + b"\0", FILE[: len(MAGIC) + 20], b"PK\x03\x04"])
-def test_cut_or_foreign_files_are_refused(file: bytes) -> None:
-    with pytest.raises(BundleRefused):
-        opened(file, PASSPHRASE)
+def test_cut_or_foreign_files_are_refused() -> None:
+    for file in (b"", MAGIC, FILE[:-1], FILE + b"\0", FILE[: len(MAGIC) + 20], b"PK\x03\x04"):
+        with pytest.raises(BundleRefused):
+            opened(file, PASSPHRASE)
 
 
 def test_another_passphrase_opens_nothing() -> None:
