@@ -240,8 +240,11 @@ async def gateway_place(transaction: Transaction, gateway_id: UUID) -> GatewayPl
 
 
 async def revoke_gateway(transaction: Transaction, gateway_id: UUID, now: datetime) -> None:
-    """Inside a unit of the tenant: refuse this gateway from now on, and hang up its doorbell. Raises NotFound."""
-    if not await Gateway.filter(id=gateway_id).update(revoked_at=now):
+    """Inside a unit of the tenant: refuse this gateway from now on, and hang up its doorbell. Raises NotFound.
+
+    Its CA is forgotten: whatever takes its place makes another one, and no board shall be told to trust this.
+    """
+    if not await Gateway.filter(id=gateway_id).update(revoked_at=now, ca_pem=None):
         raise NotFound
     await transaction.ring("gateway", gateway_id)
     await transaction.ring(CALLERS, (await Gateway.get(id=gateway_id)).tenant_id)

@@ -93,6 +93,19 @@ async def test_a_code_of_a_sheet_lets_in_one_key_and_nobody_after_it_was_revoked
     await claim(world.client, other, again["gateway"]["claim_code"])
 
 
+async def test_boards_are_not_told_to_trust_a_gateway_that_was_revoked(world: World, tmp_path: Path) -> None:
+    path = await finished(world)
+    gateway = GatewayClient(ca_pem=SiteCa.open(tmp_path).certificate_pem)
+    await claim(world.client, gateway, (await sheet_of(world, path))["gateway"]["claim_code"])
+    assert (await sheet_of(world, path))["devices"][0]["settings"]
+    gateway_id, now = UUID((await ask(world, "GET", path, 200))["gateway_id"]), Clock().now()
+    await world.do(lambda work: revoke_gateway(work, system("test"), world.tenant_id, gateway_id, now))
+    sheet = await sheet_of(world, path)
+    assert sheet["gateway"]["claim_code"]
+    assert sheet["devices"][0]["settings"] is None
+    assert "let it in first" in sheet["devices"][0]["missing"]
+
+
 async def test_a_claim_that_waits_for_a_sheet_finds_its_code_ended(world: World) -> None:
     path = await finished(world)
     code = (await sheet_of(world, path))["gateway"]["claim_code"]
