@@ -105,6 +105,8 @@ def _wiring(form: Form, place: int, codes: list[str], errors: dict[str, str]) ->
         return web.parse(Wiring, text.encode())
     except json.JSONDecodeError as error:
         errors[field] = f"This is no JSON: {error.msg.lower()} in line {error.lineno}, column {error.colno}."
+    except ValueError:
+        errors[field] = "A number in it has too many digits."
     except RecursionError:
         errors[field] = "This is nested too deeply."
     except Refused as error:

@@ -211,6 +211,8 @@ async def test_the_board_itself_says_what_is_wrong_with_a_pin_map(world: World, 
     form = {"device-0": "Board of the door"}
     assert "This is no JSON: " in await wrong(admin, devices, **form, **{"wiring-0": "{"})
     assert "slots" in await wrong(admin, devices, **form, **{"wiring-0": "{}"})
+    long = '{"slots": {"A1": ' + "9" * 5000 + "}}"
+    assert "too many digits" in await wrong(admin, devices, **form, **{"wiring-0": long})
     assert await led(admin, devices, **form, **{"example-0": "pins"}) == devices, "to be looked at"
     page = await text(admin, devices)
     assert ("&#34;A1&#34;: {&#34;motor&#34;" in page, 'class="wrong"' in page) == (True, False)
