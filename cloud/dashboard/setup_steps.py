@@ -87,6 +87,8 @@ def field_of(path: str) -> str:
             return f"wiring-{place}"
         case ["gateway_name"]:
             return "gateway_name"
+        case ["wifi", field]:
+            return field
         case _:
             return ""
 

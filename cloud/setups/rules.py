@@ -180,7 +180,7 @@ class Known:
 
 def review(draft: Draft, known: Known) -> list[FieldError]:
     """All that keeps a setup from being finished, in the order of its steps; paths are those of the draft."""
-    return [*_of_site(draft, known), *_of_machines(draft, known)]
+    return [*_of_site(draft, known), *_of_wifi(draft), *_of_machines(draft, known)]
 
 
 def site_currency(site: SetupSite | None, known: Known) -> Currency | None:
@@ -229,6 +229,14 @@ def _of_site(draft: Draft, known: Known) -> Iterator[FieldError]:
             yield FieldError(path=f"site.new.{name}", message=message)
     if site.new is not None and (site.new.latitude is None) is not (site.new.longitude is None):
         yield FieldError(path="site.new.longitude", message="Latitude and longitude come together.")
+
+
+def _of_wifi(draft: Draft) -> Iterator[FieldError]:
+    """A Wi-Fi counts in bytes: no network is called longer, whatever its letters."""
+    for field, name, most in (("ssid", "name", 32), ("password", "password", 63)):
+        if draft.wifi is not None and len(getattr(draft.wifi, field).encode()) > most:
+            told = f"The Wi-Fi's {name} is too long: {most} signs at most, of which some letters count for two to four."
+            yield FieldError(path=f"wifi.{field}", message=told)
 
 
 def _of_machines(draft: Draft, known: Known) -> Iterator[FieldError]:

@@ -81,6 +81,8 @@ def test_a_complete_draft_lacks_nothing() -> None:
         (draft(site=SetupSite(new=NEW)), "gateway_name"),
         (draft(site=SetupSite(site_id=BARE_SITE)), "gateway_name"),
         (draft(site=SetupSite(new=NEW.model_copy(update={"latitude": 1.0})), gateway_name="Pi"), "site.new.longitude"),
+        (draft().model_copy(update={"wifi": Wifi(ssid=11 * "€", password="x" * 8)}), "wifi.ssid"),
+        (draft().model_copy(update={"wifi": Wifi(ssid=10 * "€", password="€" * 22)}), "wifi.password"),
         (Draft(site=SetupSite(site_id=SITE)), "machines"),
         (draft(machine(slot()), machine(slot())), "machines"),
         (draft(machine(slot(), devices=())), "machines.0.outline.devices"),
