@@ -55,6 +55,7 @@ class SetupSheetPages:
         return await self._show(setup_id, for_stick=False)
 
     @operation(Permission.SETUPS_WRITE)
+    @deadline(DRAWING_SECONDS)
     async def make_bundle(self, setup_id: UUID) -> Response | PlainResponse:
         """POST /setups/…/bundle: the sheet of a site without internet, with the file for its stick."""
         return await self._show(setup_id, for_stick=True)
