@@ -18,7 +18,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from edge import logs, settings, site_bundle
+from edge import logs, private_file, settings, site_bundle
 from edge.app import Gateway, software_version
 from edge.clock import Clock
 from edge.errors import DatabaseError, SettingsError
@@ -73,10 +73,13 @@ def leave_claim_code(found: Settings, words: Sequence[str]) -> str:
             f"cloud_url is {found.cloud_url}, and the code is of {named[1]}: set cloud_url to that first"
         )
     try:
-        file = found.keep_claim_code(code)
+        found.code_place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_file.write(found.code_place, f"{code}\n".encode())
     except OSError as error:
         raise SettingsError(f"the code cannot be written: {error}") from error
-    return f"The code lies in {file}. A gateway that runs claims its place within a minute; else start it.\n"
+    return (
+        f"The code lies in {found.code_place}. A gateway that runs claims its place within a minute; else start it.\n"
+    )
 
 
 def take_bundle(found: Settings, words: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """Settings of the gateway: a TOML file and environment variables LARDER_GATEWAY_*, checked once at start."""
 
 import ipaddress
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -116,31 +115,15 @@ class Settings(BaseModel):
     def read_claim_code(self) -> SecretStr | None:
         """The claim code as it stands now, or None. A file that is missing, unreadable or not a code holds none.
 
-        What lies in a file, as what was left by hand does (`keep_claim_code`), comes before the code of the settings.
+        What lies in a file, as what was left by hand does (edge/__main__.py), comes before the code of the settings.
         """
-        kept = _code_in(self._kept_code if self.claim_code_file is None else self.claim_code_file)
+        kept = _code_in(self.code_place)
         return kept or self.claim_code
 
-    def keep_claim_code(self, code: str) -> Path:
-        """Leave a code where it is looked for. Returns the file. Raises OSError.
-
-        Only its owner can read it: whose the folder is, so that root leaves it for the gateway.
-        """
-        file = self.claim_code_file or self._kept_code
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = file.with_name(f"{file.name}.new")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
-            if os.geteuid() == 0:
-                folder = file.parent.stat()
-                os.fchown(written.fileno(), folder.st_uid, folder.st_gid)
-            written.write(code + "\n")
-        fresh.replace(file)
-        return file
-
     @property
-    def _kept_code(self) -> Path:
-        return self.state_dir / "claim-code"
+    def code_place(self) -> Path:
+        """Where a code is looked for that was left by hand."""
+        return self.claim_code_file or self.state_dir / "claim-code"
 
 
 def _code_in(file: Path) -> SecretStr | None:

@@ -115,7 +115,9 @@ def test_a_code_that_the_administrator_leaves_can_be_read_by_the_gateway(tmp_pat
     """Who types it is root, with sudo; the gateway is not."""
     if os.geteuid() == 0:
         os.chown(tmp_path, 12345, 12345)
-    file = load({"LARDER_GATEWAY_STATE_DIR": str(tmp_path)}).keep_claim_code(CODE)
+    settings = load({"LARDER_GATEWAY_STATE_DIR": str(tmp_path)})
+    leave_claim_code(settings, [CODE])
+    file = settings.code_place
     assert (file.stat().st_uid, file.stat().st_gid) == (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
 
 
