@@ -3,6 +3,7 @@
 `python -m edge device-log [DEVICE_ID]` prints what devices have logged of late, one JSON object a line, oldest first.
 `python -m edge claim [--cloud URL] CODE` leaves the code of a sheet for the gateway to claim its place with.
 `python -m edge bundle FILE` takes the bundle of a site, from which the gateway sells before any cloud is reached.
+`python -m edge doctor [--json]` says in plain words what is wrong with this gateway, and what to do; 1 if anything is.
 All may be used while the gateway runs. Installed, the program is called `larder-gateway`.
 """
 
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from getpass import getpass
 from pathlib import Path
+from typing import NoReturn
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -21,6 +23,8 @@ from pydantic import SecretStr
 from edge import logs, private_file, settings, site_bundle
 from edge.app import Gateway, software_version
 from edge.clock import Clock
+from edge.doctor.rules import State, as_text
+from edge.doctor.service import Doctor, settings_refused
 from edge.errors import DatabaseError, SettingsError
 from edge.identity import is_claimed
 from edge.settings import CLAIM_CODE, Settings
@@ -97,10 +101,33 @@ def take_bundle(found: Settings, words: Sequence[str]) -> str:
     )
 
 
+def _loaded() -> Settings | SettingsError:
+    try:
+        return settings.load(os.environ)
+    except SettingsError as error:
+        return error
+
+
+async def see_doctor(found: Settings | SettingsError, words: Sequence[str]) -> NoReturn:
+    """Print what the doctor finds and end the program at once, though a thread may hang at a failing disk."""
+    if isinstance(found, SettingsError):
+        findings = settings_refused(found)
+    else:
+        findings = await Doctor(found, Clock().now).findings()
+    if "--json" in words:
+        sys.stdout.write(json.dumps([one.model_dump(mode="json") for one in findings]) + "\n")
+    else:
+        sys.stdout.write(as_text(findings, colours=sys.stdout.isatty()))
+    sys.stdout.flush()
+    os._exit(int(any(one.state is State.BAD for one in findings)))
+
+
 def main() -> None:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"{software_version()}\n")
         return
+    if sys.argv[1:2] == ["doctor"]:
+        asyncio.run(see_doctor(_loaded(), sys.argv[2:]))
     try:
         found = settings.load(os.environ)
         if sys.argv[1:2] == ["device-log"]:

@@ -264,7 +264,7 @@ def _add_doorbell(app: Quart, cloud: FakeCloud) -> None:
 def why_unauthenticated(cloud: FakeCloud, header: str) -> Code | None:
     if cloud.revoked:
         return Code.GATEWAY_REVOKED
-    if cloud.public_key is None:
+    if cloud.public_key is None or not header:
         return Code.UNAUTHENTICATED
     token = jwt.decode(header.removeprefix("Bearer "), _key(cloud.public_key), algorithms=["Ed25519"])
     in_time = token.claims["iat"] - 60 <= cloud.now().timestamp() <= token.claims["exp"] + 60
