@@ -20,18 +20,24 @@ DEVICE_TYPE = "_larder-dev._tcp.local."
 FAREWELL_S = 2.0
 FIRST_RETRY_S = 5.0
 LAST_RETRY_S = 300.0
+MOST_HEARD = 256
+"""Names are kept of so many, whatever else somebody makes up: a site has 96 boards at most."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryHealth:
-    """How mDNS is doing. `last_answer_s`: seconds since a device was last heard, None if never."""
+    """How mDNS is doing. `last_answer_s`: seconds since a device was last heard, None if never.
+
+    `boards`: the ids by which devices that are there call themselves.
+    """
 
     advertised: bool
     devices: int
     last_answer_s: float | None
     failures: int
+    boards: frozenset[UUID] = frozenset()
 
     @classmethod
     def none(cls) -> "DiscoveryHealth":
@@ -58,7 +64,8 @@ class Discovery:
     def health(self) -> DiscoveryHealth:
         """The state of now."""
         silence = None if self._heard is None else self._clock.monotonic() - self._heard
-        return DiscoveryHealth(self._advertised, len(self._devices), silence, self._failures)
+        boards = frozenset(board for name in self._devices if (board := _board(name)) is not None)
+        return DiscoveryHealth(self._advertised, len(self._devices), silence, self._failures, boards)
 
     async def run(self) -> None:
         """Advertise and browse until cancelled; then take the advertisement back."""
@@ -105,11 +112,23 @@ class Discovery:
     def _heard_device(
         self, zeroconf: zeroconf.Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
     ) -> None:
+        self.heard(name, is_there=state_change is not ServiceStateChange.Removed)
+
+    def heard(self, name: str, *, is_there: bool) -> None:
+        """A device came or went, by this name."""
         self._heard = self._clock.monotonic()
-        if state_change is ServiceStateChange.Removed:
+        if not is_there:
             self._devices.discard(name)
-        else:
+        elif len(self._devices) < MOST_HEARD:
             self._devices.add(name)
+
+
+def _board(name: str) -> UUID | None:
+    """The id in the name that a device gives itself (firmware/vending/announcer.py)."""
+    try:
+        return UUID(name.removesuffix(f".{DEVICE_TYPE}"))
+    except ValueError:
+        return None
 
 
 def _family(address: str) -> socket.AddressFamily:

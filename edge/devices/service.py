@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -144,6 +145,10 @@ class DeviceService:
         """The machine in which the device stands; None for a device that is not known here."""
         row = store.device(tx, device_id)
         return None if row is None else UUID(row["machine_id"])
+
+    def unexpected(self, tx: Transaction, boards: Collection[UUID]) -> list[UUID]:
+        """Those of them that nobody has told this gateway of."""
+        return sorted(board for board in boards if store.device(tx, board) is None)
 
     def begin_epoch(self, tx: Transaction) -> None:
         """The ledger was restored: never again use a number that may have been used."""

@@ -335,6 +335,8 @@ class Mdns:
     heard_self: bool
     devices: int
     why: str = ""
+    unexpected: Sequence[str] = ()
+    """Ids of boards of which the running gateway says that it was told of none such."""
 
 
 def judge_mdns(found: Mdns) -> Finding:
@@ -353,6 +355,10 @@ def judge_mdns(found: Mdns) -> Finding:
         to_do = (
             "Are boards on, and in the same network? Guest networks keep devices apart. A static address works, too."
         )
+        return warning(check, told, to_do)
+    if found.unexpected:
+        told = f"Unknown board found, of which nobody told this gateway: {', '.join(found.unexpected)}."
+        to_do = "Is it yours? Give it the settings of its sheet. If not, leave it: nobody lets it in."
         return warning(check, told, to_do)
     return good(check, f"{found.devices} board(s) answer on {where}.")
 

@@ -56,6 +56,12 @@ class _Asked:
     why: str = ""
 
     @property
+    def unexpected(self) -> list[str]:
+        """Ids of boards that answer by mDNS and are not expected."""
+        discovery = self.said.get("discovery")
+        return [str(board) for board in discovery.get("unexpected", [])] if isinstance(discovery, dict) else []
+
+    @property
     def sync_error(self) -> str:
         """What keeps it from the cloud."""
         sync = self.said.get("sync")
@@ -100,7 +106,7 @@ class Doctor:
             "ports": lambda: self._ports(running=running),
             "site's CA": self._certificates,
             "broker": lambda: self._broker(running=running),
-            "mDNS": lambda: self._mdns(running=running),
+            "mDNS": lambda: self._mdns(asking, running=running),
             "kiosk": lambda: self._kiosk(asking, running=running),
         }
         found = await asyncio.gather(*(_in_time(name, check) for name, check in checks.items()))
@@ -175,7 +181,7 @@ class Doctor:
         writer.transport.abort()
         return ""
 
-    async def _mdns(self, *, running: bool) -> list[Finding]:
+    async def _mdns(self, asking: asyncio.Task[_Asked], *, running: bool) -> list[Finding]:
         interfaces = self._settings.mdns_interfaces
         heard: set[str] = set()
         why = ""
@@ -186,7 +192,8 @@ class Doctor:
                 why = str(error)
         boards = sum(name.endswith(DEVICE_TYPE) for name in heard)
         heard_self = any(name.endswith(GATEWAY_TYPE) for name in heard)
-        return [rules.judge_mdns(rules.Mdns(interfaces, running, heard_self, boards, why))]
+        unexpected = (await asyncio.shield(asking)).unexpected
+        return [rules.judge_mdns(rules.Mdns(interfaces, running, heard_self, boards, why, unexpected))]
 
     async def _kiosk(self, asking: asyncio.Task[_Asked], *, running: bool) -> list[Finding]:
         asked = await asyncio.shield(asking)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from edge.clock import Clock
 from edge.database import Database
@@ -16,6 +17,8 @@ from edge.outbox import Outbox, Position
 from shared.contract import ClockQuality, Instant, Message
 
 LEDGER_TIMEOUT_S = 2.0
+MOST_UNEXPECTED = 20
+"""So many unknown devices are named."""
 
 
 class SyncState(Protocol):
@@ -49,12 +52,13 @@ class SyncHealth(Message):
 
 
 class DevicesHealth(Message):
-    """mDNS: `devices` were heard, the last `last_answer_s` seconds ago."""
+    """mDNS: `devices` were heard, the last `last_answer_s` seconds ago. `unexpected`: some that nobody told us of."""
 
     advertised: bool
     devices: int
     last_answer_s: float | None
     failures: int
+    unexpected: tuple[UUID, ...]
 
 
 class GatewayHealth(Message):
@@ -107,9 +111,10 @@ class Health:
         self._discovery = discovery
 
     async def health(self) -> GatewayHealth:
-        """The state of now, within two seconds."""
+        """The state of now, within four seconds."""
         facts = await self._facts_in_time()
         broker, sync, discovery = self._is_broker_running(), self._sync, self._discovery()
+        unexpected = await self._unexpected_in_time(discovery.boards) if facts is not None else ()
         return GatewayHealth(
             ready=broker and facts is not None,
             claimed=self._identity.claim is not None,
@@ -126,6 +131,7 @@ class Health:
                 devices=discovery.devices,
                 last_answer_s=discovery.last_answer_s,
                 failures=discovery.failures,
+                unexpected=unexpected,
             ),
         )
 
@@ -139,6 +145,13 @@ class Health:
             stock=await self._views.stock(),
             orders=await self._orders.count_by_state(),
         )
+
+    async def _unexpected_in_time(self, boards: frozenset[UUID]) -> tuple[UUID, ...]:
+        try:
+            async with asyncio.timeout(LEDGER_TIMEOUT_S):
+                return tuple((await self._views.unexpected(boards))[:MOST_UNEXPECTED])
+        except (TimeoutError, DatabaseError):
+            return ()
 
     async def _facts_in_time(self) -> FactsHealth | None:
         try:

@@ -1,6 +1,6 @@
 """What a kiosk shows of a machine, put together from the features that know its parts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from edge.catalog.rules import OfferedSlot
@@ -28,6 +28,10 @@ class KioskViews:
         self._inventory = inventory
         self._devices = devices
         self._payments = payments
+
+    async def unexpected(self, boards: Collection[UUID]) -> list[UUID]:
+        """Those of these devices that are not expected here."""
+        return await self._database.read(lambda tx: self._devices.unexpected(tx, boards))
 
     async def machines(self) -> Machines:
         """The machines of the site."""

@@ -6,7 +6,7 @@ import socket
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from edge.clock import Clock, new_id
-from edge.discovery import DEVICE_TYPE, GATEWAY_TYPE, Discovery
+from edge.discovery import DEVICE_TYPE, GATEWAY_TYPE, MOST_HEARD, Discovery
 from tests.fakes.until import until
 
 
@@ -26,6 +26,7 @@ async def test_the_gateway_is_found_and_counts_devices() -> None:
         here = [socket.inet_aton("127.0.0.1")]
         await (await device.async_register_service(AsyncServiceInfo(DEVICE_TYPE, name, addresses=here, port=1)))
         await until(lambda: discovery.health().devices > 0)
+        assert [f"{board}.{DEVICE_TYPE}" for board in discovery.health().boards] == [name]
         assert discovery.health().last_answer_s is not None
     finally:
         task.cancel()
@@ -33,6 +34,17 @@ async def test_the_gateway_is_found_and_counts_devices() -> None:
         await device.async_close()
     assert task.cancelled()
     assert not discovery.health().advertised
+
+
+def test_names_that_somebody_makes_up_fill_nothing() -> None:
+    discovery = Discovery(new_id(), 1, ["127.0.0.1"], Clock())
+    for number in range(MOST_HEARD + 50):
+        discovery.heard(f"board {number}.{DEVICE_TYPE}", is_there=True)
+    assert (discovery.health().devices, discovery.health().boards) == (MOST_HEARD, frozenset())
+    discovery.heard(f"board 0.{DEVICE_TYPE}", is_there=False)
+    board = new_id()
+    discovery.heard(f"{board}.{DEVICE_TYPE}", is_there=True)
+    assert discovery.health().boards == {board}
 
 
 async def test_a_failure_is_counted_and_not_fatal() -> None:

@@ -94,6 +94,7 @@ MDNS = Mdns(["192.0.2.7"], running=True, heard_self=True, devices=2)
         (judge_mdns(replace(MDNS, interfaces=[])), State.WARNING, "does not say where it is"),
         (judge_mdns(replace(MDNS, why="no such address")), State.BAD, "no such address"),
         (judge_mdns(replace(MDNS, heard_self=False)), State.BAD, "own announcement"),
+        (judge_mdns(replace(MDNS, unexpected=["0190"])), State.WARNING, "Unknown board found"),
         (judge_mdns(replace(MDNS, devices=0)), State.WARNING, "No mDNS answers"),
         (judge_kiosk("http://k", running=True, status=200), State.GOOD, "answers"),
         (judge_kiosk("http://k", running=True, status=503), State.BAD, "not ready"),

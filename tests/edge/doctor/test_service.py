@@ -4,12 +4,18 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
+from edge.clock import new_id
+from edge.discovery import DEVICE_TYPE
 from edge.doctor import store
 from edge.doctor.rules import Finding, State
 from edge.doctor.service import Doctor, settings_refused
@@ -99,13 +105,26 @@ async def test_a_portal_and_a_server_that_hangs_are_no_cloud(tmp_path: Path) -> 
         assert "says nothing in time" in (await seen(tmp_path, f"http://127.0.0.1:{port}"))["cloud"].told
 
 
+@asynccontextmanager
+async def boards_named(*ids: UUID) -> AsyncIterator[None]:
+    """Boards that announce themselves."""
+    mdns, here = AsyncZeroconf(interfaces=["127.0.0.1"]), [socket.inet_aton("127.0.0.1")]
+    try:
+        for board in ids:
+            told = AsyncServiceInfo(DEVICE_TYPE, f"{board}.{DEVICE_TYPE}", addresses=here, port=1)
+            await (await mdns.async_register_service(told))
+        yield
+    finally:
+        await mdns.async_close()
+
+
 @pytest.mark.criterion("9.5")
 async def test_a_gateway_that_runs_is_looked_at_and_not_disturbed(tmp_path: Path) -> None:
     async with running(FakeCloud()) as cloud:
         cloud.change(*site_changes(cloud.gateway_id, cloud.tenant_id, Rail.FREE))
-        settings = settings_for(tmp_path, cloud.url, mdns_interfaces=["127.0.0.1"])
-        async with running_gateway(settings) as (gateway, addresses):
-            await until(lambda: gateway.discovery is not None and gateway.discovery.health().advertised)
+        settings, stranger = settings_for(tmp_path, cloud.url, mdns_interfaces=["127.0.0.1"]), new_id()
+        async with running_gateway(settings) as (gateway, addresses), boards_named(stranger, cloud.tenant_id):
+            await until(lambda: gateway.discovery is not None and len(gateway.discovery.health().boards) == 2)
             ports = {"kiosk_port": int(addresses.kiosk_url.rpartition(":")[2]), "mqtt_port": addresses.mqtt_port}
             found = await Doctor(settings.model_copy(update=ports), now, proxy_of=directly).findings()
             state = {finding.check.partition(" ")[0]: finding for finding in found}
@@ -113,7 +132,7 @@ async def test_a_gateway_that_runs_is_looked_at_and_not_disturbed(tmp_path: Path
             good = {name for name, one in state.items() if one.state is State.GOOD}
             assert good >= {"settings", "ledger", "cloud", "clock", "claim", "port", "site's", "kiosk"}
             assert "this machine alone" in state["broker"].told
-            assert "No mDNS answers of boards" in state["mDNS"].told
+            assert state["mDNS"].told.endswith(f"told this gateway: {stranger}.")
             assert gateway.database.has_room()
     again = {finding.check: finding for finding in await Doctor(settings, now, proxy_of=directly).findings()}
     assert again["ledger"].told == "It opens and is whole."
