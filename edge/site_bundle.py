@@ -28,14 +28,14 @@ log = structlog.get_logger()
 def at_start(settings: Settings, claim: GatewayClaimed | None) -> SiteBundle | None:
     """The bundle this gateway runs on, or None; one that lies where `bundle_file` says is taken if there is none yet.
 
-    A site that sells already is never stopped by a stick: it is not looked at any more. Raises SettingsError.
+    A site that sells already is stopped neither by a stick, which is not looked at any more, nor by what became of the
+    bundle: its ledger knows all that it sells. Raises SettingsError for the first stick.
     """
-    bundle = kept_in(settings.state_dir)
+    bundle = _kept(settings.state_dir)
     if bundle is None and claim is None and settings.bundle_file is not None:
         bundle = _from_stick(settings, settings.bundle_file)
     if bundle is None or (claim is not None and claim.gateway_id != bundle.place.gateway_id):
         return None
-    _assert_same_cloud(settings, bundle)
     folder = settings.state_dir / "site-ca"
     if claim is None or not (folder / "ca.pem").exists():
         SiteCa.adopt(folder, bundle.ca_key_pem, bundle.ca_pem)
@@ -43,9 +43,13 @@ def at_start(settings: Settings, claim: GatewayClaimed | None) -> SiteBundle | N
 
 
 def with_bundle(settings: Settings, bundle: SiteBundle) -> Settings:
-    """The settings as the bundle completes them: its cloud, and its claim code as the one that comes last."""
+    """The settings as the bundle completes them: its cloud if they name none, its claim code if there is no other.
+
+    Who names another cloud after the bundle was taken has moved it.
+    """
+    url = settings.cloud_url if "cloud_url" in settings.model_fields_set else bundle.cloud_url.rstrip("/")
     code = settings.claim_code or SecretStr(bundle.claim_code)
-    return settings.model_copy(update={"cloud_url": bundle.cloud_url.rstrip("/"), "claim_code": code})
+    return settings.model_copy(update={"cloud_url": url, "claim_code": code})
 
 
 def take(settings: Settings, file: Path, passphrase: SecretStr, *, claimed: bool) -> SiteBundle:
@@ -54,7 +58,7 @@ def take(settings: Settings, file: Path, passphrase: SecretStr, *, claimed: bool
     Raises BundleRefused, SettingsError, OSError.
     """
     bundle = _opened(settings, file, passphrase)
-    known = kept_in(settings.state_dir)
+    known = _kept(settings.state_dir)
     if known is not None and known.bundle_id == bundle.bundle_id:
         return bundle
     if claimed or known is not None:
@@ -67,13 +71,22 @@ def take(settings: Settings, file: Path, passphrase: SecretStr, *, claimed: bool
 
 
 def kept_in(state_dir: Path) -> SiteBundle | None:
-    """The bundle that was taken here, or None."""
+    """The bundle that was taken here, or None. Raises BundleRefused when it is damaged."""
     try:
         return SiteBundle.model_validate_json((state_dir / KEPT).read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        raise SettingsError(f"{state_dir / KEPT} is damaged: remove it and take the bundle again") from error
+        raise BundleRefused(f"{state_dir / KEPT} is damaged") from error
+
+
+def _kept(state_dir: Path) -> SiteBundle | None:
+    """As `kept_in`; None, too, for one that is damaged."""
+    try:
+        return kept_in(state_dir)
+    except BundleRefused as error:
+        log.error("bundle_damaged", reason=str(error))
+        return None
 
 
 def _from_stick(settings: Settings, place: Path) -> SiteBundle | None:

@@ -28,6 +28,7 @@ from edge.errors import SettingsError
 from edge.identity import is_claimed
 from edge.settings import Settings, is_loopback
 from edge.site_ca import SERVER_NAME
+from shared.bundles import BundleRefused
 from shared.errors import Problem
 
 CHECK_S = 12.0
@@ -90,12 +91,13 @@ class Doctor:
 
     async def findings(self) -> list[Finding]:
         """All, in the order in which they are best mended."""
-        settings = self._settings
+        settings, bundle = self._settings, None
+        told = [rules.good("settings", "They can be read, and each is valid.")]
         try:
             bundle = site_bundle.kept_in(settings.state_dir)
-        except SettingsError as error:
-            return [rules.bad("bundle", str(error), "Remove that file, then take the bundle again.")]
-        url = settings.cloud_url if bundle is None else bundle.cloud_url.rstrip("/")
+        except BundleRefused as error:
+            told.append(rules.bad("bundle", f"{error}.", "Set cloud_url; until it has come in, take the bundle again."))
+        url = settings.cloud_url if bundle is None else site_bundle.with_bundle(settings, bundle).cloud_url
         running = store.is_running(settings.state_dir)
         asking = asyncio.create_task(self._ask_gateway(running=running), name="doctor asks the gateway")
         checks: dict[str, Callable[[], Awaitable[list[Finding]]]] = {
@@ -110,8 +112,7 @@ class Doctor:
             "kiosk": lambda: self._kiosk(asking, running=running),
         }
         found = await asyncio.gather(*(_in_time(name, check) for name, check in checks.items()))
-        told = rules.good("settings", "They can be read, and each is valid.")
-        return [told, *(one for part in found for one in part)]
+        return [*told, *(one for part in found for one in part)]
 
     async def _folder(self) -> list[Finding]:
         return [rules.judge_folder(await asyncio.to_thread(store.folder, self._settings.state_dir))]

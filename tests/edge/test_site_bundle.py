@@ -15,6 +15,7 @@ from edge import site_bundle
 from edge.__main__ import leave_claim_code, take_bundle
 from edge.app import Gateway
 from edge.clock import Clock, new_id
+from edge.doctor.service import Doctor
 from edge.errors import SettingsError
 from edge.settings import Settings
 from edge.site_ca import SiteCa
@@ -180,3 +181,21 @@ def test_without_a_stick_the_gateway_starts_as_ever(tmp_path: Path) -> None:
     settings = settings_for(tmp_path / "gateway", "http://127.0.0.1:9", bundle_file=tmp_path / "nothing mounted")
     assert site_bundle.at_start(settings, None) is None
     assert Gateway(settings, Clock()).settings == settings
+
+
+async def test_a_site_sells_on_when_its_bundle_is_damaged_and_its_cloud_may_move(stick: Stick) -> None:
+    async with stick.selling(stick.settings()):
+        pass
+    for file in stick.folder.iterdir():
+        file.unlink()
+    moved = stick.settings().model_copy(update={"cloud_url": "http://127.0.0.1:9"})
+    assert Gateway(moved, Clock()).settings.cloud_url == "http://127.0.0.1:9"
+    (stick.settings().state_dir / "bundle.json").write_text("{")
+    async with running_gateway(stick.settings()) as (gateway, addresses):
+        await stick.device.connect(addresses.mqtt_port, stick.bundle.ca_pem)
+        await until(lambda: gateway.links.online(stick.device.fake.device_id))
+        async with httpx.AsyncClient(base_url=addresses.kiosk_url, timeout=10) as http:
+            assert await buy(http, stick.device.fake.machine_id) == "settled"
+        findings = await Doctor(stick.settings(), Clock().now, proxy_of=lambda scheme, host: None).findings()
+        assert "bundle.json is damaged" in next(one.told for one in findings if one.check == "bundle")
+        await stick.device.disconnect()
