@@ -24,6 +24,7 @@ from cloud.contacts.service import ContactService
 from cloud.customers.routes import CustomerRoutes
 from cloud.customers.service import CustomerService
 from cloud.database import Database
+from cloud.decommissions import routes as decommissions_routes
 from cloud.devices import routes as devices_routes
 from cloud.encryption.keyring import Keyring
 from cloud.erasure import routes as erasure_routes
@@ -104,6 +105,7 @@ def blueprint(
     api.register_blueprint(sheets_routes.blueprint(sheets, once))
     commissioning = CommissioningService(setups, signer, clock)
     api.register_blueprint(commissioning_routes.blueprint(database, commissioning, once))
+    api.register_blueprint(decommissions_routes.blueprint(database, once))
     api.register_blueprint(TemplateRoutes(database, keyring, clock, once).blueprint())
     api.register_blueprint(audit_routes.blueprint(database))
     api.register_blueprint(search_routes.blueprint(database))

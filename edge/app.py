@@ -111,7 +111,7 @@ class Gateway:
 
     def _build_features(self) -> None:
         database, outbox, links, clock, watch = self.database, self.outbox, self.links, self.clock, self.watch
-        self.catalog = CatalogService(clock)
+        self.catalog = CatalogService(clock, outbox)
         self.inventory = InventoryService(database, outbox)
         self.climate = ClimateService(database, self.inventory, outbox)
         self.devices = DeviceService(database, links, outbox, self.telemetry, clock, watch)

@@ -23,6 +23,17 @@ class MachineVersion(Message):
     in_service: bool
 
 
+class MachineStopped(Message):
+    """Fact: the gateway has taken this version of the machine, by which it sells nothing.
+
+    Every order it ever took at the machine stands before this in its facts, until a later version is in service.
+    """
+
+    event: Literal["machine_stopped"] = "machine_stopped"
+    machine_id: UUID
+    version: Annotated[int, Field(ge=1)]
+
+
 class ProductVersion(Message):
     """Change: what is sold."""
 

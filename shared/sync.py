@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
-from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
+from shared.catalog import MachineStopped, MachineVersion, PlanogramVersion, ProductVersion
 from shared.climate import ZoneLocked, ZoneReleased
 from shared.contract import ClockQuality, Digest, Epoch, Instant, Message, Seq, Watermark
 from shared.devices import DeviceClaimed, DeviceHealth, DeviceLinkChanged, ExpectedDevice
@@ -55,7 +55,8 @@ FactBody = Annotated[
     | DeviceInstructionEnded
     | SettingsReported
     | ZoneLocked
-    | ZoneReleased,
+    | ZoneReleased
+    | MachineStopped,
     Field(discriminator="event"),
 ]
 

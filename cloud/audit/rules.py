@@ -63,6 +63,8 @@ class AuditAction(StrEnum):
     SETUP_FINISHED = "setup_finished"
     SHEET_MADE = "sheet_made"
     COMMISSIONING_REPORTED = "commissioning_reported"
+    DECOMMISSION_BEGUN = "decommission_begun"
+    DECOMMISSION_CALLED_OFF = "decommission_called_off"
     TEMPLATE_CREATED = "template_created"
     TEMPLATE_CHANGED = "template_changed"
     TEMPLATE_DELETED = "template_deleted"

@@ -15,7 +15,7 @@ from shared.contract import Instant, Message, Name, Rail
 
 
 class Machine(Model):
-    """One vending cabinet. `version` rises with each edit."""
+    """One vending cabinet. `version` rises with each edit, and with each new state (rules.py)."""
 
     id = fields.UUIDField(primary_key=True)
     tenant_id = fields.UUIDField()
@@ -23,6 +23,7 @@ class Machine(Model):
     name = fields.TextField()
     rail = fields.TextField()
     in_service = fields.BooleanField(default=True)
+    state = fields.TextField(default="selling")
     version = fields.IntField(default=1)
     created_at = fields.DatetimeField(auto_now_add=True)
 

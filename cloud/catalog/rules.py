@@ -1,10 +1,19 @@
-"""What is wrong with a planogram. Pure."""
+"""What is wrong with a planogram, and in which state a machine is. Pure."""
 
 from collections.abc import Sequence, Set
+from enum import StrEnum
 from uuid import UUID
 
 from shared.catalog import PlanogramSlot
 from shared.errors import FieldError
+
+
+class MachineState(StrEnum):
+    """Where a machine is in its life. Only one that is `selling` may be in service."""
+
+    SELLING = "selling"
+    DRAINING = "draining"
+    """It takes no new orders; those it has come to their end."""
 
 
 def wrong_slots(slots: Sequence[PlanogramSlot], products: Set[UUID], devices: Set[UUID]) -> tuple[FieldError, ...]:

@@ -25,6 +25,7 @@ from cloud.catalog.models import (
     ProductPage,
     ProductRow,
 )
+from cloud.catalog.rules import MachineState
 from cloud.clock import new_id
 from cloud.conditional import ANY, Precondition
 from cloud.database import Transaction, columns
@@ -218,6 +219,19 @@ async def edit_machine(
     return now
 
 
+async def set_state(transaction: Transaction, tenant_id: UUID, machine_id: UUID, state: MachineState) -> int:
+    """Inside a unit of the tenant: told to the machine's gateway. Returns the version from which on it holds.
+
+    Raises NotFound.
+    """
+    found = there(await Machine.select_for_update().get_or_none(id=machine_id))
+    found.state, found.version = state.value, found.version + 1
+    await found.save(update_fields=["state", "version"])
+    await transaction.ring(CATALOGUE, tenant_id)
+    await append_changes(transaction, found.site_id, [_machine_version(found, await currency_of(found.site_id))])
+    return found.version
+
+
 async def publish_planogram(
     transaction: Transaction, tenant_id: UUID, machine_id: UUID, effective_at: datetime, slots: Sequence[SlotContent]
 ) -> int:
@@ -347,7 +361,7 @@ def _machine_version(machine: Machine, currency: str) -> MachineVersion:
         name=machine.name,
         rail=Rail(machine.rail),
         currency=currency,
-        in_service=machine.in_service,
+        in_service=machine.in_service and machine.state == MachineState.SELLING,
     )
 
 

@@ -20,6 +20,7 @@ TAGS = {
     "catalog": ("Machines and catalogue", "What is sold where, at which price."),
     "setups": ("Setups", "Machines on their way into service, step by step, then at once."),
     "commissioning": ("Commissioning", "What new machines must have shown, and the report that says they have."),
+    "decommissions": ("Decommissioning", "Machines on their way out of service."),
     "sheets": ("Sheets", "What a person takes to a site."),
     "templates": ("Templates", "What machines may be made like."),
     "pictures": ("Pictures", "What products look like."),

@@ -11,7 +11,8 @@ from edge.catalog.rules import Machine, Offer, OfferedSlot
 from edge.clock import Clock
 from edge.database import Database, Transaction
 from edge.errors import Refused
-from shared.catalog import MachineVersion, PlanogramVersion, ProductVersion
+from edge.outbox import Outbox
+from shared.catalog import MachineStopped, MachineVersion, PlanogramVersion, ProductVersion
 from shared.contract import ClockQuality, Rail
 from shared.errors import Code
 
@@ -30,12 +31,19 @@ def machine_key(machine_id: UUID) -> str:
 class CatalogService:
     """Everything but `run` works inside a transaction of the caller."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, outbox: Outbox) -> None:
         self._clock = clock
+        self._outbox = outbox
 
     def apply_machine(self, tx: Transaction, change: MachineVersion) -> None:
-        """Take a machine's version unless a newer one is known."""
+        """Take a machine's version unless a newer one is known. The cloud is told when nothing is sold by it.
+
+        It is told again when the change comes again: then one of the two sides may have lost what it knew.
+        """
         store.put_machine(tx, change)
+        known = store.machine(tx, change.machine_id)
+        if known is not None and not known["in_service"]:
+            self._outbox.append(tx, MachineStopped(machine_id=change.machine_id, version=known["version"]))
         tx.touch(MACHINES_KEY, machine_key(change.machine_id))
 
     def apply_product(self, tx: Transaction, change: ProductVersion) -> None:

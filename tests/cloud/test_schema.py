@@ -136,6 +136,8 @@ async def test_the_application_role_has_no_way_round(database_url: str) -> None:
 
 
 RARE = """
+    INSERT INTO decommissions (tenant_id, id, machine_id, machine_version, reason, begun_by, begun_at)
+        SELECT m.tenant_id, m.id, m.id, 1, 'moved', k.id, now() FROM machines m JOIN api_keys k USING (tenant_id);
     INSERT INTO device_health (tenant_id, device_id, at, uptime_s)
         SELECT tenant_id, id, now(), 1 FROM devices;
     INSERT INTO health_samples (tenant_id, device_id, begin_at, at, uptime_s, centi_celsius, peak_ma, clock)

@@ -284,7 +284,7 @@ async def test_without_room_nothing_is_acknowledged_and_one_line_says_why(site: 
     links.connected(Identity(IdentityKind.DEVICE, site.machine_id, site.device_id), print)
     links.of(Topic(site.machine_id, site.device_id, Channel.HELLO)).key = bytes(32)
     full = FullDatabase(tmp_path / "full", Watch(), Failpoints())
-    payments = PaymentService(full, CatalogService(Clock()), Outbox(Clock()), links, Failpoints())
+    payments = PaymentService(full, CatalogService(Clock(), Outbox(Clock())), Outbox(Clock()), links, Failpoints())
     heard_by = (site.devices, site.dispenses, site.inventory, payments, site.orders, site.parcels, site.upkeep)
     routes = MqttRoutes(mqtt, *heard_by, site.releases, site.climate, links)
     with capture_logs() as lines:

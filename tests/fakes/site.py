@@ -88,7 +88,7 @@ class Site:
         self.outbox = Outbox(clock)
         mqtt = LocalMqtt(self._to_device, Inbox(clock.monotonic))
         self.links = Links(mqtt, clock, watch)
-        self.catalog = CatalogService(clock)
+        self.catalog = CatalogService(clock, self.outbox)
         self.inventory = InventoryService(database, self.outbox)
         self.climate = ClimateService(database, self.inventory, self.outbox)
         self.devices = DeviceService(database, self.links, self.outbox, TelemetryBuffer(), clock, watch)

@@ -12,6 +12,7 @@ import pytest
 from edge.catalog.service import CatalogService, machine_key
 from edge.clock import new_id
 from edge.orders.rules import PAY_WINDOW_S
+from edge.outbox import Outbox
 from shared.catalog import PlanogramSlot, PlanogramVersion
 from shared.contract import ClockQuality, Rail
 from shared.devices import ExpectedDevice
@@ -125,7 +126,9 @@ async def version(site: Site) -> int:
 async def version_after_a_power_cut(site: Site, jump: timedelta) -> int:
     """What is sold before the cloud has told the time."""
     clock = JumpingClock(jump)
-    return (await site.database.read(lambda tx: CatalogService(clock).offer(tx, site.machine_id))).version
+    return (
+        await site.database.read(lambda tx: CatalogService(clock, Outbox(clock)).offer(tx, site.machine_id))
+    ).version
 
 
 @each_jump

@@ -103,3 +103,20 @@ async def test_an_unknown_machine_is_refused(site: Site) -> None:
     with pytest.raises(Refused) as refused:
         await site.database.read(lambda tx: site.catalog.offer(tx, new_id()))
     assert refused.value.code is Code.UNKNOWN_MACHINE
+
+
+@pytest.mark.criterion("9.7")
+async def test_the_cloud_is_told_each_time_that_a_machine_sells_nothing(site: Site) -> None:
+    """An older version that comes late does not hide what counts."""
+
+    async def told() -> list[int]:
+        bodies = [fact.body for fact in await site.facts()]
+        return [body.version for body in bodies if body.event == "machine_stopped"]
+
+    await take_machine(site, 2)
+    assert await told() == []
+    await take_machine(site, 3, in_service=False)
+    await take_machine(site, 2)
+    assert await told() == [3, 3]
+    await take_machine(site, 4)
+    assert await told() == [3, 3]

@@ -1,0 +1,1 @@
+"""Decommissioning: a machine leaves, and no cent or record is lost with it."""
