@@ -8,6 +8,7 @@ from pydantic import Field
 from tortoise import fields
 from tortoise.models import Model
 
+from cloud.catalog.rules import MachineState
 from cloud.database import Row
 from cloud.lists import Listing, PageQuery, Sort
 from shared.catalog import PlanogramSlot as SlotContent
@@ -103,13 +104,14 @@ class ProductPage(Message):
 
 
 class MachineRow(Message):
-    """A vending cabinet as operators see it. `version` rises with each edit."""
+    """A vending cabinet as operators see it. `version` rises with each edit. It sells in service, while `selling`."""
 
     machine_id: UUID
     site_id: UUID
     name: Name
     rail: Rail
     in_service: bool
+    state: MachineState
     version: int
 
 
@@ -176,8 +178,8 @@ MACHINES = Listing(
     row=MachineRow,
     page=MachinePage,
     table="machines m",
-    show="SELECT m.id AS machine_id, m.site_id, m.name, m.rail, m.in_service, m.version FROM {picked}",
-    read=lambda row: MachineRow(**{**row, "rail": Rail(row["rail"])}),
+    show="SELECT m.id AS machine_id, m.site_id, m.name, m.rail, m.in_service, m.state, m.version FROM {picked}",
+    read=lambda row: MachineRow(**{**row, "rail": Rail(row["rail"]), "state": MachineState(row["state"])}),
     sorts={"name": Sort(_MACHINES_BY_NAME), "-name": Sort(_MACHINES_BY_NAME, descending=True)},
     filters={"site_id": "m.site_id = {}", "rail": "m.rail = {}", "in_service": "m.in_service = {}"},
 )

@@ -345,6 +345,7 @@ def _machine_row(found: Machine) -> MachineRow:
         name=found.name,
         rail=Rail(found.rail),
         in_service=found.in_service,
+        state=MachineState(found.state),
         version=found.version,
     )
 

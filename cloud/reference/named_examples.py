@@ -69,6 +69,7 @@ NAMED: dict[str, Any] = {
     "told": "It turned, and a product fell.",
     "CheckRow.name": "test_vend Snacks A1",
     "CheckRow.kind": "test_vend",
+    "MachineRow.state": "selling",
     "CheckRow.state": "passed",
     "Skipped.name": "cash Snacks",
     "decommission_id": "0190a000-0000-7000-8000-0000000000d9",

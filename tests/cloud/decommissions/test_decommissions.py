@@ -43,6 +43,9 @@ async def test_it_sells_nothing_from_when_it_shall_leave_until_that_is_called_of
     begun = await ask(world, "POST", path_of(slot), 201, WHY)
     assert (begun["reason"], begun["called_off_at"]) == (WHY["reason"], None)
     assert not (await told_version(world)).in_service
+    assert (await ask(world, "GET", f"/v1/machines/{slot.machine_id}", 200))["state"] == "draining"
+    listed = (await ask(world, "GET", "/v1/machines", 200))["machines"]
+    assert [row["machine_id"] for row in listed if row["state"] == "draining"] == [str(slot.machine_id)]
     await ask(world, "POST", path_of(slot), 409, WHY)
     assert (await patch(world, f"/v1/machines/{slot.machine_id}", {"in_service": True})).status_code == 200
     assert not (await told_version(world)).in_service
