@@ -62,6 +62,7 @@ from edge.sync.files import Files
 from edge.sync.pull import Apply, Pull, forget_cursor
 from edge.sync.push import Push
 from edge.sync.recall import Recall
+from edge.sync.trust import CloudTrust
 from edge.upkeep.service import UpkeepService
 from edge.upkeep.sweep import UpkeepSweep
 from edge.watch import Watch
@@ -150,7 +151,8 @@ class Gateway:
 
     def _build_sync(self) -> None:
         settings = self.settings
-        self.client = CloudClient(settings.cloud_url, self.identity, self.clock, settings.cloud_timeout_s)
+        trust = CloudTrust(self.clock)
+        self.client = CloudClient(settings.cloud_url, self.identity, self.clock, settings.cloud_timeout_s, trust)
         features: dict[str, Apply] = {
             "machine": self.catalog.apply_machine,
             "product": self.catalog.apply_product,
@@ -171,7 +173,7 @@ class Gateway:
             pull=pull,
             files=Files(self.client, self.shelf, self.releases, self.watch),
             recall=Recall(self.database, self.client, pull, recalled, self.failpoints),
-            doorbell=Doorbell(settings.cloud_url, self.identity),
+            doorbell=Doorbell(settings.cloud_url, self.identity, trust),
             watch=self.watch,
             clock=self.clock,
             failpoints=self.failpoints,

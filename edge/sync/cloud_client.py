@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, Validat
 from edge.clock import Clock
 from edge.errors import Refused, Unavailable
 from edge.identity import GatewayIdentity
+from edge.sync.trust import CloudTrust
 from shared.contract import ClockQuality, Version, Watermark
 from shared.errors import Code, Problem
 from shared.onboarding import ClaimGateway, GatewayClaimed
@@ -82,8 +83,9 @@ class CloudClient:
     It also sets the gateway's clock by the cloud's, at the first answer and whenever they differ by more than 2 s.
     """
 
-    def __init__(self, url: str, identity: GatewayIdentity, clock: Clock, timeout_s: float) -> None:
+    def __init__(self, url: str, identity: GatewayIdentity, clock: Clock, timeout_s: float, trust: CloudTrust) -> None:
         self._url = url
+        self._trust = trust
         self._identity = identity
         self._clock = clock
         self._timeout_s = timeout_s
@@ -155,7 +157,7 @@ class CloudClient:
     def _connect(self) -> httpx.AsyncClient:
         timeout = httpx.Timeout(self._timeout_s, connect=min(CONNECT_TIMEOUT_S, self._timeout_s))
         limits = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=60)
-        return httpx.AsyncClient(base_url=self._url, timeout=timeout, limits=limits)
+        return httpx.AsyncClient(base_url=self._url, timeout=timeout, limits=limits, verify=self._trust.context())
 
     async def _exchange(self, request: _Request) -> bytes:
         answer = await self._send(request)
@@ -184,6 +186,8 @@ class CloudClient:
         except httpx.TimeoutException as error:
             raise CloudAway(f"no answer within {self._timeout_s:g} s", silent=True) from error
         except (httpx.HTTPError, OSError) as error:
+            if self._trust.doubts_clock(error):
+                await self.renew()
             raise CloudAway(f"{type(error).__name__}: {error}") from error
         self._set_clock(answer.headers, self._clock.monotonic() - started)
         return answer

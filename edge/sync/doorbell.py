@@ -7,6 +7,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 
 from edge.identity import GatewayIdentity
+from edge.sync.trust import CloudTrust
 from shared.sync import DOORBELL
 
 PING_S = 20
@@ -22,15 +23,17 @@ class DoorbellGone(Exception):
 class Doorbell:
     """Listens at the cloud of `url` (http or https)."""
 
-    def __init__(self, url: str, identity: GatewayIdentity) -> None:
+    def __init__(self, url: str, identity: GatewayIdentity, trust: CloudTrust) -> None:
         self._url = "ws" + url.removeprefix("http") + "/v1/sync/doorbell"
         self._identity = identity
+        self._trust = trust
 
     async def listen(self, ring: Callable[[], None]) -> None:
         """Call `ring` once the line stands and at each ring. Never returns; raises DoorbellGone."""
         try:
             async with connect(
                 self._url,
+                ssl=self._trust.context() if self._url.startswith("wss:") else None,
                 additional_headers={"Authorization": f"Bearer {self._identity.token()}"},
                 open_timeout=OPEN_TIMEOUT_S,
                 ping_interval=PING_S,

@@ -1,6 +1,10 @@
 """The part of a gateway that syncs: real ledger, outbox and agent, and a feature that only notes its changes."""
 
+import ssl
+from collections.abc import Callable
 from uuid import UUID
+
+import httpx
 
 from edge.clock import Clock, new_id
 from edge.database import Database, Transaction
@@ -17,6 +21,7 @@ from edge.sync.files import Files
 from edge.sync.pull import Pull
 from edge.sync.push import Push
 from edge.sync.recall import Recall
+from edge.sync.trust import CloudTrust
 from edge.watch import Watch
 from shared.catalog import ProductVersion
 from shared.errors import Code
@@ -32,7 +37,12 @@ class SyncGateway:
     """Everything the agent needs, wired by hand."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, batch_facts: int = 500, failpoints: Failpoints | None = None
+        self,
+        settings: Settings,
+        clock: Clock,
+        batch_facts: int = 500,
+        failpoints: Failpoints | None = None,
+        contexts: Callable[[], ssl.SSLContext] = httpx.create_ssl_context,
     ) -> None:
         self.clock = clock
         self.watch = Watch()
@@ -41,7 +51,8 @@ class SyncGateway:
         self.outbox = Outbox(clock)
         self.telemetry = TelemetryBuffer()
         self.identity = GatewayIdentity(settings.state_dir, clock)
-        self.client = CloudClient(settings.cloud_url, self.identity, clock, settings.cloud_timeout_s)
+        self.trust = CloudTrust(clock, contexts)
+        self.client = CloudClient(settings.cloud_url, self.identity, clock, settings.cloud_timeout_s, self.trust)
         self.push = Push(
             self.database, self.outbox, self.telemetry, self.client, self.failpoints, self.part, batch_facts
         )
@@ -57,7 +68,7 @@ class SyncGateway:
             push=self.push,
             pull=self.pull,
             files=Files(self.client, site.shelf, site.releases, self.watch),
-            doorbell=Doorbell(settings.cloud_url, self.identity),
+            doorbell=Doorbell(settings.cloud_url, self.identity, self.trust),
             watch=self.watch,
             clock=clock,
             failpoints=self.failpoints,

@@ -75,7 +75,7 @@ async def test_a_cursor_forgotten_during_a_pull_stays_forgotten(
     await gateway.agent.claim()
     cloud.change(product("Chips"))
     await gateway.pull.changes()
-    client = ForgettingClient(cloud.url, gateway.identity, gateway.clock, settings.cloud_timeout_s)
+    client = ForgettingClient(cloud.url, gateway.identity, gateway.clock, settings.cloud_timeout_s, gateway.trust)
     client.gateway = gateway
     pull = Pull(gateway.database, client, gateway.clock, gateway.failpoints, {"product": gateway.apply_product})
     cloud.change(product("Nuts"))

@@ -110,7 +110,7 @@ class EndlessClient(CloudClient):
 
 
 async def test_a_file_without_an_end_is_not_listened_to(gateway: SyncGateway, settings: Settings) -> None:
-    client = EndlessClient(settings.cloud_url, gateway.identity, gateway.clock, settings.cloud_timeout_s)
+    client = EndlessClient(settings.cloud_url, gateway.identity, gateway.clock, settings.cloud_timeout_s, gateway.trust)
     await assign(gateway)
     files = Files(client, gateway.site.shelf, gateway.site.releases, gateway.watch)
     async with asyncio.timeout(5):
