@@ -67,19 +67,21 @@ class SetupSheetPages:
             sheet = await self._desk.unit(work)
         except Refused as error:
             return lead(path_of(setup_id), error.detail, "bad")
-        addresses = {device.device_id: device.setup_address for device in sheet.devices if device.setup_address}
-        drawings = await asyncio.to_thread(_drawings, addresses)  # a tenth of a second each
+        texts = {device.device_id: device.setup_address for device in sheet.devices if device.setup_address}
+        if sheet.gateway.command is not None:
+            texts[sheet.gateway.gateway_id] = sheet.gateway.command
+        drawings = await asyncio.to_thread(_drawings, texts)  # a tenth of a second each
         return await self._desk.pages.show("setup_sheet.html", sheet=sheet, drawings=drawings, file_of=file_of)
 
 
-def _drawings(addresses: Mapping[UUID, str]) -> dict[UUID, Markup | None]:
-    return {device_id: drawn(address) for device_id, address in addresses.items()}
+def _drawings(texts: Mapping[UUID, str]) -> dict[UUID, Markup | None]:
+    return {owner_id: drawn(text) for owner_id, text in texts.items()}
 
 
-def drawn(address: str) -> Markup | None:
-    """The code that a phone opens the address by; None if it is too long for one."""
+def drawn(text: str) -> Markup | None:
+    """The code by which a phone opens an address, or shows a text to be copied; None if it is too long for one."""
     try:
-        code = segno.make_qr(address, error="l", boost_error=False)
+        code = segno.make_qr(text, error="l", boost_error=False)
     except segno.DataOverflowError:
         return None
     return Markup(code.svg_inline(omitsize=True, border=4, dark="#000", light="#fff", svgclass=None, lineclass=None))  # noqa: S704  drawn by us

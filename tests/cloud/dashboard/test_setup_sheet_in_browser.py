@@ -11,10 +11,11 @@ from shared.devices import DeviceClaimed, DeviceLinkChanged
 from tests.cloud.conftest import World, claim
 from tests.cloud.dashboard.test_people_in_browser import Story
 from tests.cloud.setups.test_setups import ask
-from tests.cloud.sheets.test_sheets import finished
+from tests.cloud.sheets.test_sheets import board_set_up_by, finished
 from tests.fakes.browser import chromium
 from tests.fakes.cloud_people import PersonAtCloud
 from tests.fakes.gateway_client import GatewayClient
+from tests.fakes.qr_reader import read_codes
 
 KEEP_SAVED = (
     "URL.createObjectURL = new Proxy(URL.createObjectURL, {apply: (make, on, [blob]) =>"
@@ -35,7 +36,8 @@ async def test_a_sheet_is_taken_to_the_site_and_the_checklist_follows(world: Wor
         await story.press("Make the sheet")
         await browser.see("Type this at the gateway")
         await story.whole("sheet-gateway", 360, "dark")
-        command = await browser.evaluate("document.querySelector('#command').value")
+        (command,) = await read_codes(browser, tmp_path)
+        assert command == await browser.evaluate("document.querySelector('#command').value")
         gateway = GatewayClient(ca_pem=SiteCa.open(tmp_path).certificate_pem)
         await claim(world.client, gateway, command.rsplit(" ", 1)[1])
 
@@ -50,13 +52,15 @@ async def test_a_sheet_is_taken_to_the_site_and_the_checklist_follows(world: Wor
         await story.whole("sheet-device", 1280, "dark")
         await browser.call("emulateMedia", {"media": "print"})
         await browser.keep_picture("sheet-on-paper")
+        (address,) = await read_codes(browser, tmp_path)
+        machine = (await ask(world, "GET", path, 200))["machines"][0]
+        assert board_set_up_by(address).device_id == machine["device_ids"]["board"]
         assert await browser.evaluate("getComputedStyle(document.querySelector('.bar')).display") == "none"
         await browser.call("emulateMedia", {"media": "screen"})
 
         await browser.tap("text=To the checklist")
         await browser.see("1 of 8")
         await story.whole("checks", 360, "dark")
-        machine = (await ask(world, "GET", path, 200))["machines"][0]
         device: dict[str, Any] = {
             "device_id": UUID(machine["device_ids"]["board"]),
             "machine_id": UUID(machine["machine_id"]),

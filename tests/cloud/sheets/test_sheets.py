@@ -16,6 +16,7 @@ from cloud.database import Transaction
 from cloud.onboarding.service import end_claim_codes, lock_gateways, revoke_gateway
 from edge.site_ca import SiteCa
 from firmware.vending import settings_file
+from firmware.vending.settings import Settings
 from shared.devices import ExpectedDevice
 from tests.cloud.conftest import JSON, World, claim
 from tests.cloud.setups.test_setups import ask, begun, outline, pulled, ready
@@ -28,6 +29,13 @@ async def finished(world: World) -> str:
     path = await ready(world)
     await ask(world, "POST", f"{path}/finish", 200)
     return path
+
+
+def board_set_up_by(address: str) -> Settings:
+    """What a board of this cloud takes from the part of the address that its page reads."""
+    packed = address.partition("#")[2]
+    file = zlib.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
+    return settings_file.load(MemoryFlash({"settings.json": file, "trust.json": OPERATOR.trust}))
 
 
 async def sheet_of(world: World, path: str) -> dict[str, Any]:
@@ -52,10 +60,7 @@ async def test_a_gateway_comes_in_by_the_code_and_then_boards_get_their_settings
     assert (second["gateway"]["claimed"], second["gateway"]["claim_code"]) == (True, None)
     (device,) = second["devices"]
     assert device["missing"] is None
-    packed = device["setup_address"].partition("#")[2]
-    file = zlib.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
-    board = MemoryFlash({"settings.json": file, "trust.json": OPERATOR.trust})
-    taken = settings_file.load(board)
+    taken = board_set_up_by(device["setup_address"])
     assert (taken.device_id, taken.claim_code, taken.wifi.ssid) == (device["device_id"], device["claim_code"], "shop")
     assert taken.slots["A1"].motor.output.number == 25
 
