@@ -137,6 +137,7 @@ async def kept_in_plain(server: Server, url: str) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.lab
 @pytest.mark.criterion("1.3")
 @pytest.mark.criterion("4.1")
 async def test_nothing_secret_is_logged_or_kept_in_plain(world: World, server: Server, tmp_path: Path) -> None:

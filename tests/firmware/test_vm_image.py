@@ -72,6 +72,7 @@ async def fetched_and_booted(site: Street) -> str:
     return digest
 
 
+@pytest.mark.lab
 @pytest.mark.timeout(150)
 @pytest.mark.criterion("8.5")
 async def test_an_image_is_kept_once_it_has_led_to_the_gateway_and_lived(

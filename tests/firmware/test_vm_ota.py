@@ -52,6 +52,7 @@ async def vend(site: VmSite) -> None:
     assert (order["state"], order["vends"][0]["outcome"]) == ("settled", "dispensed")
 
 
+@pytest.mark.lab
 @pytest.mark.criterion("8.5")
 @pytest.mark.timeout(120)
 async def test_a_device_takes_a_release_from_its_gateway_and_sells_before_and_after(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def next_release(folder: Path, **edits: tuple[str, str]) -> ReleaseBundle:
     return make_release(release_key.KEY, compile_app(source), version=NEXT, **about)
 
 
+@pytest.mark.lab
 @pytest.mark.timeout(150)
 @pytest.mark.criterion("8.5")
 async def test_a_device_updates_itself_while_it_sells(tmp_path: Path) -> None:

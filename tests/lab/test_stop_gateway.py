@@ -7,6 +7,7 @@ import pytest
 from tests.lab import stop_gateway
 
 
+@pytest.mark.lab
 @pytest.mark.timeout(120)
 async def test_r21_told_to_stop_in_the_middle_of_everything(tmp_path: Path) -> None:
     report = await stop_gateway.run(times=6, folder=tmp_path)

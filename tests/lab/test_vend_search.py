@@ -9,7 +9,7 @@ from tests.lab.vend_state import ANYTHING, Budget, State, World, start
 CALM = Budget(crashes=0, cuts=0, cancels=1, renewals=0)
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("at_once", [1, pytest.param(2, marks=pytest.mark.lab)])
 def test_every_interleaving_without_crashes_keeps_the_promises(at_once: int) -> None:
     explored = explore_all(CALM, at_once=at_once)
     assert explored.complete

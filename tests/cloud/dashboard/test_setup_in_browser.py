@@ -93,7 +93,7 @@ class Wizard:
 
 
 @pytest.mark.criterion("9.1")
-@pytest.mark.parametrize(("width", "theme"), [NARROW, WIDE])
+@pytest.mark.parametrize(("width", "theme"), [NARROW, pytest.param(*WIDE, marks=pytest.mark.lab)])
 async def test_from_nothing_to_a_machine_that_is_made(world: World, url: str, width: int, theme: str) -> None:
     async with chromium() as browser:
         wizard = Wizard(browser, url, world)
