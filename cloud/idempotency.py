@@ -1,6 +1,7 @@
 """Requests that take effect once, however often they come: the answer is kept in the transaction of the work."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 from quart import Response, request
@@ -35,6 +36,15 @@ def idempotency_key() -> UUID:
         raise Refused(Code.IDEMPOTENCY_KEY_MISSING, f"Send an {HEADER} header with a UUID.", status=400) from None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """The message as JSON, with its status; `is_replayed` if an earlier request had it first."""
+
+    status: int
+    text: str
+    is_replayed: bool
+
+
 class Once:
     """Does what is asked once for each key of a caller, and gives the answer again for 48 hours (jobs.py).
 
@@ -58,23 +68,34 @@ class Once:
         One that comes while the first still runs waits for it. What `work` refuses is not kept: it has done nothing.
         Raises Refused without a key, and for one that was used for something else or with other rights.
         """
-        operator, key = current_operator(), idempotency_key()
+        given = await self.answer(name, work, idempotency_key(), body, status)
+        headers = {"Idempotency-Replayed": "true"} if given.is_replayed else {}
+        return Response(given.text, status=given.status, mimetype="application/json", headers=headers)
+
+    async def answer(
+        self,
+        name: str,
+        work: Callable[[Transaction], Awaitable[Message]],
+        key: UUID,
+        body: Message | None = None,
+        status: int = 201,
+    ) -> Answer:
+        """As above for a caller who sends the key elsewhere, such as in a form."""
+        operator = current_operator()
         asked = f"{request.method} {request.path}\n{_who_sees(operator)}\n{(body or NoBody()).model_dump_json()}"
         # Under a key: of a telephone number alone a plain hash would tell which it is.
         digests = list(self._keyring.blind_indexes(f"kept_answers/{operator.tenant_id}", asked).values())
 
-        async def kept(transaction: Transaction) -> tuple[int, str, bool]:
+        async def kept(transaction: Transaction) -> Answer:
             known = await self._find(transaction, operator, key, digests)
             if known is not None:
-                return *known, True
+                return Answer(*known, is_replayed=True)
             text = (await work(transaction)).model_dump_json()
             sealed = KEPT_ANSWER.seal(self._keyring, (operator.tenant_id, operator.actor.id, key), text)
             await transaction.execute(_KEEP, operator.tenant_id, operator.actor.id, key, digests[0], status, sealed)
-            return status, text, False
+            return Answer(status, text, is_replayed=False)
 
-        known_status, text, is_replayed = await self._database.unit(name, kept, caller=operator)
-        headers = {"Idempotency-Replayed": "true"} if is_replayed else {}
-        return Response(text, status=known_status, mimetype="application/json", headers=headers)
+        return await self._database.unit(name, kept, caller=operator)
 
     async def _find(
         self, transaction: Transaction, operator: Operator, key: UUID, digests: list[bytes]

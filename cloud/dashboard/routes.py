@@ -41,6 +41,7 @@ from cloud.dashboard.users import UserPages
 from cloud.dashboard.webhooks import WebhookPages
 from cloud.encryption.keyring import Keyring
 from cloud.errors import Unauthenticated
+from cloud.idempotency import Once
 from cloud.operations import Access, operation
 from cloud.setups.service import SetupService
 from cloud.sheets.service import SheetService
@@ -84,7 +85,7 @@ def blueprint(
     for group in (SetupPages, SetupSitePages, SetupMachinePages, SetupDevicePages, SetupReviewPages, TemplatePages):
         group(desk).register(pages)
     sheets = SheetService(setups, signer, keyring, identity.clock, public_url, full_state)
-    SetupSheetPages(desk, sheets).register(pages)
+    SetupSheetPages(desk, sheets, Once(identity.database, keyring)).register(pages)
     SetupCheckPages(desk, CommissioningService(setups, signer, identity.clock)).register(pages)
     AuditPages(signed_in, identity.database).register(pages)
     PlatformPages(signed_in, identity).register(pages)

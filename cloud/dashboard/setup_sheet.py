@@ -1,4 +1,8 @@
-"""The sheet of a finished setup: made by a button, shown once, printed, and taken to the site."""
+"""The sheet of a finished setup: made by a button, shown once, printed, and taken to the site.
+
+Each page with that button makes one sheet: a browser that goes back or loads it again is shown the same, so that no
+code that was printed stops working by it.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,13 +15,17 @@ from quart import Blueprint, Response
 from werkzeug.wrappers import Response as PlainResponse
 
 from cloud.bounded_app import deadline
+from cloud.clock import new_id
 from cloud.dashboard.flash import lead
+from cloud.dashboard.forms import Form, read_form
 from cloud.dashboard.page import add_page
 from cloud.dashboard.setup_desk import SetupDesk
 from cloud.dashboard.setup_steps import HERE, path_of
 from cloud.errors import Refused
+from cloud.idempotency import Once
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
+from cloud.sheets.rules import Sheet
 from cloud.sheets.service import SheetService
 from shared.signed import SignedText
 
@@ -30,9 +38,10 @@ BUNDLE = f"{HERE}/<uuid:setup_id>/bundle"
 class SetupSheetPages:
     """What is done with sheets."""
 
-    def __init__(self, desk: SetupDesk, sheets: SheetService) -> None:
+    def __init__(self, desk: SetupDesk, sheets: SheetService, once: Once) -> None:
         self._desk = desk
         self._sheets = sheets
+        self._once = once
 
     def register(self, pages: Blueprint) -> None:
         """All of them."""
@@ -46,7 +55,7 @@ class SetupSheetPages:
         setup = await self._desk.one(setup_id)
         if setup.finished_at is None:
             return lead(path_of(setup_id), "Finish the setup first: there is nothing to let in yet.", "bad")
-        return await self._desk.pages.show("setup_sheet_new.html", setup=setup)
+        return await self._desk.pages.show("setup_sheet_new.html", setup=setup, sheet_key=new_id(), bundle_key=new_id())
 
     @operation(Permission.SETUPS_WRITE)
     @deadline(DRAWING_SECONDS)
@@ -63,15 +72,24 @@ class SetupSheetPages:
     async def _show(self, setup_id: UUID, *, for_stick: bool) -> Response | PlainResponse:
         make = self._sheets.make_bundle if for_stick else self._sheets.make
         work = partial(make, operator=current_operator(), setup_id=setup_id)
+        key = _key_of(await read_form())
         try:
-            sheet = await self._desk.unit(work)
+            given = await self._once.answer("dashboard.sheet", work, key)
         except Refused as error:
             return lead(path_of(setup_id), error.detail, "bad")
+        sheet = Sheet.model_validate_json(given.text)
         texts = {device.device_id: device.setup_address for device in sheet.devices if device.setup_address}
         if sheet.gateway.command is not None:
             texts[sheet.gateway.gateway_id] = sheet.gateway.command
         drawings = await asyncio.to_thread(_drawings, texts)  # a tenth of a second each
         return await self._desk.pages.show("setup_sheet.html", sheet=sheet, drawings=drawings, file_of=file_of)
+
+
+def _key_of(form: Form) -> UUID:
+    try:
+        return UUID(form.get("once"))
+    except ValueError:
+        return new_id()
 
 
 def _drawings(texts: Mapping[UUID, str]) -> dict[UUID, Markup | None]:

@@ -8,7 +8,7 @@ from quart import Blueprint, Response
 from cloud.idempotency import Once
 from cloud.operations import current_operator, operation
 from cloud.permissions import Permission
-from cloud.sheets.models import Sheet
+from cloud.sheets.rules import Sheet
 from cloud.sheets.service import SheetService
 from shared.errors import Code
 

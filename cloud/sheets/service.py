@@ -21,8 +21,15 @@ from cloud.onboarding import service as onboarding
 from cloud.onboarding.rules import SiteRow, life_of
 from cloud.setups.rules import Draft, DraftMachine, device_settings
 from cloud.setups.service import SetupService
-from cloud.sheets.models import Sheet, SheetBundle, SheetDevice, SheetGateway
-from cloud.sheets.rules import bundle_name, claim_command, gateway_toml
+from cloud.sheets.rules import (
+    Sheet,
+    SheetBundle,
+    SheetDevice,
+    SheetGateway,
+    bundle_name,
+    claim_command,
+    gateway_toml,
+)
 from cloud.templates.rules import OutlineDevice
 from shared.bundles import BundlePlace, SiteBundle, as_text, new_passphrase, sealed
 from shared.errors import Code

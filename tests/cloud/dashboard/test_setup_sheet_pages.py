@@ -23,8 +23,8 @@ from tests.fakes.memory_flash import MemoryFlash
 from tests.fakes.settings_key import OPERATOR
 
 
-async def made(person: PersonAtCloud, here: str) -> str:
-    answer = await person.ask("POST", f"{here}/sheet", headers=PAGE)
+async def made(person: PersonAtCloud, here: str, **fields: str) -> str:
+    answer = await person.ask("POST", f"{here}/sheet", headers=PAGE, form=fields)
     assert answer.status_code == 200
     return str(await answer.get_data(as_text=True))
 
@@ -51,9 +51,25 @@ async def test_the_sheet_lets_gateway_and_board_in(world: World, admin: PersonAt
     assert json.loads(signed)["text"] not in await text(admin, f"{here}/checks")
 
 
+def command_on(page: str) -> str:
+    found = re.search(r"larder-gateway claim --cloud \S+ ([\w-]+)", page)
+    assert found is not None
+    return found[1]
+
+
+async def test_a_sheet_that_is_loaded_again_is_the_same_and_its_codes_work(world: World, admin: PersonAtCloud) -> None:
+    here = (await finished(world)).removeprefix("/v1")
+    key = re.search(r'name="once" value="([0-9a-f-]+)"', await text(admin, f"{here}/sheet"))
+    assert key is not None
+    printed = await made(admin, here, once=key[1])
+    assert await made(admin, here, once=key[1]) == printed
+    await claim(world.client, GatewayClient(), command_on(printed))
+    assert "has come in" in await made(admin, here, once="no key")
+
+
 async def test_the_file_for_a_stick_is_opened_by_the_passphrase_beside_it(world: World, admin: PersonAtCloud) -> None:
     path = await finished(world)
-    answer = await admin.ask("POST", f"{path.removeprefix('/v1')}/bundle", headers=PAGE)
+    answer = await admin.ask("POST", f"{path.removeprefix('/v1')}/bundle", headers=PAGE, form={})
     page = await answer.get_data(as_text=True)
     file = re.search(r'<textarea id="bundle"[^>]*>([^<]+)</textarea>', page)
     phrase = re.search(r'class="passphrase"><code>([0-9A-Z-]+)</code>', page)
