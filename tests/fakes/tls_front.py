@@ -1,6 +1,7 @@
 """TLS in front of a server on loopback that speaks without, by a certificate of any age."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -79,15 +80,53 @@ def _signed(
 
 @asynccontextmanager
 async def tls_front(behind: str, context: ssl.SSLContext) -> AsyncIterator[str]:
-    """The https address of a front of the http address `behind`."""
-    target = urlsplit(behind)
+    """The https address of a front of the http address `behind`. Its connections end with it."""
+    front = _Front(behind, context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        accepting = asyncio.create_task(front.accept(listener), name="tls-front")
+        try:
+            yield f"https://localhost:{listener.getsockname()[1]}"
+        finally:
+            tasks = {accepting, *front.serving}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection(target.hostname, target.port)
-        await asyncio.gather(_pour(reader, inner_writer), _pour(inner_reader, writer))
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as listening:
-        yield f"https://localhost:{listening.sockets[0].getsockname()[1]}"
+class _Front:
+    """Owns each connection from before its handshake: asyncio's servers leave behind what has not shaken hands."""
+
+    def __init__(self, behind: str, context: ssl.SSLContext) -> None:
+        self._target = urlsplit(behind)
+        self._context = context
+        self.serving: set[asyncio.Task[None]] = set()
+
+    async def accept(self, listener: socket.socket) -> None:
+        while True:
+            connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+            self.serving.add(asyncio.create_task(self._serve(connection), name="tls-front-connection"))
+
+    async def _serve(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        with suppress(OSError):
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, connection, ssl=self._context)
+            async with _aborting(asyncio.StreamWriter(transport, protocol, reader, loop)) as writer:
+                inner = await asyncio.open_connection(self._target.hostname, self._target.port)
+                async with _aborting(inner[1]):
+                    await asyncio.gather(_pour(reader, inner[1]), _pour(inner[0], writer))
+
+
+@asynccontextmanager
+async def _aborting(writer: asyncio.StreamWriter) -> AsyncIterator[asyncio.StreamWriter]:
+    try:
+        yield writer
+    finally:
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 async def _pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
